@@ -1,0 +1,389 @@
+"""The configuration of one trial: every choice that an ablation can switch, as a validated field.
+
+The dataclass is the single definition of names, defaults and ranges. It imports no torch, so that
+planning a sweep answers at once. Where a default departs from a paper, the field's docstring says so.
+"""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Scalar: TypeAlias = str | int | float | bool
+
+RESNETS = ("resnet18", "resnet34", "resnet50")
+"""torchvision ResNets, whose normalisation layers and stem can be exchanged."""
+
+BACKBONES = (
+    "convnext_tiny",
+    "densenet121",
+    "efficientnet_b0",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "regnet_y_400mf",
+    "resnet101",
+    "resnext50_32x4d",
+    "shufflenet_v2_x1_0",
+    "swin_t",
+    "vit_b_16",
+    "wide_resnet50_2",
+)
+"""Other torchvision classifiers: the features are the input of their last linear layer."""
+
+
+class ConfigError(ValueError):
+    """A setting that breaks a rule. `str(error)` is one line: key, value, rule, nearest valid name."""
+
+    def __init__(self, key: str, value: object, rule: str) -> None:
+        super().__init__(f"{key}: {rule}, but got {value!r}")
+        self.key = key
+        self.value = value
+        self.rule = rule
+
+
+def nearest(name: object, valid: Iterable[str]) -> str:
+    """A suffix naming the valid name closest to `name`: ' (did you mean "tau_base"?)', or nothing."""
+    matches = difflib.get_close_matches(str(name), list(valid), n=1)
+    return f' (did you mean "{matches[0]}"?)' if matches else ""
+
+
+def _number(default: Any, low: float, high: float = math.inf) -> Any:
+    return dataclasses.field(default=default, metadata={"low": low, "high": high})
+
+
+def _choice(default: str, *options: str) -> Any:
+    return dataclasses.field(default=default, metadata={"options": (default, *options)})
+
+
+def _checked(key: str, value: object, field: "dataclasses.Field[Any]") -> Scalar:
+    """`value` as the type of the field, or a ConfigError that names the rule it breaks."""
+    if field.type is bool:
+        if not isinstance(value, bool):
+            raise ConfigError(key, value, "must be true or false")
+        return value
+    if field.type is str:
+        return _checked_text(key, value, field.metadata.get("options"))
+    kind = "a whole number" if field.type is int else "a number"
+    whole = isinstance(value, float) and value.is_integer()
+    fits = isinstance(value, int) or whole if field.type is int else isinstance(value, (int, float))
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not fits:
+        hint = " (write it with a dot: 1.0e-3)" if _reads_as_number(value) else ""
+        raise ConfigError(key, value, f"must be {kind}{hint}")
+    low, high = field.metadata["low"], field.metadata["high"]
+    if not low <= value <= high:
+        rule = f"must be at least {low:g}" if high == math.inf else f"must be between {low:g} and {high:g}"
+        raise ConfigError(key, value, rule)
+    return int(value) if field.type is int else float(value)
+
+
+def _checked_text(key: str, value: object, options: tuple[str, ...] | None) -> str:
+    if options is None:
+        if not isinstance(value, str) or not value:
+            raise ConfigError(key, value, "must be a name")
+        return value
+    if value not in options:
+        quoted = (
+            ' (in YAML, quote "none", "no" and "off")' if value is None or isinstance(value, bool) else ""
+        )
+        listed = ", ".join(options)
+        raise ConfigError(key, value, f"must be one of {listed}{quoted or nearest(value, options)}")
+    return str(value)
+
+
+def _reads_as_number(value: object) -> bool:
+    # YAML 1.1 reads 1e-3, without a dot, as text.
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return isinstance(value, str)
+
+
+def _check_fields(config: object, prefix: str = "") -> None:
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        if field.type is not ViewConfig:
+            value = _checked(prefix + field.name, getattr(config, field.name), field)
+            object.__setattr__(config, field.name, value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewConfig:
+    """How one of the two views is drawn. The defaults are what BYOL's two views share.
+
+    Order of operations: crop, flip, colour jitter, grayscale, blur, solarize (arXiv 2006.07733, appendix B).
+    """
+
+    crop_scale_min: float = _number(0.08, 0.001, 1)
+    """Smallest area of the crop, as a share of the image."""
+    crop_scale_max: float = _number(1.0, 0.001, 1)
+    """Largest area of the crop, as a share of the image."""
+    crop_ratio_min: float = _number(3 / 4, 0.1, 10)
+    """Smallest aspect ratio (width over height) of the crop; drawn log-uniformly."""
+    crop_ratio_max: float = _number(4 / 3, 0.1, 10)
+    """Largest aspect ratio of the crop."""
+    flip_p: float = _number(0.5, 0, 1)
+    """Probability of a horizontal flip."""
+    jitter_p: float = _number(0.8, 0, 1)
+    """Probability of colour jitter."""
+    brightness: float = _number(0.4, 0, 1)
+    """Brightness factor is uniform in 1 - brightness to 1 + brightness."""
+    contrast: float = _number(0.4, 0, 1)
+    """Contrast factor, likewise."""
+    saturation: float = _number(0.2, 0, 1)
+    """Saturation factor, likewise."""
+    hue: float = _number(0.1, 0, 0.5)
+    """Hue shift is uniform in -hue to hue, in turns of the colour circle."""
+    grayscale_p: float = _number(0.2, 0, 1)
+    """Probability of turning the view gray."""
+    blur_p: float = _number(0.0, 0, 1)
+    """Probability of a Gaussian blur: 1.0 in BYOL's first view, 0.1 in its second."""
+    blur_sigma_min: float = _number(0.1, 0.01, 100)
+    """Smallest standard deviation of the blur, in pixels."""
+    blur_sigma_max: float = _number(2.0, 0.01, 100)
+    """Largest standard deviation of the blur, in pixels."""
+    solarize_p: float = _number(0.0, 0, 1)
+    """Probability of inverting all pixels at or above the threshold: 0 and 0.2 in BYOL's views."""
+    solarize_threshold: float = _number(0.5, 0, 1)
+    """Threshold of solarize, as a share of full scale."""
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
+        for stem in ("crop_scale", "crop_ratio", "blur_sigma"):
+            low, high = getattr(self, f"{stem}_min"), getattr(self, f"{stem}_max")
+            if low > high:
+                raise ConfigError(f"{stem}_min", low, f"must not exceed {stem}_max = {high:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialConfig:
+    """One trial, complete: a cell of a study plus its seed.
+
+    The default is BYOL at a size that a laptop trains in seconds. Presets (`byol/presets.py`) hold the
+    published systems and recipes.
+    """
+
+    # Data
+    dataset: str = dataclasses.field(default="fashion-mnist-8k")
+    """A named image source (docs/data.md), or `folder:PATH`, or `parquet:PATH`."""
+    train_images: int = _number(0, 0)
+    """How many training images to use; 0 is all of them."""
+    image_size: int = _number(28, 8, 1024)
+    """Side of a view, in pixels; clean images are resized to it for evaluation."""
+
+    # Encoder
+    encoder: str = _choice("tiny", *RESNETS, *BACKBONES)
+    """`tiny` is four convolutions (16-32-64-128 channels); the others are torchvision's."""
+    encoder_norm: str = _choice("batch", "group", "group-ws", "layer", "none", "native")
+    """Normalisation inside the encoder. `group-ws` adds weight standardisation (arXiv 2010.10241); `native`
+    is the backbone's own, the only choice where its layers can't be exchanged."""
+    encoder_stem: str = _choice("auto", "small", "imagenet")
+    """First layers of a ResNet: `small` is a 3x3 convolution of stride 1 without max-pooling (SimCLR,
+    appendix B.9); `auto` takes it up to 64 pixels."""
+
+    # Projector
+    projector_depth: int = _number(2, 1, 5)
+    """Linear layers in the projector."""
+    projector_width: int = _number(512, 1)
+    """Features of its hidden layers."""
+    projector_size: int = _number(128, 2)
+    """Features of the projection, and of the prediction."""
+    projector_norm: str = _choice("batch", "layer", "group", "none")
+    """Normalisation in the projector."""
+    projector_norm_at: str = _choice("hidden", "all")
+    """`all` also normalises the output, without learned scale and shift (SimSiam, section 3)."""
+
+    # Predictor
+    predictor: str = _choice("mlp", "linear", "none", "frozen")
+    """`frozen` is an MLP that keeps its random weights (SimSiam, table 1)."""
+    predictor_depth: int = _number(2, 1, 5)
+    """Linear layers in the predictor."""
+    predictor_width: int = _number(512, 1)
+    """Features of its hidden layers."""
+    predictor_norm: str = _choice("batch", "layer", "group", "none")
+    """Normalisation in the predictor."""
+    predictor_norm_at: str = _choice("hidden", "all")
+    """As for the projector."""
+    predictor_lr_scale: float = _number(1.0, 0)
+    """Learning rate of the predictor over that of the rest (BYOL, table 21)."""
+    predictor_lr_decay: bool = True
+    """Whether the predictor follows the rate's schedule; False holds it at its peak (SimSiam, table 1)."""
+
+    # Target
+    stop_gradient: bool = True
+    """False lets the gradient into the target branch, which then has to be the online network (tau 0)."""
+    tau_base: float = _number(0.99, 0, 1)
+    """First coefficient of the target's moving average: target <- tau target + (1 - tau) online."""
+    tau_final: float = _number(1.0, 0, 1)
+    """Last coefficient; not used by the constant schedule."""
+    tau_schedule: str = _choice("cosine", "linear", "constant")
+    """How tau goes from base to final."""
+    tau_per: str = _choice("step", "epoch")
+    """When tau changes. Per epoch is coarser, and not what the paper does."""
+    target_init: str = _choice("copy", "fresh")
+    """Whether the target starts as a copy of the online network or with weights of its own."""
+
+    # Loss
+    loss_norm: str = _choice("l2", "layer", "batch", "none")
+    """Normalisation of prediction and target before their squared distance (BYOL, table 20)."""
+    loss_scale: float = _number(1.0, 1e-6, 1e6)
+    """Factor on the loss. BYOL sums both directions (1.0: range 0 to 8); many codes halve it (0.5);
+    0.25 has the gradient of SimSiam's mean negative cosine. A learning rate does not transfer across it."""
+    symmetric: bool = True
+    """Whether each view also predicts the other's target, or only the first view the second's."""
+    negatives_weight: float = _number(0.0, 0, 10)
+    """Weight beta of the negatives term (BYOL, table 5b): 0 is BYOL, 1 the InfoNCE of SimCLR."""
+    negatives_temperature: float = _number(0.1, 0.001, 10)
+    """Temperature alpha of the negatives term."""
+
+    # Optimiser
+    optimizer: str = _choice("sgd", "lars", "adamw")
+    """`sgd`: momentum and L2 decay; `lars`: rates per layer (arXiv 1708.03888); `adamw`: decoupled decay."""
+    lr: float = _number(0.1, 0)
+    """Peak learning rate per 256 images: the rate used is lr x batch_size / 256."""
+    lr_schedule: str = _choice("cosine", "constant")
+    """After warm-up: cosine to 0, or constant."""
+    warmup_epochs: float = _number(0.0, 0)
+    """Epochs of linear warm-up."""
+    momentum: float = _number(0.9, 0, 1)
+    """Momentum of the optimiser; beta1 of adamw."""
+    weight_decay: float = _number(5e-4, 0)
+    """Weight decay."""
+    exclude_bias_and_norm: bool = False
+    """Whether biases and normalisation parameters are left out of weight decay, and of LARS's adaptation."""
+    lars_eta: float = _number(1e-3, 1e-9)
+    """Trust coefficient of LARS."""
+    batch_size: int = _number(128, 2)
+    """Images per step; each gives two views."""
+    epochs: float = _number(0.0, 0)
+    """Passes over the training images; 0 leaves the length to `steps`."""
+    steps: int = _number(100, 0)
+    """Optimiser steps; 0 leaves the length to `epochs`."""
+    bn_momentum: float = _number(0.1, 0, 1)
+    """Weight of the newest batch in BatchNorm's running statistics (PyTorch's meaning)."""
+    bn_eps: float = _number(1e-5, 0)
+    """Epsilon of every normalisation layer."""
+    precision: str = _choice("auto", "fp32", "bf16")
+    """`auto` is bf16 autocast where the device has it natively, fp32 elsewhere."""
+
+    # Measurement
+    eval_every: int = _number(10, 1)
+    """Steps between measurements."""
+    knn_every: int = _number(0, 0)
+    """Steps between kNN accuracies, a multiple of eval_every; 0 measures it at the end only."""
+    eval_images: int = _number(1000, 8)
+    """Held-out images on which collapse is measured."""
+    knn_k: int = _number(20, 1)
+    """Neighbours that vote."""
+    knn_temperature: float = _number(0.1, 0.001)
+    """Temperature of the votes' weights exp(cosine / temperature) (arXiv 1805.01978)."""
+    probe: bool = False
+    """Whether to fit a linear probe on the frozen encoder at the end."""
+    seed: int = _number(0, 0, 2**31 - 1)
+    """Fixes initial weights, data order and augmentation draws, each from a generator of its own."""
+
+    # Views
+    view1: ViewConfig = ViewConfig(blur_p=1.0)
+    """The first view."""
+    view2: ViewConfig = ViewConfig(blur_p=0.1, solarize_p=0.2)
+    """The second view."""
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
+        if bool(self.steps) == bool(self.epochs):
+            rule = "exactly one of steps and epochs must be set (the other 0)"
+            raise ConfigError("steps", self.steps, f"{rule}; epochs is {self.epochs:g}")
+        if not self.stop_gradient and not self.target_is_online:
+            rule = "false requires the online network as target (tau_base 0, tau_schedule constant)"
+            raise ConfigError("stop_gradient", self.stop_gradient, rule)
+        if self.negatives_weight and self.loss_norm != "l2":
+            rule = 'above 0 requires loss_norm "l2", for negatives are compared by cosine'
+            raise ConfigError("negatives_weight", self.negatives_weight, rule)
+        if self.knn_every % self.eval_every:
+            rule = f"must be a multiple of eval_every = {self.eval_every}"
+            raise ConfigError("knn_every", self.knn_every, rule)
+        self._check_encoder()
+
+    def _check_encoder(self) -> None:
+        exchangeable = self.encoder == "tiny" or self.encoder in RESNETS
+        if exchangeable == (self.encoder_norm == "native"):
+            one = "one of batch, group, group-ws, layer, none" if exchangeable else '"native"'
+            raise ConfigError("encoder_norm", self.encoder_norm, f"must be {one} for encoder {self.encoder}")
+        if self.encoder not in RESNETS and self.encoder_stem != "auto":
+            rule = f'must be "auto" for encoder {self.encoder} (only ResNets have two stems)'
+            raise ConfigError("encoder_stem", self.encoder_stem, rule)
+
+    @property
+    def target_is_online(self) -> bool:
+        """Whether the target is the online network itself at every step (SimSiam's case)."""
+        ends_at_zero = self.tau_schedule == "constant" or self.tau_final == 0
+        return self.tau_base == 0 and ends_at_zero and self.target_init == "copy"
+
+    def steps_per_epoch(self, train_images: int) -> int:
+        """Steps in one pass over `train_images` images; the incomplete last batch is dropped."""
+        if self.batch_size > train_images:
+            rule = f"must not exceed the {train_images} training images of {self.dataset}"
+            raise ConfigError("batch_size", self.batch_size, rule)
+        return train_images // self.batch_size
+
+    def total_steps(self, train_images: int) -> int:
+        """Optimiser steps of the whole trial, at least 1."""
+        return self.steps or max(1, round(self.epochs * self.steps_per_epoch(train_images)))
+
+    def to_settings(self) -> dict[str, Scalar]:
+        """Every field as a flat mapping with dotted keys: the canonical configuration."""
+        settings: dict[str, Scalar] = {}
+        for key, value in dataclasses.asdict(self).items():
+            if isinstance(value, dict):
+                settings.update({f"{key}.{name}": item for name, item in value.items()})
+            else:
+                settings[key] = value
+        return settings
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, object]) -> "TrialConfig":
+        """Builds a configuration from flat settings, the bundles `preset` and `views` included.
+
+        A bundle fills what is not said: explicit keys beat `views`, which beats `preset`.
+
+        Raises:
+            ConfigError: for an unknown key, a wrong type, or a value that breaks a rule.
+        """
+        from byol.presets import expand
+
+        fields: dict[str, Any] = {}
+        views: dict[str, dict[str, object]] = {"view1": {}, "view2": {}}
+        for key, value in expand(settings).items():
+            view, _, name = key.partition(".")
+            if key not in FIELD_NAMES:
+                raise ConfigError(key, value, f"is not a setting{nearest(key, SETTING_NAMES)}")
+            if name:
+                views[view][name] = value
+            else:
+                fields[key] = value
+        for view, values in views.items():
+            fields[view] = _view(view, values)
+        return cls(**fields)
+
+
+def _view(view: str, values: Mapping[str, Any]) -> ViewConfig:
+    base = {"view1": TrialConfig.view1, "view2": TrialConfig.view2}[view]
+    try:
+        return dataclasses.replace(base, **values)
+    except ConfigError as error:
+        raise ConfigError(f"{view}.{error.key}", error.value, error.rule) from None
+
+
+def _field_names() -> tuple[str, ...]:
+    views = ("view1", "view2")
+    plain = [field.name for field in dataclasses.fields(TrialConfig) if field.name not in views]
+    dotted = [f"{view}.{field.name}" for view in views for field in dataclasses.fields(ViewConfig)]
+    return (*plain, *dotted)
+
+
+FIELD_NAMES = _field_names()
+"""Every field, views dotted: `tau_base`, `view2.solarize_p`."""
+
+SETTING_NAMES = ("preset", "views", *FIELD_NAMES)
+"""What a study may set: the fields and the two bundles."""
