@@ -331,6 +331,14 @@ class TrialConfig:
         """Optimiser steps of the whole trial, at least 1."""
         return self.steps or max(1, round(self.epochs * self.steps_per_epoch(train_images)))
 
+    def warmup_steps(self, train_images: int) -> int:
+        """Steps of the learning rate's warm-up; fewer than the trial has."""
+        steps = round(self.warmup_epochs * self.steps_per_epoch(train_images))
+        if steps >= self.total_steps(train_images):
+            rule = f"must be shorter than the trial, which has {self.total_steps(train_images)} steps"
+            raise ConfigError("warmup_epochs", self.warmup_epochs, f"{rule} (that warm-up: {steps})")
+        return steps
+
     def to_settings(self) -> dict[str, Scalar]:
         """Every field as a flat mapping with dotted keys: the canonical configuration."""
         settings: dict[str, Scalar] = {}

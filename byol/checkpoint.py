@@ -1,0 +1,93 @@
+"""Checkpoints as safetensors files with a JSON header: nothing is pickled, and nothing pickled is read.
+
+A checkpoint folder holds `state.safetensors` while a trial runs, from which it goes on bit for bit, and
+`encoder.safetensors` once it is done.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from byol.config import TrialConfig
+from byol.learner import Learner
+from byol.networks import StandardisedConv2d
+
+STATE = "state.safetensors"
+ENCODER = "encoder.safetensors"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is not of this trial, or can't be read."""
+
+
+def save_state(learner: Learner, folder: Path) -> None:
+    """Writes the learner's whole state to `folder`, replacing what was there in one step."""
+    header = {"config": json.dumps(learner.config.to_settings(), sort_keys=True)}
+    _save(learner.state(), folder / STATE, header)
+
+
+def load_state(learner: Learner, folder: Path) -> int:
+    """Puts the state saved in `folder` into `learner`; returns its step, 0 where nothing is saved.
+
+    Raises:
+        CheckpointError: the file can't be read, or belongs to another configuration.
+    """
+    path = folder / STATE
+    if not path.exists():
+        return 0
+    saved = header(path).get("config")
+    if saved is None or TrialConfig.from_settings(json.loads(saved)) != learner.config:
+        raise CheckpointError(f"{path}: holds the state of another trial")
+    learner.load_state(load_file(path))
+    return int(learner.step_index)
+
+
+def save_encoder(learner: Learner, folder: Path, about: dict[str, str]) -> Path:
+    """Writes the online encoder alone, named and shaped as torchvision's own; removes the state.
+
+    Weight standardisation is applied to the weights that are written, so that plain convolutions give the
+    same output. The header holds the configuration and `about`.
+    """
+    encoder = learner.online.encoder
+    tensors = dict(encoder.state_dict())
+    for name, module in encoder.named_modules():
+        if isinstance(module, StandardisedConv2d):
+            tensors[f"{name}.weight"] = module.standardised_weight()
+    config = json.dumps(learner.config.to_settings(), sort_keys=True)
+    _save(tensors, folder / ENCODER, {"config": config, **about})
+    (folder / STATE).unlink(missing_ok=True)
+    return folder / ENCODER
+
+
+def header(path: Path) -> dict[str, str]:
+    """The JSON header of a safetensors file.
+
+    Raises:
+        CheckpointError: it is not a safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except Exception as error:  # safetensors raises its own error type, and OSError
+        raise CheckpointError(f"{path}: is not a readable safetensors file ({error})") from error
+
+
+def _save(tensors: dict[str, Tensor], path: Path, header: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(plain, partial, metadata=header)
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load_encoder(path: Path) -> dict[str, Tensor]:
+    """The tensors that `save_encoder` wrote, for `load_state_dict`."""
+    with torch.no_grad():
+        return dict(load_file(path))

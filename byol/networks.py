@@ -1,0 +1,186 @@
+"""Encoder, projector and predictor, with every normalisation an ablation may choose.
+
+Shape suffixes: B batch, C channels, H height, W width, F encoder features, D projection features.
+"""
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.ops import StochasticDepth
+
+from byol.config import RESNETS, ConfigError, TrialConfig
+from byol.seeding import construction
+
+TINY_CHANNELS = (16, 32, 64, 128)
+TINY_STRIDES = (2, 2, 2, 1)
+
+_MAX_GROUPS = 32  # GroupNorm's default in arXiv 1803.08494; narrower layers get groups of 4 channels
+_SMALL_IMAGE = 64  # up to this side a ResNet's ImageNet stem leaves too few positions
+
+
+class StandardisedConv2d(nn.Conv2d):
+    """Convolution whose weights have mean 0 and variance 1 per output channel (arXiv 1903.10520)."""
+
+    def standardised_weight(self) -> Tensor:
+        """The weight in use, of the shape of `weight`."""
+        variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True, correction=0)
+        return (self.weight - mean) * torch.rsqrt(variance + 1e-10)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Convolves with the standardised weight."""
+        y_BCHW: Tensor = self._conv_forward(x_BCHW, self.standardised_weight(), self.bias)
+        return y_BCHW
+
+
+def groups_of(channels: int) -> int:
+    """Groups of a GroupNorm over that many channels: at most 32, of 4 channels or more where that divides."""
+    return next(g for g in range(min(_MAX_GROUPS, max(1, channels // 4)), 0, -1) if channels % g == 0)
+
+
+def conv_norm(config: TrialConfig) -> Callable[[int], nn.Module]:
+    """The encoder's normalisation layer, as a function of its channels."""
+    makers: dict[str, Callable[[int], nn.Module]] = {
+        "batch": partial(nn.BatchNorm2d, eps=config.bn_eps, momentum=config.bn_momentum),
+        "group": lambda channels: nn.GroupNorm(groups_of(channels), channels, eps=config.bn_eps),
+        "layer": lambda channels: nn.GroupNorm(1, channels, eps=config.bn_eps),
+        "none": lambda channels: nn.Identity(),
+    }
+    return makers["group" if config.encoder_norm == "group-ws" else config.encoder_norm]
+
+
+def head_norm(kind: str, features: int, config: TrialConfig, *, affine: bool = True) -> nn.Module | None:
+    """The normalisation layer of a head, over [B, features]; None for "none"."""
+    if kind == "batch":
+        return nn.BatchNorm1d(features, eps=config.bn_eps, momentum=config.bn_momentum, affine=affine)
+    if kind == "layer":
+        return nn.LayerNorm(features, eps=config.bn_eps, elementwise_affine=affine)
+    if kind == "group":
+        return nn.GroupNorm(groups_of(features), features, eps=config.bn_eps, affine=affine)
+    return None
+
+
+def head(sizes: tuple[int, ...], kind: str, norm_at: str, config: TrialConfig) -> nn.Sequential:
+    """An MLP over [B, sizes[0]] of linear, norm and ReLU; its output has no ReLU, and a norm only at "all".
+
+    A linear layer has a bias unless batch normalisation, which would cancel it, comes next.
+    """
+    layers: list[nn.Module] = []
+    for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        last = index == len(sizes) - 2
+        norm = None if last and norm_at == "hidden" else head_norm(kind, outputs, config, affine=not last)
+        layers.append(nn.Linear(inputs, outputs, bias=not isinstance(norm, nn.BatchNorm1d)))
+        layers += [norm] if norm is not None else []
+        layers += [] if last else [nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
+
+
+def build_projector(config: TrialConfig, features: int, stream: str = "projector") -> nn.Sequential:
+    """Projector: [B, F] -> [B, projector_size]."""
+    sizes = (features, *[config.projector_width] * (config.projector_depth - 1), config.projector_size)
+    with construction(config.seed, stream):
+        return head(sizes, config.projector_norm, config.projector_norm_at, config)
+
+
+def build_predictor(config: TrialConfig) -> nn.Module:
+    """Predictor: [B, projector_size] -> the same; the identity for "none"."""
+    size = config.projector_size
+    if config.predictor == "none":
+        return nn.Identity()
+    depth = 1 if config.predictor == "linear" else config.predictor_depth
+    with construction(config.seed, "predictor"):
+        predictor = head(
+            (size, *[config.predictor_width] * (depth - 1), size),
+            config.predictor_norm,
+            config.predictor_norm_at,
+            config,
+        )
+    return predictor.requires_grad_(config.predictor != "frozen")
+
+
+def build_encoder(config: TrialConfig, stream: str = "encoder") -> tuple[nn.Module, int]:
+    """Encoder: [B, 3, S, S] -> representation [B, F]; returned with F."""
+    with construction(config.seed, stream):
+        if config.encoder == "tiny":
+            return _tiny(config), TINY_CHANNELS[-1]
+        if config.encoder in RESNETS:
+            return _resnet(config)
+        return _backbone(config)
+
+
+def _tiny(config: TrialConfig) -> nn.Sequential:
+    norm = conv_norm(config)
+    layers: list[nn.Module] = []
+    inputs = 3
+    for outputs, stride in zip(TINY_CHANNELS, TINY_STRIDES, strict=True):
+        bias = config.encoder_norm == "none"
+        layers.append(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=bias))
+        layers += [norm(outputs), nn.ReLU(inplace=True)]
+        inputs = outputs
+    encoder = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    if config.encoder_norm == "group-ws":
+        standardise_weights(encoder)
+    return encoder
+
+
+def _resnet(config: TrialConfig) -> tuple[nn.Module, int]:
+    encoder = models.get_model(config.encoder, weights=None, norm_layer=conv_norm(config))
+    features = encoder.fc.in_features
+    encoder.fc = nn.Identity()
+    if small_stem(config):
+        # SimCLR, appendix B.9. Padding 1 keeps the image's size.
+        encoder.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
+        nn.init.kaiming_normal_(encoder.conv1.weight, mode="fan_out", nonlinearity="relu")
+        encoder.maxpool = nn.Identity()
+    if config.encoder_norm == "group-ws":
+        standardise_weights(encoder)
+    return encoder, features
+
+
+def small_stem(config: TrialConfig) -> bool:
+    """Whether a ResNet of this configuration has the stem for small images."""
+    auto = config.encoder_stem == "auto" and config.image_size <= _SMALL_IMAGE
+    return auto or config.encoder_stem == "small"
+
+
+def _backbone(config: TrialConfig) -> tuple[nn.Module, int]:
+    if config.encoder == "vit_b_16":
+        if config.image_size % 16:
+            raise ConfigError(
+                "image_size", config.image_size, "must be a multiple of 16 for encoder vit_b_16"
+            )
+        encoder = models.vit_b_16(weights=None, image_size=config.image_size)
+    else:
+        encoder = models.get_model(config.encoder, weights=None)
+    path = [name for name, module in encoder.named_modules() if isinstance(module, nn.Linear)][-1]
+    features = encoder.get_submodule(path).in_features
+    encoder.set_submodule(path, nn.Identity())
+    for module in encoder.modules():
+        # Dropout draws from the global generator, and BYOL has none.
+        if isinstance(module, (nn.Dropout, StochasticDepth)):
+            module.p = 0.0
+    return encoder, features
+
+
+def standardise_weights(module: nn.Module) -> None:
+    """Turns every convolution inside `module` into a weight-standardised one, in place."""
+    for child in module.modules():
+        if type(child) is nn.Conv2d:
+            child.__class__ = StandardisedConv2d
+
+
+class Branch(nn.Module):
+    """Encoder and projector: what online and target network have in common."""
+
+    def __init__(self, encoder: nn.Module, projector: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projector = projector
+
+    def forward(self, x_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Views -> representation y [B, F] and projection z [B, D], both float32."""
+        y_BF = self.encoder(x_BCHW)
+        return y_BF.float(), self.projector(y_BF).float()

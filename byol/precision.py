@@ -1,0 +1,29 @@
+"""Where bf16 autocast pays: on devices that multiply bf16 natively."""
+
+import functools
+from pathlib import Path
+
+import torch
+
+# Intel's and AMD's bf16 dot product and Intel's AMX tiles; "bf16" is Arm's name for its own.
+_CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+
+
+def uses_bf16(precision: str, device: torch.device) -> bool:
+    """Whether networks run under bf16 autocast: as `precision` says, or by the device for "auto"."""
+    if precision == "auto":
+        return native_bf16(device)
+    return precision == "bf16"
+
+
+def native_bf16(device: torch.device) -> bool:
+    """Whether the device has bf16 arithmetic of its own. Without it, bf16 is emulated and twice as slow."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and _cpu_has_bf16()
+
+
+@functools.cache
+def _cpu_has_bf16() -> bool:
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.exists() and not _CPU_FLAGS.isdisjoint(cpuinfo.read_text().split())

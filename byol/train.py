@@ -1,0 +1,125 @@
+"""The training loop of one trial: views, steps, measurements, checkpoints.
+
+Start here to read the learner: `train` drives `Learner.step` (learner.py) over batches of two views
+(views.py), and measures collapse on held-out images (measure.py).
+
+Shape suffixes: B batch, C channels, H height, W width.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from byol import checkpoint
+from byol.config import TrialConfig
+from byol.data import ImageData
+from byol.learner import Encoder, Learner
+from byol.measure import Measurer
+from byol.metrics import Metrics
+from byol.precision import uses_bf16
+from byol.seeding import stream
+from byol.views import draw, make_view
+
+
+def train(
+    config: TrialConfig,
+    data: ImageData,
+    *,
+    device: torch.device | str | None = None,
+    encoder: Encoder | None = None,
+    checkpoint_folder: Path | None = None,
+    checkpoint_every: int = 0,
+) -> Iterator[Metrics]:
+    """Trains one trial and yields a measurement at step 0, every `config.eval_every` steps and at the end.
+
+    A loss that is no longer finite ends the trial after the measurement that shows it. With a checkpoint
+    folder, training goes on from the state saved there, with the metrics it would have had uninterrupted
+    (bit for bit on the CPU), and leaves the trained encoder there at the end.
+
+    Args:
+        config: the trial.
+        data: training and held-out images.
+        device: where to train; a GPU if there is one.
+        encoder: a module [B, 3, S, S] -> [B, F] and its F, instead of the one that `config` names.
+        checkpoint_folder: where state and encoder are saved.
+        checkpoint_every: steps between saved states; 0 saves none.
+
+    Raises:
+        ConfigError: the configuration does not fit the data (batch size, warm-up).
+    """
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    learner = Learner(
+        config,
+        train_images=len(data.train_images),
+        device=place,
+        bf16=uses_bf16(config.precision, place),
+        encoder=encoder,
+    )
+    start = checkpoint.load_state(learner, checkpoint_folder) if checkpoint_folder else 0
+    measurer = Measurer(config, data, learner)
+    if start == 0:
+        yield measurer.measure(step=0, loss=None, samples_per_second=None)
+    yield from _loop(learner, measurer, data, start, checkpoint_folder, checkpoint_every)
+    if checkpoint_folder:
+        about = {"dataset": data.name, "mean": str(list(data.mean)), "std": str(list(data.std))}
+        checkpoint.save_encoder(learner, checkpoint_folder, about)
+
+
+def _loop(
+    learner: Learner,
+    measurer: Measurer,
+    data: ImageData,
+    start: int,
+    folder: Path | None,
+    checkpoint_every: int,
+) -> Iterator[Metrics]:
+    config, total = learner.config, learner.total_steps
+    measured_at, clock = start, time.perf_counter()
+    for step, (view1, view2) in enumerate(batches(config, data, learner.device, start, total), start + 1):
+        learner.step(view1, view2)
+        if step % config.eval_every == 0 or step == total:
+            steps = config.eval_every if step % config.eval_every == 0 else step % config.eval_every
+            loss = learner.take_loss().item() / steps
+            rate = (step - measured_at) * config.batch_size / (time.perf_counter() - clock)
+            metrics = measurer.measure(step=step, loss=loss, samples_per_second=rate)
+            yield metrics
+            if metrics.diverged:
+                return
+            measured_at, clock = step, time.perf_counter()
+        if folder and checkpoint_every and step % checkpoint_every == 0 and step < total:
+            checkpoint.save_state(learner, folder)
+
+
+def batches(
+    config: TrialConfig, data: ImageData, device: torch.device, start: int, total: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The two views of each step from `start` to `total`, on the device, [B, 3, S, S] each.
+
+    Order and draws of a step depend on the seed and the step alone, so a resumed trial sees what it would have.
+    """
+    images = resident(data.train_images, device)
+    per_epoch = config.steps_per_epoch(len(images))
+    order = torch.empty(0)
+    for step in range(start, total):
+        epoch, position = divmod(step, per_epoch)
+        if position == 0 or step == start:
+            order = torch.randperm(len(images), generator=stream(config.seed, "order", epoch)).to(device)
+        chosen = order[position * config.batch_size : (position + 1) * config.batch_size]
+        yield two_views(config, data, images.index_select(0, chosen), step)
+
+
+def two_views(config: TrialConfig, data: ImageData, images_BCHW: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    """Two independently drawn views of a batch of uint8 images."""
+    views = []
+    for name, settings in (("view1", config.view1), ("view2", config.view2)):
+        draws = draw(stream(config.seed, name, step), len(images_BCHW))
+        if images_BCHW.is_cuda:
+            draws = draws.pin_memory().to(images_BCHW.device, non_blocking=True)
+        view = make_view(
+            images_BCHW, draws, settings, size=config.image_size, mean=data.mean, std=data.std
+        )
+        views.append(view)
+    return views[0], views[1]
