@@ -1,0 +1,139 @@
+"""The two terms of the loss: BYOL's regression and the negatives of its generalised InfoNCE.
+
+Shape suffixes: B batch, D size of the projection, N = 2B.
+
+Both are for one direction: view 1 predicts the target's projection of view 2. A symmetric learner adds the
+direction with the views exchanged, so that BYOL's loss lies in 0..8 in total (each direction in 0..4).
+Everything is computed in float32 at least, whatever precision the network ran in, and nothing waits on the
+device.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# A vector shorter than this is not stretched to length one. deepmind-research (byol/utils/helpers.py) floors
+# the squared norm at 1e-12; torch's own default of 1e-12 for the norm itself would multiply the gradient of a
+# dead (all-zero) embedding by 1e12.
+_NORM_FLOOR = 1e-6
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def normalise(x_BD: Tensor, norm: str) -> Tensor:
+    """Normalise embeddings as BYOL's Table 20 does before their squared distance is taken.
+
+    `l2` scales every row to length 1. `layer` (over each row) and `batch` (over each column) subtract the
+    mean and divide by the standard deviation, without affine parameters, and by sqrt(D), so that a row's
+    expected squared length is 1 too and the loss keeps its scale. `none` changes nothing.
+
+    Args:
+        x_BD: embeddings, one row per image; `batch` needs B >= 2.
+        norm: one of the four names.
+
+    Raises:
+        ValueError: `norm` is another name.
+
+    Source: Grill et al. 2020 (arXiv 2006.07733), appendix, Table 20.
+    """
+    size = x_BD.shape[-1]
+    if norm == "l2":
+        unit_BD: Tensor = F.normalize(x_BD, dim=-1, eps=_NORM_FLOOR)
+        return unit_BD
+    if norm == "layer":
+        return torch.div(torch.layer_norm(x_BD, [size]), size**0.5)
+    if norm == "batch":
+        return torch.div(F.batch_norm(x_BD, None, None, training=True), size**0.5)
+    if norm == "none":
+        return x_BD
+    raise ValueError(f"loss_norm must be one of l2, layer, batch, none, but got {norm!r}")
+
+
+def regression_loss(prediction_BD: Tensor, target_BD: Tensor, *, norm: str) -> Tensor:
+    """Mean over the batch of the squared distance between normalised prediction and target.
+
+    With `norm="l2"` this is 2 - 2 cos, in 0..4. It is computed as a squared distance because near collapse
+    (cos close to 1) 2 - 2 cos loses all its digits in float32 and can turn negative.
+
+    Args:
+        prediction_BD: the online network's predictions of one view.
+        target_BD: the target's projections of the other view. Whether gradient flows into it is the
+            caller's choice (`stop_gradient`).
+        norm: see `normalise`.
+
+    Returns:
+        A 0-dim tensor.
+
+    Source: Grill et al. 2020, equation 2.
+    """
+    prediction_BD = normalise(_at_least_float32(prediction_BD), norm)
+    target_BD = normalise(_at_least_float32(target_BD), norm)
+    return (prediction_BD - target_BD).square().sum(dim=-1).mean()
+
+
+def negatives_term(
+    prediction_BD: Tensor, target_BD: Tensor, same_view_BD: Tensor, *, temperature: float
+) -> Tensor:
+    """The part of the generalised InfoNCE that pushes an image away from the others in its batch.
+
+        2 alpha mean_i ln( sum_{j != i} exp(S(v_i, v_j) / alpha) + sum_j exp(S(v_i, v'_j) / alpha) )
+
+    S(u1, u2) is the cosine between the prediction of u1 and the target projection of u2, always the cosine,
+    whatever normalisation the regression uses.
+
+    Args:
+        prediction_BD: predictions of view 1 (v).
+        target_BD: target projections of view 2 (v').
+        same_view_BD: target projections of view 1 (v).
+        temperature: alpha, > 0.
+
+    Returns:
+        A 0-dim tensor.
+
+    Source: Grill et al. 2020, appendix F.4.
+    """
+    prediction_BD, target_BD, same_view_BD = (
+        normalise(_at_least_float32(x_BD), "l2") for x_BD in (prediction_BD, target_BD, same_view_BD)
+    )
+    itself_BB = torch.eye(len(prediction_BD), dtype=torch.bool, device=prediction_BD.device)
+    same_view_BB = (prediction_BD @ same_view_BD.T).masked_fill(itself_BB, -torch.inf)
+    similarity_BN = torch.cat([same_view_BB, prediction_BD @ target_BD.T], dim=1)
+    return 2 * temperature * torch.logsumexp(similarity_BN / temperature, dim=1).mean()
+
+
+def pair_loss(
+    prediction_BD: Tensor,
+    target_BD: Tensor,
+    same_view_BD: Tensor | None,
+    *,
+    norm: str,
+    negatives_weight: float = 0.0,
+    negatives_temperature: float = 0.1,
+) -> Tensor:
+    """One direction of the loss: regression plus `negatives_weight` (beta) times the negatives.
+
+    beta = 0 is BYOL and takes no look at `same_view_BD`. beta = 1 with l2 normalisation, no predictor, and
+    the online network as its own target (no stop-gradient) is SimCLR: 2 + 2 alpha times NT-Xent over the
+    anchors of view 1. Values between are the points between in BYOL's Table 5b.
+
+    Args:
+        prediction_BD: predictions of view 1.
+        target_BD: target projections of view 2.
+        same_view_BD: target projections of view 1; may be None when beta is 0.
+        norm: normalisation of the regression term.
+        negatives_weight: beta, >= 0.
+        negatives_temperature: alpha, > 0.
+
+    Returns:
+        A 0-dim tensor, float32 or wider.
+    """
+    # Under autocast the similarities would be bfloat16, with two digits, and then divided by alpha.
+    with torch.autocast(prediction_BD.device.type, enabled=False):
+        loss = regression_loss(prediction_BD, target_BD, norm=norm)
+        if negatives_weight == 0:
+            return loss
+        assert same_view_BD is not None, "negatives need the target's projection of the same view"
+        negatives = negatives_term(prediction_BD, target_BD, same_view_BD, temperature=negatives_temperature)
+        return loss + negatives_weight * negatives
