@@ -1,0 +1,177 @@
+"""From factors to cells, and from cells and seeds to trials. All of it deterministic.
+
+A cell is one combination of levels; a trial is a cell with a seed. Trials come in replicate-major order:
+every cell's first seed before any cell's second, so that a sweep that is stopped is still a balanced design.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from byol.config import ConfigError, Scalar, TrialConfig
+
+Labels = dict[str, Scalar]
+"""Factor name -> label of its level, in the order of the factors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """One level of a factor."""
+
+    label: Scalar
+    """What stands in the tables."""
+    settings: Mapping[str, Scalar]
+    """What it sets: fields and bundles of TrialConfig, over those of the reference."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factor:
+    """One thing that a study varies. Its first level is the reference's."""
+
+    name: str
+    """A field of TrialConfig, or a free name when the levels set several."""
+    levels: tuple[Level, ...]
+    """At least one, with distinct labels of one type."""
+
+    def level(self, label: Scalar) -> Level:
+        """The level of that label."""
+        return next(level for level in self.levels if level.label == label)
+
+
+KINDS = ("full-factorial", "leave-one-out", "add-one-in", "listed")
+"""The designs that `cells` knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """Which combinations of levels are run."""
+
+    kind: str = "full-factorial"
+    """full-factorial: all of them. leave-one-out: the reference, and the reference with each factor in turn
+    at each of its other levels. add-one-in: the reference, the baseline (every factor at its last level), and
+    the baseline with each factor in turn at its first level. listed: those in `listed`."""
+    listed: tuple[Labels, ...] = ()
+    """For `listed`: the cells; a factor that is left out stands at its first level."""
+    exclude: tuple[Labels, ...] = ()
+    """Combinations that are not run: a cell that agrees with all labels of one of these is left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One combination of levels."""
+
+    cell_id: str
+    """A short hash of the canonical configuration without its seed."""
+    labels: Labels
+    """The level of each factor."""
+    config: TrialConfig
+    """The configuration, with a seed that stands for any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A cell with a seed."""
+
+    trial_id: str
+    """A short hash of the complete canonical configuration, seed included."""
+    cell_id: str
+    """The cell's."""
+    seed: int
+    """The replicate."""
+    labels: Labels
+    """The cell's."""
+    settings: Mapping[str, Scalar]
+    """The complete canonical configuration, `TrialConfig.to_settings`."""
+
+
+class CellError(ValueError):
+    """A combination of levels that is no valid trial, or that another cell repeats."""
+
+    def __init__(self, labels: Labels, cause: ConfigError | str) -> None:
+        super().__init__(f"{describe(labels)}: {cause}")
+        self.labels = labels
+        self.cause = cause
+
+
+def describe(labels: Mapping[str, Scalar]) -> str:
+    """Labels as text: 'encoder_norm=batch, tau_base=0.99'; 'the reference' without factors."""
+    return ", ".join(f"{name}={label}" for name, label in labels.items()) or "the reference"
+
+
+def cells(reference: Mapping[str, Scalar], factors: Sequence[Factor], design: Design) -> tuple[Cell, ...]:
+    """The cells of a design, the reference first (unless it is excluded or not listed).
+
+    Raises:
+        CellError: for a combination that TrialConfig refuses, or two with the same configuration.
+    """
+    found: dict[str, Cell] = {}
+    for labels in _combinations(factors, design):
+        if any(_agrees(labels, excluded) for excluded in design.exclude):
+            continue
+        cell = _cell(reference, factors, labels)
+        if cell.cell_id in found:
+            other = describe(found[cell.cell_id].labels)
+            raise CellError(labels, f"is the same configuration as {other}")
+        found[cell.cell_id] = cell
+    return tuple(found.values())
+
+
+def trials(cells: Sequence[Cell], seeds: Sequence[int]) -> Iterator[Trial]:
+    """All cells with all seeds, in replicate-major order."""
+    for seed in seeds:
+        for cell in cells:
+            settings = {**cell.config.to_settings(), "seed": seed}
+            yield Trial(
+                trial_id=digest(settings),
+                cell_id=cell.cell_id,
+                seed=seed,
+                labels=cell.labels,
+                settings=settings,
+            )
+
+
+def digest(settings: Mapping[str, Scalar]) -> str:
+    """The first 12 hexadecimal digits of the sha256 of `settings` as canonical JSON."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _combinations(factors: Sequence[Factor], design: Design) -> Iterable[Labels]:
+    first = {factor.name: factor.levels[0].label for factor in factors}
+    if design.kind == "full-factorial":
+        names = [factor.name for factor in factors]
+        every = itertools.product(*([level.label for level in factor.levels] for factor in factors))
+        return (dict(zip(names, labels, strict=True)) for labels in every)
+    if design.kind == "leave-one-out":
+        out = ({**first, factor.name: level.label} for factor in factors for level in factor.levels[1:])
+        return (first, *out)
+    if design.kind == "add-one-in":
+        last = {factor.name: factor.levels[-1].label for factor in factors}
+        added = ({**last, factor.name: first[factor.name]} for factor in factors)
+        # With a single factor, the baseline with that factor added is the reference.
+        return _distinct((first, last, *added))
+    assert design.kind == "listed", design.kind
+    return ({**first, **labels} for labels in design.listed)
+
+
+def _distinct(combinations: Iterable[Labels]) -> list[Labels]:
+    return list({json.dumps(labels): labels for labels in combinations}.values())
+
+
+def _agrees(labels: Labels, excluded: Labels) -> bool:
+    return all(labels[name] == label for name, label in excluded.items())
+
+
+def _cell(reference: Mapping[str, Scalar], factors: Sequence[Factor], labels: Labels) -> Cell:
+    settings = dict(reference)
+    for factor in factors:
+        settings.update(factor.level(labels[factor.name]).settings)
+    try:
+        config = TrialConfig.from_settings(settings)
+    except ConfigError as error:
+        raise CellError(labels, error) from None
+    canonical = config.to_settings()
+    del canonical["seed"]
+    return Cell(cell_id=digest(canonical), labels=labels, config=config)

@@ -1,0 +1,361 @@
+"""Study files: what a sweep varies, over which seeds, and what it is expected to show.
+
+Everything is checked when a file is loaded, down to every cell's configuration, so that nothing starts with a
+wrong cell. The format is described in docs/study-format.md. Imports neither torch nor ray.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from byol.collapse import CollapseRule
+from byol.config import SETTING_NAMES, ConfigError, Scalar, TrialConfig, nearest
+from sweeps import designs
+from sweeps.designs import Cell, CellError, Design, Factor, Labels, Level, Trial
+from sweeps.entries import Entry, StudyError, dump, parse
+
+__all__ = ["Design", "Factor", "Level", "Resources", "Study", "StudyError", "list_studies", "load_study"]
+
+SHIPPED = Path(__file__).parent / "studies"
+"""Where the studies that ship live."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one trial occupies."""
+
+    cpu: float = 1.0
+    """CPUs; also the number of threads, rounded down, at least 1."""
+    gpu: float = 0.0
+    """GPUs: whole, or a fraction below 1 to share one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a trial was measured to take."""
+
+    seconds_per_trial: float
+    """Wall seconds."""
+    hardware: str
+    """Where."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A reference configuration, the factors to vary, the design and the seeds."""
+
+    name: str
+    """Lower-case words joined by dashes."""
+    title: str
+    """One line."""
+    question: str
+    """The question that the report answers."""
+    source: str
+    """Citations."""
+    expected: str
+    """What the sources say should come out."""
+    reference: Mapping[str, Scalar]
+    """Settings of the full method: fields and bundles of TrialConfig."""
+    factors: tuple[Factor, ...]
+    """What is varied; each one's first level is the reference's."""
+    design: Design
+    """Which combinations are run."""
+    seeds: tuple[int, ...]
+    """Replicates, distinct."""
+    resources: Resources
+    """What one trial occupies."""
+    collapse: CollapseRule
+    """When a trial counts as collapsed."""
+    estimate: Estimate | None
+    """What a trial was measured to take, if anybody did."""
+
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells of the design."""
+        return designs.cells(self.reference, self.factors, self.design)
+
+    def trials(self) -> tuple[Trial, ...]:
+        """The trials, in the order in which they run."""
+        return tuple(designs.trials(self.cells(), self.seeds))
+
+    def to_yaml(self) -> str:
+        """The study as resolved, all keys explicit. Loading that text gives an equal study."""
+        document = dataclasses.asdict(self)
+        document["factors"] = [
+            {"name": factor.name, "levels": [dataclasses.asdict(level) for level in factor.levels]}
+            for factor in self.factors
+        ]
+        document["seeds"] = list(self.seeds)
+        document["design"] = {
+            "kind": self.design.kind,
+            "listed": list(self.design.listed),
+            "exclude": list(self.design.exclude),
+        }
+        if self.estimate is None:
+            del document["estimate"]
+        return dump(document)
+
+
+def load_study(path_or_name: str | Path) -> Study:
+    """Reads and checks a study.
+
+    Args:
+        path_or_name: a file, or the name of a study that ships.
+
+    Raises:
+        StudyError: for a study that does not exist, cannot be read or breaks a rule.
+    """
+    path = Path(path_or_name)
+    if path.suffix not in (".yaml", ".yml"):
+        names = [file.stem for file in _shipped_files()]
+        if str(path_or_name) not in names:
+            hint = nearest(path_or_name, names) or f" (those that ship: {', '.join(names)})"
+            raise StudyError(f"{path_or_name}: is neither a .yaml file nor the name of a study{hint}")
+        path = SHIPPED / f"{path_or_name}.yaml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{path}: cannot be read: is not UTF-8 text ({error.reason})") from None
+    return study_from_text(text, str(path))
+
+
+def list_studies() -> tuple[Study, ...]:
+    """The studies that ship, by name."""
+    return tuple(load_study(path) for path in _shipped_files())
+
+
+def _shipped_files() -> list[Path]:
+    return sorted(SHIPPED.glob("*.yaml"))
+
+
+def study_from_text(text: str, file: str) -> Study:
+    """Reads and checks a study from its text; `file` is what errors call it.
+
+    Raises:
+        StudyError: for a study that breaks a rule.
+    """
+    root = parse(text, file)
+    known = [field.name for field in dataclasses.fields(Study)]
+    entries = root.mapping(known)
+    for required in ("name", "factors"):
+        if required not in entries:
+            raise StudyError(f"{file}:1: {required}: is missing")
+    name = _name(entries["name"])
+    reference = _settings(entries["reference"]) if "reference" in entries else {}
+    factors = _factors(entries["factors"])
+    study = Study(
+        name=name,
+        title=_text(entries, "title") or name,
+        question=_text(entries, "question"),
+        source=_text(entries, "source"),
+        expected=_text(entries, "expected"),
+        reference=reference,
+        factors=factors,
+        design=_design(entries.get("design"), factors),
+        seeds=_seeds(entries.get("seeds")),
+        resources=_resources(entries.get("resources")),
+        collapse=_collapse(entries.get("collapse")),
+        estimate=_estimate(entries.get("estimate")),
+    )
+    _check_cells(study, entries)
+    return study
+
+
+def _name(entry: Entry) -> str:
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry.text()):
+        raise entry.wrong("must be lower-case letters and digits, joined by dashes")
+    return entry.text()
+
+
+def _text(entries: Mapping[str, Entry], key: str) -> str:
+    # An empty text is what to_yaml writes for what was left out.
+    return "" if key not in entries or entries[key].value == "" else entries[key].text()
+
+
+def _settings(entry: Entry) -> dict[str, Scalar]:
+    settings: dict[str, Scalar] = {}
+    for key, value in entry.mapping().items():
+        if key == "seed":
+            raise value.wrong("is set by the study's seeds")
+        if key not in SETTING_NAMES:
+            raise StudyError(
+                f"{value.file}:{value.line}: {value.name}: is not a setting{nearest(key, SETTING_NAMES)}"
+            )
+        settings[key] = value.scalar()
+    return settings
+
+
+def _factors(entry: Entry) -> tuple[Factor, ...]:
+    if isinstance(entry.value, list):
+        factors = [_resolved_factor(item) for item in entry.value]
+    else:
+        factors = [_factor(name, item) for name, item in entry.mapping().items()]
+    if not factors:
+        raise entry.wrong("must name at least one factor")
+    seen: dict[str, str] = {}
+    for factor in factors:
+        for key in {key for level in factor.levels for key in level.settings}:
+            if key in seen:
+                both = "stands twice" if seen[key] == factor.name else f"and {seen[key]} both set {key}"
+                raise StudyError(f"{entry.file}:{entry.line}: factors.{factor.name}: {both}")
+            seen[key] = factor.name
+    return tuple(factors)
+
+
+def _factor(name: str, entry: Entry) -> Factor:
+    if isinstance(entry.value, dict):
+        levels = [Level(label=label, settings=_settings(settings)) for label, settings in entry.value.items()]
+    else:
+        if name not in SETTING_NAMES or name == "seed":
+            hint = nearest(name, SETTING_NAMES)
+            raise StudyError(
+                f"{entry.file}:{entry.line}: {entry.name}: is not a setting{hint}; "
+                "a factor of a free name needs levels that say what they set"
+            )
+        levels = [_plain_level(name, item) for item in entry.items()]
+    return _checked_factor(name, levels, entry)
+
+
+def _plain_level(name: str, entry: Entry) -> Level:
+    value = entry.scalar()
+    default = TrialConfig().to_settings().get(name)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)  # the column of a factor has one type
+    return Level(label=value, settings={name: value})
+
+
+def _resolved_factor(entry: Entry) -> Factor:
+    parts = entry.mapping(("name", "levels"))
+    if len(parts) < 2:
+        raise entry.wrong("must have a name and levels")
+    levels = []
+    for item in parts["levels"].items():
+        level = item.mapping(("label", "settings"))
+        if len(level) < 2:
+            raise item.wrong("must have a label and settings")
+        levels.append(Level(label=level["label"].scalar(), settings=_settings(level["settings"])))
+    return _checked_factor(parts["name"].text(), levels, parts["levels"])
+
+
+def _checked_factor(name: str, levels: list[Level], entry: Entry) -> Factor:
+    if not re.fullmatch(r"[a-z][a-z0-9_.]*", name):
+        raise entry.wrong("must have a name of lower-case letters, digits and underscores")
+    if not levels:
+        raise StudyError(
+            f"{entry.file}:{entry.line}: {entry.name}: must have at least one level, but is empty"
+        )
+    labels = [level.label for level in levels]
+    types = {type(label).__name__ for label in labels}
+    if len(types) > 1:
+        raise entry.wrong(f"must have levels of one type, not {' and '.join(sorted(types))}")
+    for index, label in enumerate(labels):
+        if label in labels[:index]:
+            raise StudyError(f"{entry.file}:{entry.line}: {entry.name}: the level {label!r} stands twice")
+    return Factor(name=name, levels=tuple(levels))
+
+
+def _design(entry: Entry | None, factors: tuple[Factor, ...]) -> Design:
+    if entry is None:
+        return Design()
+    parts = entry.mapping(("kind", "listed", "exclude")) if isinstance(entry.value, dict) else {"kind": entry}
+    kind = parts["kind"].text() if "kind" in parts else "full-factorial"
+    if kind not in designs.KINDS:
+        raise parts["kind"].wrong(f"must be one of {', '.join(designs.KINDS)}", nearest(kind, designs.KINDS))
+    listed = _labels(parts.get("listed"), factors)
+    if bool(listed) != (kind == "listed"):
+        raise entry.wrong("must have cells under `listed` if its kind is listed, and only then")
+    return Design(kind=kind, listed=listed, exclude=_labels(parts.get("exclude"), factors))
+
+
+def _labels(entry: Entry | None, factors: tuple[Factor, ...]) -> tuple[Labels, ...]:
+    by_name = {factor.name: factor for factor in factors}
+    found = []
+    for item in entry.items() if entry else []:
+        labels: Labels = {}
+        for name, value in item.mapping(by_name).items():
+            valid = [level.label for level in by_name[name].levels]
+            if value.scalar() not in valid:
+                raise value.wrong(f"must be one of {', '.join(map(str, valid))}")
+            labels[name] = valid[valid.index(value.scalar())]
+        found.append(labels)
+    return tuple(found)
+
+
+def _seeds(entry: Entry | None) -> tuple[int, ...]:
+    if entry is None:
+        return (0, 1, 2)
+    if not isinstance(entry.value, list):
+        return tuple(range(entry.whole(1)))
+    seeds = tuple(item.whole(0) for item in entry.value)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise entry.wrong("must be a number of seeds, or a list of distinct ones")
+    return seeds
+
+
+def _resources(entry: Entry | None) -> Resources:
+    parts = entry.mapping(("cpu", "gpu")) if entry else {}
+    cpu = parts["cpu"].number(0.01) if "cpu" in parts else 1.0
+    gpu = parts["gpu"].number(0) if "gpu" in parts else 0.0
+    for key, value in (("cpu", cpu), ("gpu", gpu)):
+        if value > 1 and value != int(value):
+            raise parts[key].wrong("must be whole, or a fraction below 1")
+    return Resources(cpu=cpu, gpu=gpu)
+
+
+def _collapse(entry: Entry | None) -> CollapseRule:
+    fields = {field.name: field.default for field in dataclasses.fields(CollapseRule)}
+    given: dict[str, Any] = {}
+    for key, value in (entry.mapping(fields) if entry else {}).items():
+        if isinstance(fields[key], bool):
+            given[key] = value.flag()
+        elif isinstance(fields[key], int):
+            given[key] = value.whole(1)
+        else:
+            given[key] = value.number(0)
+    return CollapseRule(**given)
+
+
+def _estimate(entry: Entry | None) -> Estimate | None:
+    if entry is None:
+        return None
+    parts = entry.mapping(("seconds_per_trial", "hardware"))
+    if len(parts) < 2:
+        raise entry.wrong("must have seconds_per_trial and hardware")
+    return Estimate(seconds_per_trial=parts["seconds_per_trial"].number(0), hardware=parts["hardware"].text())
+
+
+def _check_cells(study: Study, entries: Mapping[str, Entry]) -> None:
+    """Builds every cell, and turns the first error into one that names the line of the file."""
+    try:
+        cells = study.cells()
+    except CellError as error:
+        raise _located(error, study, entries) from None
+    if not cells:
+        raise entries["design"].wrong("must leave at least one cell")
+
+
+def _located(error: CellError, study: Study, entries: Mapping[str, Entry]) -> StudyError:
+    cell = f"(in the cell {designs.describe(error.labels)})"
+    if not isinstance(error.cause, ConfigError):
+        place = entries["factors"]
+        return StudyError(f"{place.file}:{place.line}: factors: {error}")
+    key, place = error.cause.key, _setter(error.cause.key, error.labels, study, entries)
+    what = str(error.cause) if place.name.rpartition(".")[2] != key else str(error.cause)[len(key) + 2 :]
+    return StudyError(f"{place.file}:{place.line}: {place.name}: {what} {cell}")
+
+
+def _setter(key: str, labels: Labels, study: Study, entries: Mapping[str, Entry]) -> Entry:
+    """The entry that set `key` in a cell: a factor's, or the reference's."""
+    for index, factor in enumerate(study.factors):
+        if key in factor.level(labels[factor.name]).settings:
+            below = entries["factors"].value
+            assert isinstance(below, list | dict)
+            return below[index] if isinstance(below, list) else below[factor.name]
+    reference = entries.get("reference")
+    if reference is not None and key in reference.mapping():
+        return reference.mapping()[key]
+    return entries["factors"]
