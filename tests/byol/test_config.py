@@ -1,0 +1,116 @@
+"""The configuration: its rules, its messages, and that every preset is a valid point in it."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+import byol.config
+from byol.config import FIELD_NAMES, ConfigError, TrialConfig, ViewConfig
+from byol.presets import PRESETS, VIEWS
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"tau_bas": 1}, 'tau_bas: is not a setting (did you mean "tau_base"?), but got 1'),
+        ({"view2.solarise_p": 1}, 'is not a setting (did you mean "view2.solarize_p"?)'),
+        ({"tau_base": 1.5}, "tau_base: must be between 0 and 1, but got 1.5"),
+        ({"tau_base": float("nan")}, "must be between 0 and 1"),
+        ({"view2.solarize_p": 3}, "view2.solarize_p: must be between 0 and 1, but got 3"),
+        ({"batch_size": 1}, "batch_size: must be at least 2, but got 1"),
+        ({"steps": 1.5}, "steps: must be a whole number, but got 1.5"),
+        ({"lr": "1e-3"}, "must be a number (write it with a dot: 1.0e-3)"),
+        ({"lr": True}, "lr: must be a number, but got True"),
+        ({"symmetric": 1}, "symmetric: must be true or false, but got 1"),
+        ({"predictor": "mpl"}, '(did you mean "mlp"?)'),
+        ({"predictor": None}, 'in YAML, quote "none"'),
+        ({"encoder_norm": False}, 'in YAML, quote "none"'),
+        ({"dataset": 3}, "dataset: must be a name, but got 3"),
+        ({"steps": 0, "epochs": 0}, "exactly one of steps and epochs must be set"),
+        ({"steps": 5, "epochs": 1}, "exactly one of steps and epochs must be set"),
+        ({"stop_gradient": False}, "requires the online network as target"),
+        ({"negatives_weight": 1, "loss_norm": "none"}, 'requires loss_norm "l2"'),
+        ({"eval_every": 10, "knn_every": 15}, "must be a multiple of eval_every = 10"),
+        ({"view1.crop_scale_min": 0.5, "view1.crop_scale_max": 0.2}, "must not exceed crop_scale_max = 0.2"),
+        ({"encoder": "vit_b_16"}, 'must be "native" for encoder vit_b_16'),
+        ({"encoder_norm": "native"}, "for encoder tiny"),
+        ({"encoder_stem": "small"}, 'must be "auto" for encoder tiny'),
+        ({"preset": "byoll"}, '(did you mean "byol"?)'),
+        ({"views": "crop_only"}, '(did you mean "crop-only"?)'),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_its_rule(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        TrialConfig.from_settings(settings)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_settings_round_trip() -> None:
+    config = TrialConfig.from_settings({"preset": "simsiam", "view2.solarize_p": 0.3, "seed": 5})
+    assert TrialConfig.from_settings(config.to_settings()) == config
+    assert set(config.to_settings()) == set(FIELD_NAMES)
+
+
+def test_whole_floats_and_ints_are_the_same_configuration() -> None:
+    assert TrialConfig.from_settings({"lr": 1, "steps": 40.0}) == TrialConfig(lr=1.0, steps=40)
+    assert isinstance(TrialConfig.from_settings({"lr": 1}).lr, float)
+
+
+def test_explicit_keys_beat_views_and_views_beat_the_preset() -> None:
+    config = TrialConfig.from_settings(
+        {"preset": "byol", "views": "crop-only", "view2.flip_p": 0.25, "tau_base": 0.5}
+    )
+    assert (config.view1.flip_p, config.view2.flip_p, config.view1.jitter_p) == (0.0, 0.25, 0.0)
+    assert (config.tau_base, config.projector_width) == (0.5, 4096)
+
+
+def test_saying_one_length_replaces_the_other() -> None:
+    assert TrialConfig.from_settings({"preset": "byol-cifar10-lightly", "steps": 7}).epochs == 0
+    assert TrialConfig.from_settings({"epochs": 2}).steps == 0
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_valid(preset: str) -> None:
+    TrialConfig.from_settings({"preset": preset})
+
+
+def test_view_bundles_hold_the_published_asymmetry() -> None:
+    config = TrialConfig.from_settings({"views": "byol"})
+    assert config == TrialConfig()
+    assert (config.view1.blur_p, config.view2.blur_p) == (1.0, 0.1)
+    assert (config.view1.solarize_p, config.view2.solarize_p) == (0.0, 0.2)
+    for name in VIEWS:
+        TrialConfig.from_settings({"views": name})
+    symmetric = TrialConfig.from_settings({"views": "symmetric"})
+    assert symmetric.view1 == symmetric.view2
+
+
+def test_the_online_network_is_the_target_only_where_tau_stays_zero() -> None:
+    assert TrialConfig(tau_base=0, tau_schedule="constant").target_is_online
+    assert TrialConfig(tau_base=0, tau_final=0).target_is_online
+    assert not TrialConfig(tau_base=0, tau_final=1).target_is_online
+    assert not TrialConfig(tau_base=0, tau_final=0, target_init="fresh").target_is_online
+
+
+def test_lengths() -> None:
+    assert TrialConfig(steps=0, epochs=2.5, batch_size=100).total_steps(1050) == 25
+    assert TrialConfig(steps=30, warmup_epochs=2, batch_size=100).warmup_steps(1050) == 20
+    with pytest.raises(ConfigError, match="must not exceed the 50 training images"):
+        TrialConfig(batch_size=64).steps_per_epoch(50)
+    with pytest.raises(ConfigError, match="must be shorter than the trial"):
+        TrialConfig(steps=20, warmup_epochs=2, batch_size=100).warmup_steps(1050)
+
+
+@pytest.mark.parametrize("cls", [TrialConfig, ViewConfig])
+def test_every_field_has_a_docstring(cls: type) -> None:
+    tree = ast.parse(Path(inspect.getfile(byol.config)).read_text())
+    body = next(
+        node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls.__name__
+    )
+    for field, after in zip(body, body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign):
+            documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            assert documented, f"{ast.unparse(field.target)} has no docstring"

@@ -1,0 +1,185 @@
+"""Networks: what is normalised where, which weights a seed gives, and that features are reached honestly."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torchvision import models
+
+from byol.config import BACKBONES, ConfigError, TrialConfig
+from byol.networks import (
+    StandardisedConv2d,
+    build_encoder,
+    build_predictor,
+    build_projector,
+    groups_of,
+    standardise_weights,
+)
+
+
+def layers(module: nn.Module) -> list[type[nn.Module]]:
+    return [type(child) for child in module.modules() if not list(child.children())]
+
+
+def test_byols_heads_as_published() -> None:
+    config = TrialConfig.from_settings({"preset": "byol"})
+    projector = build_projector(config, 2048)
+    assert layers(projector) == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear]
+    sizes = [(layer.in_features, layer.out_features) for layer in projector if isinstance(layer, nn.Linear)]
+    assert sizes == [(2048, 4096), (4096, 256)]
+    assert layers(build_predictor(config)) == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear]
+
+
+def test_simsiams_heads_as_published() -> None:
+    config = TrialConfig.from_settings({"preset": "simsiam"})
+    projector = build_projector(config, 512)
+    hidden = [nn.Linear, nn.BatchNorm1d, nn.ReLU]
+    assert layers(projector) == [*hidden, *hidden, nn.Linear, nn.BatchNorm1d]
+    last = projector[-1]
+    assert isinstance(last, nn.BatchNorm1d)
+    assert not last.affine
+    assert all(layer.bias is None for layer in projector if isinstance(layer, nn.Linear))
+    predictor = build_predictor(config)
+    assert layers(predictor) == [*hidden, nn.Linear]
+    assert isinstance(predictor, nn.Sequential)
+    assert isinstance(predictor[0], nn.Linear)
+    assert (predictor[0].in_features, predictor[0].out_features) == (2048, 512)
+
+
+@pytest.mark.parametrize(
+    ("kind", "norm"),
+    [("batch", nn.BatchNorm1d), ("layer", nn.LayerNorm), ("group", nn.GroupNorm), ("none", None)],
+)
+def test_a_heads_normalisation_is_exchanged_and_nothing_else(kind: str, norm: type[nn.Module] | None) -> None:
+    found = layers(build_projector(TrialConfig(projector_norm=kind), 64))
+    assert found == [nn.Linear, *([norm] if norm else []), nn.ReLU, nn.Linear]
+
+
+def test_predictors() -> None:
+    assert layers(build_predictor(TrialConfig(predictor="none"))) == [nn.Identity]
+    assert layers(build_predictor(TrialConfig(predictor="linear"))) == [nn.Linear]
+    frozen = build_predictor(TrialConfig(predictor="frozen"))
+    trained = build_predictor(TrialConfig(predictor="mlp"))
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+    for ours, theirs in zip(frozen.parameters(), trained.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("encoder", ["tiny", "resnet18"])
+@pytest.mark.parametrize(
+    ("kind", "norm"),
+    [("batch", nn.BatchNorm2d), ("group", nn.GroupNorm), ("layer", nn.GroupNorm), ("none", nn.Identity)],
+)
+def test_an_encoder_without_batch_norm_has_none_anywhere(
+    encoder: str, kind: str, norm: type[nn.Module]
+) -> None:
+    module, _ = build_encoder(TrialConfig(encoder=encoder, encoder_norm=kind, image_size=32))
+    found = layers(module)
+    assert norm in found
+    assert (nn.BatchNorm2d in found) == (kind == "batch")
+
+
+def test_layer_norm_of_an_encoder_is_over_all_channels() -> None:
+    module, _ = build_encoder(TrialConfig(encoder_norm="layer"))
+    assert {child.num_groups for child in module.modules() if isinstance(child, nn.GroupNorm)} == {1}
+
+
+@pytest.mark.parametrize(
+    ("channels", "groups"), [(16, 4), (64, 16), (128, 32), (512, 32), (6, 1), (1, 1), (100, 25)]
+)
+def test_groups_divide_the_channels(channels: int, groups: int) -> None:
+    assert groups_of(channels) == groups
+
+
+def test_standardised_weights_have_mean_zero_and_variance_one() -> None:
+    module, _ = build_encoder(TrialConfig(encoder_norm="group-ws"))
+    convolutions = [child for child in module.modules() if isinstance(child, nn.Conv2d)]
+    assert {type(child) for child in convolutions} == {StandardisedConv2d}
+    for convolution in convolutions:
+        assert isinstance(convolution, StandardisedConv2d)
+        weight = convolution.standardised_weight()
+        torch.testing.assert_close(weight.mean(dim=(1, 2, 3)), torch.zeros(len(weight)), atol=1e-6, rtol=0)
+        torch.testing.assert_close(weight.var(dim=(1, 2, 3), correction=0), torch.ones(len(weight)))
+
+
+def test_a_standardised_convolution_ignores_scale_and_offset_of_its_weights() -> None:
+    plain = nn.Conv2d(3, 5, 3)
+    images = torch.rand(2, 3, 8, 8)
+    standardise_weights(holder := nn.Sequential(plain))
+    before = holder(images)
+    with torch.no_grad():
+        plain.weight.mul_(3).add_(0.7)
+    torch.testing.assert_close(holder(images), before, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(functional.conv2d(images, plain.weight, plain.bias), before)
+
+
+def test_the_small_stem_keeps_the_images_size() -> None:
+    small, features = build_encoder(TrialConfig(encoder="resnet18", image_size=32))
+    assert features == 512
+    assert small.conv1.stride == (1, 1)
+    assert isinstance(small.maxpool, nn.Identity)
+    large, _ = build_encoder(TrialConfig(encoder="resnet18", image_size=96))
+    assert large.conv1.stride == (2, 2)
+
+
+def test_a_resnets_weights_load_into_torchvision() -> None:
+    ours, _ = build_encoder(TrialConfig(encoder="resnet18", image_size=96))
+    theirs = models.resnet18(weights=None)
+    theirs.fc = nn.Identity()
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.rand(2, 3, 96, 96)
+    torch.testing.assert_close(theirs.eval()(images), ours.eval()(images))
+
+
+FEATURES = {
+    "convnext_tiny": 768,
+    "densenet121": 1024,
+    "efficientnet_b0": 1280,
+    "mobilenet_v3_large": 1280,
+    "mobilenet_v3_small": 1024,
+    "regnet_y_400mf": 440,
+    "resnet101": 2048,
+    "resnext50_32x4d": 2048,
+    "shufflenet_v2_x1_0": 1024,
+    "swin_t": 768,
+    "vit_b_16": 768,
+    "wide_resnet50_2": 2048,
+}
+"""Published sizes of the representation."""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_backbones_features_are_the_input_of_its_last_linear_layer(name: str) -> None:
+    encoder, features = build_encoder(TrialConfig(encoder=name, encoder_norm="native", image_size=32))
+    assert features == FEATURES[name]
+    images = torch.rand(2, 3, 32, 32, device="meta")
+    assert encoder.to("meta").eval()(images).shape == (2, features)
+
+
+def test_a_transformer_needs_whole_patches() -> None:
+    with pytest.raises(ConfigError, match="must be a multiple of 16"):
+        build_encoder(TrialConfig(encoder="vit_b_16", encoder_norm="native", image_size=40))
+
+
+def test_a_seed_fixes_weights_and_the_global_generator_is_left_alone() -> None:
+    torch.manual_seed(1)
+    state = torch.random.get_rng_state()
+    first, _ = build_encoder(TrialConfig(seed=7))
+    torch.manual_seed(2)
+    again, _ = build_encoder(TrialConfig(seed=7))
+    other, _ = build_encoder(TrialConfig(seed=8))
+    torch.manual_seed(1)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert not torch.equal(next(first.parameters()), next(other.parameters()))
+
+
+def test_changing_one_component_leaves_the_others_weights() -> None:
+    """Cells with a common seed are paired: the same weights wherever the shapes are the same."""
+    reference, changed = TrialConfig(seed=3), TrialConfig(seed=3, encoder_norm="group", projector_norm="none")
+    ours = [layer for layer in build_encoder(reference)[0] if isinstance(layer, nn.Conv2d)]
+    theirs = [layer for layer in build_encoder(changed)[0] if isinstance(layer, nn.Conv2d)]
+    assert all(torch.equal(a.weight, b.weight) for a, b in zip(ours, theirs, strict=True))
+    ours_p, theirs_p = build_predictor(reference), build_predictor(changed)
+    assert all(torch.equal(a, b) for a, b in zip(ours_p.parameters(), theirs_p.parameters(), strict=True))
