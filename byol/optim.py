@@ -1,0 +1,167 @@
+"""Optimisers whose learning rate is a number on the device, and which parameters they treat how.
+
+A step reads its rate from a 0-dim tensor in each parameter group, which `set_lr` fills from the table of the
+schedule: nothing is read back to the host, and a captured CUDA graph replays with the rate of the moment.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from byol.config import TrialConfig
+
+
+class LARS(torch.optim.Optimizer):
+    """Layer-wise adaptive rate scaling with momentum, as DeepMind trains BYOL.
+
+    For every parameter tensor p with gradient g, momentum buffer m (0 at first) and the group's values:
+
+        u = g + weight_decay p
+        u = u eta |p| / |u|       if the group's `adapt` is true and both norms are above 0
+        m = momentum m + u
+        p = p - lr m
+
+    The rate stands outside the buffer, as in torch's SGD and deepmind-research; You et al. 2017 have it
+    inside, which differs while the rate changes. Whether a group is adapted is said by its `adapt` and by
+    nothing else: weight_decay = 0 leaves the adaptation on.
+
+    Source: You et al. 2017 (arXiv 1708.03888); deepmind-research, byol/utils/optimizers.py.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        *,
+        lr: float | Tensor,
+        momentum: float,
+        weight_decay: float,
+        eta: float,
+    ) -> None:
+        """Takes parameters or groups of them as torch.optim does; a group may override each value.
+
+        Args:
+            params: parameters, named parameters, or dictionaries with "params" and values of their own.
+            lr: learning rate; a 0-dim tensor on the parameters' device if it is to change without a wait.
+            momentum: decay of the buffer, 0..1.
+            weight_decay: L2 coefficient, coupled (it passes through adaptation and momentum).
+            eta: trust coefficient.
+        """
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "eta": eta, "adapt": True}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One update of every parameter that has a gradient. Reads no number back from the device."""
+        assert closure is None, "LARS evaluates no closure"
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if parameters:
+                self._step_group(parameters, group)
+
+    def _step_group(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        updates = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])
+        if group["adapt"]:
+            updates = torch._foreach_mul(updates, _trust_ratios(parameters, updates, group["eta"]))
+        buffers = [self._buffer(p) for p in parameters]
+        torch._foreach_mul_(buffers, group["momentum"])
+        torch._foreach_add_(buffers, updates)
+        torch._foreach_sub_(parameters, torch._foreach_mul(buffers, group["lr"]))
+
+    def _buffer(self, parameter: Tensor) -> Tensor:
+        state = self.state[parameter]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        buffer: Tensor = state["momentum_buffer"]
+        return buffer
+
+
+def _trust_ratios(parameters: list[Tensor], updates: Iterable[Tensor], eta: float) -> list[Tensor]:
+    """eta |p| / |u| for each tensor, 1 where either norm is 0."""
+    parameter_norms = torch.stack(torch._foreach_norm(parameters))
+    update_norms = torch.stack(torch._foreach_norm(list(updates)))
+    usable = (parameter_norms > 0) & (update_norms > 0)
+    return list(torch.where(usable, eta * parameter_norms / update_norms, 1.0).unbind())
+
+
+def is_bias_or_norm(parameter: Tensor) -> bool:
+    """Whether a parameter is a bias, or the scale or shift of a normalisation layer: a vector, not a matrix.
+
+    Told by the shape, as timm does, so that it holds for any module and under any name.
+    """
+    return parameter.ndim <= 1
+
+
+def parameter_groups(
+    parameters: Mapping[str, Iterable[tuple[str, nn.Parameter]]], config: TrialConfig
+) -> list[dict[str, Any]]:
+    """Sorts trainable parameters into groups that are treated alike; at most four, none empty.
+
+    Beside what torch.optim knows, a group holds `adapt` (for LARS), `lr_scale`, and `lr_decay` (whether the
+    rate follows the schedule or stays at its peak). Its `lr` is a float32 0-dim tensor of its own, on the
+    parameters' device, and is 0 until `set_lr` is called.
+
+    Args:
+        parameters: role ("encoder", "projector", "predictor") -> its named parameters. Only the predictor's
+            rate differs. Those with requires_grad false are left out (a frozen predictor).
+        config: reads exclude_bias_and_norm, weight_decay, predictor_lr_scale, predictor_lr_decay.
+    """
+    groups: dict[tuple[bool, bool], dict[str, Any]] = {}
+    for role, named in parameters.items():
+        predictor = role == "predictor"
+        for name, parameter in named:
+            if not parameter.requires_grad:
+                continue
+            excluded = config.exclude_bias_and_norm and is_bias_or_norm(parameter)
+            group = groups.setdefault(
+                (predictor, excluded),
+                {
+                    "params": [],
+                    "lr": torch.zeros((), device=parameter.device),
+                    "lr_scale": config.predictor_lr_scale if predictor else 1.0,
+                    "lr_decay": config.predictor_lr_decay if predictor else True,
+                    "weight_decay": 0.0 if excluded else config.weight_decay,
+                    "adapt": not excluded,
+                },
+            )
+            group["params"].append((f"{role}.{name}", parameter))
+    return list(groups.values())
+
+
+def build_optimizer(
+    parameters: Mapping[str, Iterable[tuple[str, nn.Parameter]]], config: TrialConfig
+) -> torch.optim.Optimizer:
+    """The optimiser of a trial over the groups of `parameter_groups`.
+
+    `momentum` is AdamW's beta1; its beta2 is torch's default, 0.999. Each group lists the names of its
+    parameters, "role.name", under `param_names`, in their order.
+
+    Args:
+        parameters: role -> named parameters of the online network.
+        config: reads optimizer, momentum, lars_eta, and what `parameter_groups` reads.
+
+    Raises:
+        ValueError: an unknown optimiser.
+    """
+    groups = parameter_groups(parameters, config)
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=0.0, momentum=config.momentum, fused=True)
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=0.0, betas=(config.momentum, 0.999), fused=True)
+    if config.optimizer == "lars":
+        return LARS(groups, lr=0.0, momentum=config.momentum, weight_decay=0.0, eta=config.lars_eta)
+    raise ValueError(f"optimizer must be one of sgd, lars, adamw, but got {config.optimizer!r}")
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: Tensor, held_lr: Tensor) -> None:
+    """Sets every group's rate in place for the next step, without a wait.
+
+    Args:
+        optimizer: from `build_optimizer`.
+        lr: 0-dim, on the parameters' device: this step's rate.
+        held_lr: likewise, the rate without its decay, for groups whose `lr_decay` is false.
+    """
+    for group in optimizer.param_groups:
+        group["lr"].copy_(lr if group["lr_decay"] else held_lr).mul_(group["lr_scale"])

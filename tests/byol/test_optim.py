@@ -1,0 +1,216 @@
+"""Optimisers against written-out numpy arithmetic and against each other."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from byol.config import TrialConfig
+from byol.optim import LARS, build_optimizer, parameter_groups, set_lr
+
+LRS = (0.0, 0.5, 1.0, 0.3)
+
+
+def network(seed: int = 0) -> dict[str, nn.Module]:
+    generator = torch.Generator().manual_seed(seed)
+    roles: dict[str, nn.Module] = {
+        "encoder": nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)),
+        "projector": nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8)),
+        "predictor": nn.Linear(8, 8),
+    }
+    for module in roles.values():
+        for parameter in module.parameters():
+            nn.init.normal_(parameter, generator=generator)
+    return roles
+
+
+def named(roles: dict[str, nn.Module]) -> dict[str, Iterable[tuple[str, nn.Parameter]]]:
+    return {role: list(module.named_parameters()) for role, module in roles.items()}
+
+
+def config(**settings: object) -> TrialConfig:
+    return TrialConfig.from_settings(settings)
+
+
+def gradients(parameters: list[Tensor], step: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(100 + step)
+    return [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]
+
+
+def run(optimizer: torch.optim.Optimizer, lrs: Iterable[float] = LRS, held: float = 1.0) -> None:
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for step, lr in enumerate(lrs):
+        set_lr(optimizer, torch.tensor(lr), torch.tensor(held))
+        for parameter, gradient in zip(parameters, gradients(parameters, step), strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+
+
+def lars_by_hand(
+    start: list[np.ndarray], adapt: list[bool], wd: list[float], eta: float, momentum: float
+) -> list[np.ndarray]:
+    p = [x.copy() for x in start]
+    m = [np.zeros_like(x) for x in start]
+    shapes = [torch.from_numpy(x) for x in start]
+    for step, lr in enumerate(LRS):
+        for i, gradient in enumerate(gradients(shapes, step)):
+            update = gradient.numpy() + wd[i] * p[i]
+            length, size = np.sqrt((update**2).sum()), np.sqrt((p[i] ** 2).sum())
+            if adapt[i] and length > 0 and size > 0:
+                update = update * eta * size / length
+            m[i] = momentum * m[i] + update
+            p[i] = p[i] - lr * m[i]
+    return p
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_lars_against_a_written_out_calculation(weight_decay: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    tensors = [
+        torch.randn(4, 3, dtype=torch.float64, generator=generator),
+        torch.zeros(5, dtype=torch.float64),
+    ]
+    tensors.append(torch.randn(6, dtype=torch.float64, generator=generator))
+    parameters = [nn.Parameter(t.clone()) for t in tensors]
+    groups = [
+        {"params": parameters[:2], "lr": torch.zeros(()), "lr_scale": 1.0, "lr_decay": True},
+        {"params": parameters[2:], "lr": torch.zeros(()), "lr_scale": 1.0, "lr_decay": True}
+        | {"adapt": False, "weight_decay": 0.0},
+    ]
+    optimizer = LARS(groups, lr=0.0, momentum=0.9, weight_decay=weight_decay, eta=0.02)
+    run(optimizer)
+    expected = lars_by_hand(
+        [t.numpy() for t in tensors], [True, True, False], [weight_decay, weight_decay, 0.0], 0.02, 0.9
+    )
+    for parameter, value in zip(parameters, expected, strict=True):
+        # the rate is a float32 on the device, so 0.3 is only as near as that
+        np.testing.assert_allclose(parameter.detach().numpy(), value, rtol=1e-7, atol=1e-8)
+    assert parameters[1].detach().abs().min() > 0.01  # at norm 0 the ratio is 1, so the tensor moved
+
+
+def test_lars_without_adaptation_is_torch_sgd() -> None:
+    ours, theirs = network(), network()
+    settings = {"weight_decay": 0.1, "momentum": 0.8}
+    lars = build_optimizer(named(ours), config(optimizer="lars", **settings))
+    for group in lars.param_groups:
+        group["adapt"] = False
+    sgd = build_optimizer(named(theirs), config(optimizer="sgd", **settings))
+    run(lars)
+    run(sgd)
+    for role in ours:
+        for a, b in zip(ours[role].parameters(), theirs[role].parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_lars_skips_a_parameter_without_gradient() -> None:
+    parameter = nn.Parameter(torch.ones(2))
+    LARS([parameter], lr=1.0, momentum=0.9, weight_decay=1.0, eta=1.0).step()
+    assert torch.equal(parameter.detach(), torch.ones(2))
+
+
+def test_lars_step_does_not_depend_on_the_scale_of_the_gradient_even_without_weight_decay() -> None:
+    moved = []
+    for scale in (1.0, 1000.0):
+        weight = nn.Parameter(torch.ones(3, 2))
+        optimizer = build_optimizer(
+            {"encoder": [("weight", weight)]}, config(optimizer="lars", weight_decay=0.0, lars_eta=0.1)
+        )
+        set_lr(optimizer, torch.tensor(1.0), torch.tensor(1.0))
+        weight.grad = scale * torch.arange(1.0, 7.0).view(3, 2)
+        optimizer.step()
+        moved.append(weight.detach() - 1)
+    torch.testing.assert_close(moved[0], moved[1])
+    assert moved[0].norm().item() == pytest.approx(0.1 * 6**0.5, rel=1e-5)  # eta |p|
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 1e-6])
+def test_biases_and_norms_are_excluded_by_a_flag_of_their_own(weight_decay: float) -> None:
+    groups = parameter_groups(named(network()), config(exclude_bias_and_norm=True, weight_decay=weight_decay))
+    treated = {
+        name: (group["adapt"], group["weight_decay"]) for group in groups for name, _ in group["params"]
+    }
+    assert treated == {
+        "encoder.0.weight": (True, weight_decay),
+        "encoder.1.weight": (False, 0.0),
+        "encoder.1.bias": (False, 0.0),
+        "projector.0.weight": (True, weight_decay),
+        "projector.0.bias": (False, 0.0),
+        "projector.1.weight": (False, 0.0),
+        "projector.1.bias": (False, 0.0),
+        "predictor.weight": (True, weight_decay),
+        "predictor.bias": (False, 0.0),
+    }
+
+
+def test_without_exclusion_everything_is_decayed_and_adapted() -> None:
+    groups = parameter_groups(named(network()), config(exclude_bias_and_norm=False, weight_decay=0.3))
+    assert [(g["adapt"], g["weight_decay"], len(g["params"])) for g in groups] == [
+        (True, 0.3, 7),
+        (True, 0.3, 2),
+    ]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lars", "adamw"])
+def test_predictor_learns_at_its_own_rate(optimizer: str) -> None:
+    roles = network()
+    built = build_optimizer(
+        named(roles), config(optimizer=optimizer, predictor_lr_scale=10.0, predictor_lr_decay=False)
+    )
+    set_lr(built, torch.tensor(0.25), torch.tensor(0.5))
+    rates = {n: g["lr"].item() for g in built.param_groups for n in g["param_names"]}
+    assert {rate for name, rate in rates.items() if not name.startswith("predictor")} == {0.25}
+    assert {rate for name, rate in rates.items() if name.startswith("predictor")} == {5.0}
+
+
+def test_predictor_lr_scale_zero_holds_the_predictor_still() -> None:
+    roles = network()
+    before = {role: [p.detach().clone() for p in module.parameters()] for role, module in roles.items()}
+    run(build_optimizer(named(roles), config(predictor_lr_scale=0.0)))
+    moved = {
+        role: any(not torch.equal(a, b) for a, b in zip(before[role], module.parameters(), strict=True))
+        for role, module in roles.items()
+    }
+    assert moved == {"encoder": True, "projector": True, "predictor": False}
+
+
+def test_frozen_parameters_are_in_no_group() -> None:
+    roles = network()
+    roles["predictor"].requires_grad_(False)
+    groups = parameter_groups(named(roles), config())
+    assert all(not name.startswith("predictor") for group in groups for name, _ in group["params"])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_torch_optimisers_follow_the_rate_in_the_tensor(optimizer: str) -> None:
+    ours, theirs = network(), network()
+    built = build_optimizer(
+        named(ours), config(optimizer=optimizer, weight_decay=0.1, momentum=0.8, exclude_bias_and_norm=True)
+    )
+    run(built)
+    groups = parameter_groups(
+        named(theirs), config(weight_decay=0.1, momentum=0.8, exclude_bias_and_norm=True)
+    )
+    plain: torch.optim.Optimizer
+    if optimizer == "sgd":
+        plain = torch.optim.SGD(groups, lr=0.0, momentum=0.8, foreach=False)
+    else:
+        plain = torch.optim.AdamW(groups, lr=0.0, betas=(0.8, 0.999), foreach=False)
+    tensors = [p for group in plain.param_groups for p in group["params"]]
+    for step, lr in enumerate(LRS):
+        for group in plain.param_groups:
+            group["lr"] = lr
+        for parameter, gradient in zip(tensors, gradients(tensors, step), strict=True):
+            parameter.grad = gradient
+        plain.step()
+    for role in ours:
+        for a, b in zip(ours[role].parameters(), theirs[role].parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_the_rate_stays_in_the_same_tensor() -> None:
+    optimizer = build_optimizer(named(network()), config(optimizer="lars"))
+    places = [group["lr"].data_ptr() for group in optimizer.param_groups]
+    run(optimizer)
+    assert [group["lr"].data_ptr() for group in optimizer.param_groups] == places
