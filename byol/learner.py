@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from byol.config import ConfigError, TrialConfig
-from byol.losses import LossNorm, pair_loss
+from byol.losses import pair_loss
 from byol.networks import Branch, build_encoder, build_predictor, build_projector
 from byol.optim import build_optimizer, set_lr
 from byol.schedules import lr_table, tau_table
@@ -59,14 +59,19 @@ class Learner:
         self.online = _placed(Branch(module, build_projector(config, self.features)), device)
         self.predictor = _placed(build_predictor(config), device)
         self.target = self.online if config.target_is_online else self._build_target(encoder)
+        roles = {
+            "encoder": self.online.encoder,
+            "projector": self.online.projector,
+            "predictor": self.predictor,
+        }
         self.optimizer = build_optimizer(
-            config,
-            encoder=self.online.encoder,
-            projector=self.online.projector,
-            predictor=self.predictor,
+            {role: module.named_parameters() for role, module in roles.items()}, config
         )
         self._build_schedules(config, train_images)
-        self._averaged = [list(self.target.parameters()), list(self.online.parameters())]
+        self._averaged: tuple[list[Tensor], list[Tensor]] = (
+            list(self.target.parameters()),
+            list(self.online.parameters()),
+        )
 
     def _build_target(self, encoder: Encoder | None) -> Branch:
         if self.config.target_init == "copy":
@@ -78,35 +83,41 @@ class Learner:
         return _placed(Branch(module, projector).requires_grad_(False), self.device)
 
     def _build_schedules(self, config: TrialConfig, train_images: int) -> None:
-        steps_per_epoch = config.steps_per_epoch(train_images)
         self.total_steps = config.total_steps(train_images)
-        rates = lr_table(
-            lr=config.lr,
-            batch_size=config.batch_size,
-            schedule=config.lr_schedule,  # type: ignore[arg-type]
-            total_steps=self.total_steps,
-            warmup_steps=config.warmup_steps(train_images),
+        self.lr_table, self.held_lr_table = (
+            lr_table(
+                lr=config.lr,
+                batch_size=config.batch_size,
+                schedule=schedule,
+                total_steps=self.total_steps,
+                warmup_steps=config.warmup_steps(train_images),
+            )
+            .float()
+            .to(self.device)
+            for schedule in (config.lr_schedule, "constant")
         )
-        taus = tau_table(
-            base=config.tau_base,
-            final=config.tau_final,
-            schedule=config.tau_schedule,  # type: ignore[arg-type]
-            per=config.tau_per,  # type: ignore[arg-type]
-            total_steps=self.total_steps,
-            steps_per_epoch=steps_per_epoch,
+        self.tau_table = (
+            tau_table(
+                base=config.tau_base,
+                final=config.tau_final,
+                schedule=config.tau_schedule,
+                per=config.tau_per,
+                total_steps=self.total_steps,
+                steps_per_epoch=config.steps_per_epoch(train_images),
+            )
+            .float()
+            .to(self.device)
         )
-        self.lr_table = rates.float().to(self.device)
-        self.tau_table = taus.float().to(self.device)
         # 1-dim, for indexing with a 0-dim tensor would copy it to the host
         self.step_index = torch.zeros(1, dtype=torch.int64, device=self.device)
         self.loss_sum = torch.zeros((), device=self.device)
 
     def step(self, view1_BCHW: Tensor, view2_BCHW: Tensor) -> None:
-        """One optimiser step on two views of a batch, then the target's update. Adds the loss to `loss_sum`."""
+        """One optimiser step on two views of a batch, then the target's update. `loss_sum` grows by the loss."""
         loss = self.loss(view1_BCHW, view2_BCHW)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        set_lr(self.optimizer, self.lr_table.index_select(0, self.step_index).squeeze(0))
+        set_lr(self.optimizer, self._now(self.lr_table), self._now(self.held_lr_table))
         self.optimizer.step()
         self._update_target()
         self.step_index.add_(1)
@@ -153,20 +164,24 @@ class Learner:
             q_BD,
             t_BD,
             same_view_BD,
-            norm=cast(LossNorm, self.config.loss_norm),
+            norm=self.config.loss_norm,
             negatives_weight=self.config.negatives_weight,
             negatives_temperature=self.config.negatives_temperature,
         )
 
     @torch.no_grad()
     def _update_target(self) -> None:
-        """Moves the target's parameters towards the online network's. BatchNorm's running state stays its own."""
+        """Moves the target's parameters towards the online ones. BatchNorm's running state stays its own."""
         if self.target is self.online:
             return
-        tau = self.tau_table.index_select(0, self.step_index).squeeze(0)
+        tau = self._now(self.tau_table)
         target, online = self._averaged
         torch._foreach_mul_(target, tau)
-        torch._foreach_add_(target, torch._foreach_mul(online, 1 - tau))
+        torch._foreach_add_(target, list(torch._foreach_mul(online, 1 - tau)))
+
+    def _now(self, table_K: Tensor) -> Tensor:
+        """This step's entry, as a 0-dim tensor."""
+        return table_K.index_select(0, self.step_index).squeeze(0)
 
     def take_loss(self) -> Tensor:
         """The sum of the losses since the last call, as a 0-dim tensor on the device; starts the next sum."""
@@ -180,7 +195,9 @@ class Learner:
         for name, module in self._modules():
             tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
         for index, slots in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{slot}": value for slot, value in slots.items() if value is not None}
+            tensors |= {
+                f"optimizer.{index}.{slot}": value for slot, value in slots.items() if value is not None
+            }
         return tensors
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
@@ -189,10 +206,14 @@ class Learner:
         self.loss_sum.copy_(tensors["loss_sum"])
         for name, module in self._modules():
             module.load_state_dict(_under(tensors, f"{name}."))
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         slots: dict[int, dict[str, Tensor]] = {}
         for key, value in _under(tensors, "optimizer.").items():
             index, slot = key.split(".", 1)
-            slots.setdefault(int(index), {})[slot] = value
+            like = parameters[int(index)]
+            # Fused optimisers want the parameter's memory layout (channels_last), which files do not keep.
+            kept = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+            slots.setdefault(int(index), {})[slot] = kept
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
 
@@ -203,7 +224,7 @@ class Learner:
 
 def _placed(module: Module, device: torch.device) -> Module:
     # Convolutions are a fifth faster in channels_last on the CPU, more on a GPU.
-    return module.to(device, memory_format=torch.channels_last).train()
+    return module.to(device).to(memory_format=torch.channels_last).train()
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import itertools
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,7 @@ def test_every_field_has_a_docstring(cls: type) -> None:
     body = next(
         node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls.__name__
     )
-    for field, after in zip(body, body[1:], strict=False):
+    for field, after in itertools.pairwise(body):
         if isinstance(field, ast.AnnAssign):
             documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
             assert documented, f"{ast.unparse(field.target)} has no docstring"

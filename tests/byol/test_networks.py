@@ -178,8 +178,8 @@ def test_a_seed_fixes_weights_and_the_global_generator_is_left_alone() -> None:
 def test_changing_one_component_leaves_the_others_weights() -> None:
     """Cells with a common seed are paired: the same weights wherever the shapes are the same."""
     reference, changed = TrialConfig(seed=3), TrialConfig(seed=3, encoder_norm="group", projector_norm="none")
-    ours = [layer for layer in build_encoder(reference)[0] if isinstance(layer, nn.Conv2d)]
-    theirs = [layer for layer in build_encoder(changed)[0] if isinstance(layer, nn.Conv2d)]
+    ours = [layer for layer in build_encoder(reference)[0].modules() if isinstance(layer, nn.Conv2d)]
+    theirs = [layer for layer in build_encoder(changed)[0].modules() if isinstance(layer, nn.Conv2d)]
     assert all(torch.equal(a.weight, b.weight) for a, b in zip(ours, theirs, strict=True))
     ours_p, theirs_p = build_predictor(reference), build_predictor(changed)
     assert all(torch.equal(a, b) for a, b in zip(ours_p.parameters(), theirs_p.parameters(), strict=True))
