@@ -1,0 +1,219 @@
+"""The two augmented views: which random numbers are drawn, and what they do to the images.
+
+Every random decision has a column of its own in a table of uniform numbers, so that changing the strength
+or the probability of one operation leaves all other draws, and with them all other operations, as they
+were. The order of operations is that of BYOL (arXiv 2006.07733, appendix B; deepmind-research,
+byol/utils/augmentations.py). Colour operations are torchvision's, as in most PyTorch codes: DeepMind's own
+adds brightness instead of multiplying, takes contrast per channel, and scales the saturation of HSV.
+
+Shape suffixes: B images, C channels (1 or 3), H x W pixels, S draws; operations as in image_ops.py.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from byol import image_ops
+from byol.config import ViewConfig
+
+CROP_ATTEMPTS = 10
+"""Boxes that torchvision's RandomResizedCrop tries before it falls back to the central crop."""
+
+_COLUMN_COUNTS = {
+    "crop_area": CROP_ATTEMPTS,
+    "crop_ratio": CROP_ATTEMPTS,
+    "crop_top": 1,
+    "crop_left": 1,
+    "flip": 1,
+    "jitter": 1,
+    "brightness": 1,
+    "contrast": 1,
+    "saturation": 1,
+    "hue": 1,
+    "brightness_order": 1,
+    "contrast_order": 1,
+    "saturation_order": 1,
+    "hue_order": 1,
+    "grayscale": 1,
+    "blur": 1,
+    "blur_sigma": 1,
+    "solarize": 1,
+}
+
+SLOTS = sum(_COLUMN_COUNTS.values())
+"""Uniform numbers per view of an image."""
+
+
+def _columns() -> dict[str, slice]:
+    ends = [sum(list(_COLUMN_COUNTS.values())[: i + 1]) for i in range(len(_COLUMN_COUNTS))]
+    return {name: slice(end - n, end) for (name, n), end in zip(_COLUMN_COUNTS.items(), ends, strict=True)}
+
+
+COLUMNS = _columns()
+"""Where each random decision stands in the table of draws."""
+
+
+def draw(generator: torch.Generator, batch: int) -> Tensor:
+    """All random numbers of one view of a batch: float32 [B, SLOTS], uniform in [0, 1), on the CPU."""
+    return torch.rand(batch, SLOTS, generator=generator)
+
+
+def crop_boxes(draws_BS: Tensor, height: int, width: int, settings: ViewConfig) -> Tensor:
+    """Boxes to crop, drawn as by torchvision's RandomResizedCrop.
+
+    Of ten boxes with uniform area and log-uniform aspect ratio the first that fits is taken; if none does,
+    the largest central box with an allowed ratio.
+
+    Args:
+        draws_BS: rows of `draw`, on any device. height, width: of the images, in pixels.
+
+    Returns:
+        int64 [B, 4]: top, left, height, width.
+    """
+    draws_BS = draws_BS.double()  # so that a worker and the device round alike
+    share_BT = _uniform(draws_BS[:, COLUMNS["crop_area"]], settings.crop_scale_min, settings.crop_scale_max)
+    log_ratios = math.log(settings.crop_ratio_min), math.log(settings.crop_ratio_max)
+    ratio_BT = _uniform(draws_BS[:, COLUMNS["crop_ratio"]], *log_ratios).exp()
+    area_BT = share_BT * (height * width)
+    width_BT = (area_BT * ratio_BT).sqrt().round()
+    height_BT = (area_BT / ratio_BT).sqrt().round()
+    fits_BT = (width_BT > 0) & (width_BT <= width) & (height_BT > 0) & (height_BT <= height)
+    first_B1 = fits_BT.byte().argmax(dim=1, keepdim=True)
+    any_B = fits_BT.any(dim=1)
+    fallback_height, fallback_width = _central_box(height, width, settings)
+    height_B = torch.where(any_B, height_BT.gather(1, first_B1)[:, 0], fallback_height)
+    width_B = torch.where(any_B, width_BT.gather(1, first_B1)[:, 0], fallback_width)
+    top_B = torch.where(
+        any_B, _column(draws_BS, "crop_top") * (height - height_B + 1), (height - height_B) / 2
+    )
+    left_B = torch.where(any_B, _column(draws_BS, "crop_left") * (width - width_B + 1), (width - width_B) / 2)
+    return torch.stack((top_B.floor(), left_B.floor(), height_B, width_B), dim=1).long()
+
+
+def make_view(
+    images_BCHW: Tensor,
+    draws_BS: Tensor,
+    settings: ViewConfig,
+    *,
+    size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    cropped: bool = False,
+) -> Tensor:
+    """One view of a batch: crop, flip, colour jitter, grayscale, blur, solarize, normalise.
+
+    Runs on the device of the images without waiting for it. Gray images stay on one channel to the end:
+    saturation, hue and grayscale leave them as they are, and all else treats channels alike.
+
+    Args:
+        images_BCHW: uint8, or float in 0 to 1; one or three channels.
+        draws_BS: a row of `draw` per image, on the same device.
+        size: side of the view, in pixels.
+        mean, std: of the scaled pixels, one value per channel, or a single one for all.
+        cropped: the images are crops already (of this size, by `crop_boxes` of the same draws): no crop here.
+
+    Returns:
+        float32 [B, 3, size, size], contiguous.
+    """
+    fires = {name: _column(draws_BS, name) for name in ("flip", "grayscale", "blur", "solarize")}
+    with torch.no_grad(), torch.autocast(images_BCHW.device.type, enabled=False):
+        flip_B = fires["flip"] < settings.flip_p
+        if cropped:
+            assert images_BCHW.shape[2:] == (size, size), "crops have the size of the view"
+            scaled = images_BCHW.float() / 255 if images_BCHW.dtype == torch.uint8 else images_BCHW.float()
+            x_BCHW = image_ops.flip(scaled, flip_B)
+        else:
+            boxes_B4 = crop_boxes(draws_BS, images_BCHW.shape[2], images_BCHW.shape[3], settings)
+            x_BCHW = image_ops.crop_and_resize(images_BCHW, boxes_B4, flip_B, size)
+        if settings.jitter_p > 0:
+            x_BCHW = jitter(x_BCHW, draws_BS, settings)
+        if settings.grayscale_p > 0:
+            x_BCHW = image_ops.grayscale(x_BCHW, fires["grayscale"] < settings.grayscale_p)
+        if settings.blur_p > 0:
+            sigma_B = _uniform(
+                _column(draws_BS, "blur_sigma"), settings.blur_sigma_min, settings.blur_sigma_max
+            )
+            x_BCHW = image_ops.gaussian_blur(x_BCHW, sigma_B * (fires["blur"] < settings.blur_p))
+        if settings.solarize_p > 0:
+            fires_B = fires["solarize"] < settings.solarize_p
+            x_BCHW = image_ops.solarize(x_BCHW, settings.solarize_threshold, fires_B)
+        return _normalise(x_BCHW, mean, std)
+
+
+def clean_view(images_BCHW: Tensor, *, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """The images as they are, resized to `size` and normalised: what evaluation sees. [B, 3, size, size]."""
+    batch, _, height, width = images_BCHW.shape
+    whole_B4 = torch.tensor([[0, 0, height, width]], device=images_BCHW.device).expand(batch, 4)
+    unflipped_B = torch.zeros(batch, dtype=torch.bool, device=images_BCHW.device)
+    with torch.no_grad():
+        return _normalise(image_ops.crop_and_resize(images_BCHW, whole_B4, unflipped_B, size), mean, std)
+
+
+def jitter(images_BCHW: Tensor, draws_BS: Tensor, settings: ViewConfig) -> Tensor:
+    """Brightness, contrast, saturation and hue of each image in an order of its own, clipped after each.
+
+    Shapes are static: the blends come in the image's order before hue, and again after it, and each is
+    switched on (its factor is not 1) on the side of the hue where it belongs.
+    """
+    is_rgb = images_BCHW.shape[1] == 3
+    names = [n for n in ("brightness", "contrast", "saturation") if getattr(settings, n) > 0]
+    names = [n for n in names if is_rgb or n != "saturation"]
+    jittered_B = _column(draws_BS, "jitter") < settings.jitter_p
+    x_BCHW = images_BCHW
+    if names:
+        keys_BK = torch.stack([_column(draws_BS, f"{n}_order") for n in names], dim=1)
+        order_BK = keys_BK.argsort(dim=1)
+        factors_BK = torch.stack([_factor(draws_BS, n, getattr(settings, n)) for n in names], dim=1)
+        factors_BK = torch.where(jittered_B[:, None], factors_BK, 1.0).gather(1, order_BK)
+    has_hue = is_rgb and settings.hue > 0
+    if not has_hue:
+        if names:
+            x_BCHW = _blends(x_BCHW, factors_BK, order_BK, names)
+        return x_BCHW
+    shift_B = _uniform(_column(draws_BS, "hue"), -settings.hue, settings.hue)
+    if not names:
+        return image_ops.shift_hue(x_BCHW, shift_B, jittered_B)
+    before_BK = keys_BK.gather(1, order_BK) < _column(draws_BS, "hue_order")[:, None]
+    x_BCHW = _blends(x_BCHW, torch.where(before_BK, factors_BK, 1.0), order_BK, names)
+    x_BCHW = image_ops.shift_hue(x_BCHW, shift_B, jittered_B)
+    return _blends(x_BCHW, torch.where(before_BK, 1.0, factors_BK), order_BK, names)
+
+
+def _blends(images_BCHW: Tensor, factors_BK: Tensor, order_BK: Tensor, names: Sequence[str]) -> Tensor:
+    for factor_B, which_B in zip(factors_BK.unbind(1), order_BK.unbind(1), strict=True):
+        to_mean_B = which_B == (names.index("contrast") if "contrast" in names else -1)
+        to_luma_B = which_B == (names.index("saturation") if "saturation" in names else -1)
+        images_BCHW = image_ops.blend(images_BCHW, factor_B, to_mean_B, to_luma_B)
+    return images_BCHW
+
+
+def _factor(draws_BS: Tensor, name: str, strength: float) -> Tensor:
+    return _uniform(_column(draws_BS, name), max(0.0, 1 - strength), 1 + strength)
+
+
+def _normalise(images_BCHW: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    assert len(mean) == len(std), "a mean and a standard deviation per channel"
+    if len(mean) == 1:
+        return ((images_BCHW - mean[0]) / std[0]).expand(-1, 3, -1, -1).contiguous()
+    x_B3HW = images_BCHW.expand(-1, 3, -1, -1).clone()
+    for channel in range(3):
+        x_B3HW[:, channel].sub_(mean[channel]).div_(std[channel])
+    return x_B3HW
+
+
+def _central_box(height: int, width: int, settings: ViewConfig) -> tuple[int, int]:
+    if width / height < settings.crop_ratio_min:
+        return round(width / settings.crop_ratio_min), width
+    if width / height > settings.crop_ratio_max:
+        return height, round(height * settings.crop_ratio_max)
+    return height, width
+
+
+def _column(draws_BS: Tensor, name: str) -> Tensor:
+    return draws_BS[:, COLUMNS[name]].squeeze(1)
+
+
+def _uniform(draws: Tensor, low: float, high: float) -> Tensor:
+    return low + (high - low) * draws
