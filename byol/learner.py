@@ -113,7 +113,7 @@ class Learner:
         self.loss_sum = torch.zeros((), device=self.device)
 
     def step(self, view1_BCHW: Tensor, view2_BCHW: Tensor) -> None:
-        """One optimiser step on two views of a batch, then the target's update. `loss_sum` grows by the loss."""
+        """One optimiser step on two views of a batch, then the target's update. Adds to `loss_sum`."""
         loss = self.loss(view1_BCHW, view2_BCHW)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -230,6 +230,9 @@ def test_an_encoder_of_the_callers() -> None:
 class NoHostReads(TorchDispatchMode):
     """Fails on operations whose result the host would have to wait for."""
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket._qualified_op_name
         assert name not in ("aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero"), name
