@@ -1,27 +1,30 @@
-"""Named image sources, as arrays: `load_data("fashion-mnist-8k")`.
+"""Image sources by name, in memory or as a stream: `load_data("fashion-mnist-8k")`, or `"folder:photos"`.
 
-Shape suffixes: N images, C channels, H height, W width, K classes.
+Imports no torch, unless torchvision reads the set.
+
+Shape suffixes: N images, C channels, H height, W width.
 """
 
 import hashlib
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from byol.config import nearest
+from byol.decoding import DataError as DataError
+from byol.decoding import EncodedImages, Labels, Pixels, survey
+from byol.image_files import EncodedSet, OnBroken, decode_split, list_folder, list_parquet
+from byol.named_sets import NAMED_SETS, read_named_set
 
-Pixels = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int64]
+MEMORY_LIMIT = 2 * 2**30
+"""Bytes of decoded images (two GiB) above which a folder or Parquet source is streamed."""
 
-ASSETS = Path(__file__).parent / "assets"
-NAMED_SETS = ("fashion-mnist-8k",)
-
-
-class DataError(ValueError):
-    """An image source that cannot be used as asked; `str(error)` is one line: place, rule, value."""
+EVALUATION_LIMIT = 5000
+"""Test images, and training images for kNN, that a streamed set holds: .75 GB each at 224 pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,69 +48,178 @@ class ImageData:
     std: tuple[float, ...]
     """Standard deviation of each channel, likewise."""
     digest: str
-    """sha256, in hex, of all arrays above: what a sweep's manifest records."""
+    """sha256, in hex, of all images and labels: what a sweep's manifest records."""
     bank_images: Pixels | None = None
     """The labelled images among which kNN looks up neighbours; None is the training images."""
     bank_labels: Labels | None = None
     """int64 [N]; None is the training labels."""
     broken: tuple[str, ...] = ()
-    """Names of the images that could not be read and were left out (`on_broken="skip"`)."""
+    """Names of the images that could not be read and were left out."""
 
 
-def load_data(dataset: str, *, root: Path | None = None, train_images: int = 0) -> ImageData:
-    """Loads a data set.
+@dataclass(frozen=True, kw_only=True)
+class StreamedImages:
+    """A data set too large for memory: training images stay encoded on disk, to be read by streaming.py.
+
+    The other fields are those of ImageData. Test and bank images are resized and cut to `image_size`.
+    """
+
+    name: str
+    """The source as it was asked for."""
+    train_images: EncodedImages
+    """The encoded images: N of them, read as three channels."""
+    train_labels: Labels | None
+    """int64 [N], or None."""
+    test_images: Pixels
+    """uint8 [N, 3, image_size, image_size], at most `evaluation_limit` of them."""
+    test_labels: Labels | None
+    """int64 [N], or None."""
+    classes: tuple[str, ...] | None
+    """Names of the labels."""
+    mean: tuple[float, ...]
+    """Mean of each channel over the bank images, scaled to 0..1."""
+    std: tuple[float, ...]
+    """Standard deviation of each channel, likewise."""
+    digest: str
+    """sha256, in hex, of names, sizes and labels of the training images, and of the arrays held."""
+    bank_images: Pixels
+    """The first training images, a fair sample for kNN, as the test images."""
+    bank_labels: Labels | None
+    """int64 [N], or None."""
+    broken: tuple[str, ...]
+    """Names of test and bank images that could not be read and were left out."""
+    on_broken: OnBroken
+    """What streaming does about a training image that cannot be read."""
+
+
+Images: TypeAlias = ImageData | StreamedImages
+
+
+def load_data(
+    dataset: str,
+    *,
+    root: Path | None = None,
+    train_images: int = 0,
+    image_size: int = 224,
+    on_broken: OnBroken = "fail",
+    memory_limit: int = MEMORY_LIMIT,
+    evaluation_limit: int = EVALUATION_LIMIT,
+) -> Images:
+    """Loads a named set, a folder of images or Parquet files (docs/data.md).
+
+    Named sets are held in memory. Folders and Parquet files are too, unless their decoded images take more
+    than `memory_limit`, before or after this: if all are squares of one size they stay as they are, otherwise
+    the shorter side is resized to `image_size` and the centre cut out.
 
     Args:
-        dataset: A named set.
-        root: Where downloaded sets are kept; None is `data` in the working directory.
-        train_images: How many training images to keep, the first of a fixed permutation; 0 keeps all.
+        dataset: one of NAMED_SETS, `folder:PATH` or `parquet:PATH`.
+        root: where downloads and Arrow files are kept; None is `data` in the working directory.
+        train_images: how many training images to keep, the first of a fixed permutation; 0 keeps all.
+        image_size: in pixels, as above. Named sets keep their own.
+        on_broken: whether images that cannot be read are an error or left out.
+        memory_limit: in bytes; 0 streams any folder or Parquet source.
+        evaluation_limit: most test images, and most bank images, that a streamed set holds in memory.
 
     Raises:
-        DataError: for an unknown name, a damaged file, or more training images than there are.
+        DataError: an unknown name, a damaged file, no such folder, broken images, a failed download, or fewer
+            training images than asked for.
     """
-    if dataset != "fashion-mnist-8k":
-        rule = f"dataset must be one of {', '.join(NAMED_SETS)}, folder:PATH or parquet:PATH"
-        raise DataError(f"{rule}, but got {dataset!r}{nearest(dataset, NAMED_SETS)}")
-    train, train_labels = _embedded("train")
-    test, test_labels = _embedded("test")
-    kept = chosen(len(train), train_images, dataset)
-    train, train_labels = train[kept], train_labels[kept]
+    root = root or Path("data")
+    kind, _, path = dataset.partition(":")
+    if kind == "folder" and path:
+        listed = list_folder(Path(path).expanduser())
+    elif kind == "parquet" and path:
+        listed = list_parquet(Path(path).expanduser(), root / "parquet")
+    elif dataset in NAMED_SETS:
+        return _named(dataset, root, train_images)
+    else:
+        near = nearest(kind, ("folder", "parquet")) if path else nearest(dataset, NAMED_SETS)
+        rule = f"must be one of {', '.join(NAMED_SETS)}, folder:PATH or parquet:PATH"
+        raise DataError(f"dataset: {rule}, but got {dataset!r}{near}")
+    kept = chosen(len(listed.train.images), train_images, dataset)
+    listed = replace(listed, train=listed.train.take(kept))
+    found = [survey(split.images, memory_limit) for split in (listed.train, listed.test)]
+    channels = 1 if all(one.is_gray for one in found) else 3
+    sizes = found[0].sizes | found[1].sizes
+    one_square = len(sizes) == 1 and all(height == width for height, width in sizes)
+    side = min(sizes)[0] if one_square else image_size
+    as_found = sum(one.decoded_bytes for one in found)
+    as_held = (len(listed.train.images) + len(listed.test.images)) * channels * side**2
+    if max(as_found, as_held) > memory_limit:
+        return _streamed(dataset, listed, image_size, on_broken, evaluation_limit)
+    return _in_memory(dataset, listed, channels, side, on_broken)
+
+
+def _named(name: str, root: Path, train_images: int) -> ImageData:
+    found = read_named_set(name, root)
+    kept = chosen(len(found.train_images), train_images, name)
+    labels = None if found.train_labels is None else found.train_labels[kept]
+    images = found.train_images[kept]
+    mean, std = channel_statistics(images)
+    return ImageData(
+        name=name,
+        train_images=images,
+        train_labels=labels,
+        test_images=found.test_images,
+        test_labels=found.test_labels,
+        classes=found.classes,
+        mean=mean,
+        std=std,
+        digest=digest_of(
+            images, labels, found.test_images, found.test_labels, found.bank_images, found.bank_labels
+        ),
+        bank_images=found.bank_images,
+        bank_labels=found.bank_labels,
+    )
+
+
+def _in_memory(name: str, listed: EncodedSet, channels: int, side: int, on_broken: OnBroken) -> ImageData:
+    train, train_labels, train_broken = decode_split(name, listed.train, channels, side, on_broken)
+    test, test_labels, test_broken = decode_split(name, listed.test, channels, side, on_broken)
     mean, std = channel_statistics(train)
     return ImageData(
-        name=dataset,
+        name=name,
         train_images=train,
         train_labels=train_labels,
         test_images=test,
         test_labels=test_labels,
-        classes=FASHION_CLASSES,
+        classes=listed.classes,
         mean=mean,
         std=std,
         digest=digest_of(train, train_labels, test, test_labels),
+        broken=train_broken + test_broken,
     )
 
 
-FASHION_CLASSES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-)  # fmt: skip
-"""Names of the labels (Xiao, Rasul and Vollgraf 2017, table 2)."""
-
-
-def _embedded(split: str) -> tuple[Pixels, Labels]:
-    """A split of the embedded set, in the order class 0, 1, ..., 9, 0, 1, ...: any tenfold is balanced."""
-    path = ASSETS / f"fashion-mnist-8k-{split}.png"
-    lines = (ASSETS / "fashion-mnist-8k.sha256").read_text().splitlines()
-    expected = {name: digest for digest, name in (line.split() for line in lines)}[path.name]
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != expected:
-        raise DataError(f"{path}: sha256 must be {expected}, but got {found}; restore the file")
-    side, classes = 28, len(FASHION_CLASSES)
-    with Image.open(path) as image:
-        sheet_HW = np.asarray(image)
-    tiles = sheet_HW.reshape(-1, side, sheet_HW.shape[1] // side, side).transpose(0, 2, 1, 3)
-    images_KNHW = tiles.reshape(classes, -1, side, side)
-    images_NCHW = images_KNHW.swapaxes(0, 1).reshape(-1, 1, side, side)
-    return images_NCHW, np.arange(len(images_NCHW)) % classes
+def _streamed(name: str, listed: EncodedSet, side: int, on_broken: OnBroken, limit: int) -> StreamedImages:
+    first = [split.take(np.arange(min(limit, len(split.images)))) for split in (listed.train, listed.test)]
+    bank, bank_labels, bank_broken = decode_split(name, first[0], 3, side, on_broken)
+    test, test_labels, test_broken = decode_split(name, first[1], 3, side, on_broken)
+    mean, std = channel_statistics(bank)
+    images = listed.train.images
+    listing = "".join(f"{images.name(index)} {images.size(index)}\n" for index in range(len(images)))
+    return StreamedImages(
+        name=name,
+        train_images=images,
+        train_labels=listed.train.labels,
+        test_images=test,
+        test_labels=test_labels,
+        classes=listed.classes,
+        mean=mean,
+        std=std,
+        digest=digest_of(
+            np.frombuffer(os.fsencode(listing), np.uint8),
+            listed.train.labels,
+            bank,
+            bank_labels,
+            test,
+            test_labels,
+        ),
+        bank_images=bank,
+        bank_labels=bank_labels,
+        broken=bank_broken + test_broken,
+        on_broken=on_broken,
+    )
 
 
 def chosen(available: int, wanted: int, name: str) -> npt.NDArray[np.int64]:
@@ -117,7 +229,7 @@ def chosen(available: int, wanted: int, name: str) -> npt.NDArray[np.int64]:
     a smaller choice is part of every larger one.
     """
     if wanted > available:
-        raise DataError(f"train_images must be at most {available} for {name}, but got {wanted}")
+        raise DataError(f"train_images: must be at most {available} for {name}, but got {wanted}")
     if wanted == 0:
         return np.arange(available)
     return np.random.default_rng(0).permutation(available)[:wanted]
@@ -128,7 +240,8 @@ def channel_statistics(images_NCHW: Pixels) -> tuple[tuple[float, ...], tuple[fl
     values = np.arange(256) / 255
     means, stds = [], []
     for channel in range(images_NCHW.shape[1]):  # from a histogram: no float copy of the images
-        shares = np.bincount(images_NCHW[:, channel].ravel(), minlength=256) / images_NCHW[:, channel].size
+        counts = sum(np.bincount(image.ravel(), minlength=256) for image in images_NCHW[:, channel])
+        shares = counts / np.sum(counts)
         mean = float(shares @ values)
         means.append(mean)
         stds.append(float(np.sqrt(shares @ (values - mean) ** 2)))
@@ -143,5 +256,5 @@ def digest_of(*arrays: npt.NDArray[np.generic] | None) -> str:
             digest.update(b"none")
             continue
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
     return digest.hexdigest()
