@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from byol.config import Scalar
 from sweeps.designs import Trial
@@ -184,7 +184,7 @@ class Ledger:
     def append(self, trial_id: str, attempt: int, measurement: Measurement) -> bool:
         """Records a measurement, durably when this returns; False if `attempt` is not the running one.
 
-        A step that was measured before (by an earlier attempt) is replaced, and what lies after it is dropped.
+        A step that an earlier attempt measured is replaced, and what lies after it is dropped.
         """
         row = measurement.row
         step = row["step"]
@@ -253,7 +253,7 @@ class Ledger:
         query = "SELECT m.* FROM metrics m JOIN trials t USING (number) WHERE t.trial_id = ? ORDER BY m.step"
         return [{name: _read(row[name]) for name in METRICS} for row in self._db.execute(query, (trial_id,))]
 
-    def trials(self) -> list[dict[str, str | int | float | None]]:
+    def trials(self) -> list[dict[str, Any]]:
         """All planned trials in order, as stored: labels and settings are JSON texts."""
         return [dict(row) for row in self._db.execute("SELECT * FROM trials ORDER BY position")]
 
@@ -305,8 +305,8 @@ def _read(value: float | str | None) -> float | None:
     return math.nan if value == "nan" else value  # type: ignore[return-value]
 
 
-def states(trials: Sequence[Mapping[str, str | int | float | None]]) -> dict[str, int]:
-    """Counts for `status`: planned, waiting, running, complete, pruned, failed, interrupted, collapsed, ..."""
+def states(trials: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Counts of trials for `status`, by state and by verdict."""
     count = {
         "planned": len(trials),
         "waiting": sum(trial["state"] == "WAITING" for trial in trials),

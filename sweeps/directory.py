@@ -1,0 +1,113 @@
+"""The directory of a sweep: who may write to it, and whether it holds the study that is asked for."""
+
+import dataclasses
+import fcntl
+import json
+import os
+import platform
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sweeps.ledger import Ledger
+from sweeps.study import Study
+
+LEDGER = "ledger.sqlite"
+LOCK = "driver.lock"
+STUDY = "study.yaml"
+MANIFEST = "manifest.json"
+REPORT = "report.html"
+CHECKPOINTS = "checkpoints"
+
+
+class DirectoryError(ValueError):
+    """A directory that cannot be used as asked; `str(error)` is one line."""
+
+
+def check(out: Path, study: Study, trial_ids: set[str]) -> None:
+    """Checks that `out` is free for a sweep of `study`, or holds one that it extends. Changes nothing.
+
+    A study extends another of the same name if it has the same collapse rule and plans all of its
+    trials: more levels, factors, cells or seeds are fine.
+
+    Raises:
+        DirectoryError: otherwise.
+    """
+    if out.exists() and not out.is_dir():
+        raise DirectoryError(f"{out}: must be a directory, but is a file")
+    if (out / LOCK).exists():
+        with (out / LOCK).open("rb") as lock:
+            _take(out, lock.fileno())  # and give it back at once
+    if not (out / LEDGER).exists():
+        foreign = [name for name in (STUDY, MANIFEST, REPORT, CHECKPOINTS) if (out / name).exists()]
+        if foreign:
+            raise DirectoryError(
+                f"{out}: must be empty or hold a sweep, but has {foreign[0]} and no {LEDGER}"
+            )
+        return
+    with open_ledger(out) as ledger:
+        facts, rows = ledger.facts(), ledger.trials()
+    if not facts:
+        return  # an earlier driver died before it planned anything
+    if facts["study"] != study.name:
+        raise DirectoryError(f'{out}: holds the study "{facts["study"]}", not "{study.name}"')
+    if facts["collapse"] != rule_text(study):
+        raise DirectoryError(f"{out}: holds {study.name} with another collapse rule: {facts['collapse']}")
+    strange = [row for row in rows if row["trial_id"] not in trial_ids]
+    if strange:
+        labels = ", ".join(f"{key}={value}" for key, value in json.loads(strange[0]["labels"]).items())
+        raise DirectoryError(
+            f"{out}: holds another study: {len(strange)} of its {len(rows)} trials are not planned by "
+            f"{study.name} as it stands, such as {labels}, seed {strange[0]['seed']}"
+        )
+
+
+def rule_text(study: Study) -> str:
+    """The study's collapse rule as JSON."""
+    return json.dumps(dataclasses.asdict(study.collapse), sort_keys=True)
+
+
+def open_ledger(out: Path) -> Ledger:
+    """The ledger in `out`, to be read.
+
+    Raises:
+        DirectoryError: there is none, or it cannot be read.
+    """
+    if not (out / LEDGER).exists():
+        raise DirectoryError(f"{out}: holds no sweep (no {LEDGER})")
+    try:
+        ledger = Ledger(out / LEDGER, read_only=True)
+        ledger.facts()
+    except sqlite3.Error as error:
+        raise DirectoryError(f"{out / LEDGER}: cannot be read: {error}") from None
+    return ledger
+
+
+@contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Makes `out` if necessary and holds it for this driver. A dead driver's hold ends with its process.
+
+    Raises:
+        DirectoryError: another driver holds it, or it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = os.open(out / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise DirectoryError(f"{out}: cannot be written: {error.strerror}") from None
+    try:
+        _take(out, lock)
+        os.ftruncate(lock, 0)
+        os.write(lock, f"process {os.getpid()} on {platform.node()}\n".encode())
+        yield
+    finally:
+        os.close(lock)
+
+
+def _take(out: Path, lock: int) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 200).decode(errors="replace").strip()
+        raise DirectoryError(f"{out}: is in use by another driver ({holder})") from None

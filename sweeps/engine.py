@@ -1,0 +1,322 @@
+"""Runs trials on Ray Tune. Ray schedules and carries results; the record is the ledger's.
+
+The rules that this file keeps: nothing of Ray's own state is read back; an exception in a trial is a result
+(an error row), so that Ray's retries are left for processes and nodes that die; actors are reused, which
+asks of a trainer that it keeps no state between trials.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+# Ray reads these when it is imported. They must not drown the sweep's own output.
+_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "86400",
+}
+os.environ.update(_QUIET)
+
+import ray  # noqa: E402
+from ray import tune  # noqa: E402
+
+from byol.collapse import CollapseRule, should_stop  # noqa: E402
+from byol.config import Scalar, TrialConfig  # noqa: E402
+from sweeps.designs import Trial  # noqa: E402
+from sweeps.learner import Images, Train  # noqa: E402
+from sweeps.ledger import METRICS, Measurement  # noqa: E402
+from sweeps.study import Resources  # noqa: E402
+from sweeps.tracker import Tracker  # noqa: E402
+
+DEATHS = 3
+"""How often a trial is started again after its process or node died."""
+
+DataKey = tuple[str, int]
+"""dataset, train_images."""
+
+
+class EngineError(ValueError):
+    """A request that this machine or cluster cannot serve; `str(error)` is one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What the workers need to know, alike for all trials."""
+
+    common: Mapping[str, Scalar]
+    """The settings that all trials share."""
+    data: Mapping[DataKey, "ray.ObjectRef"]
+    """The data sets, in the object store."""
+    train: Train
+    """Trains one trial."""
+    rule: CollapseRule
+    """When a trial counts as collapsed."""
+    checkpoints: Path
+    """A folder per trial is made here."""
+
+
+class Interruption(tune.Stopper):  # type: ignore[misc]
+    """Stops the sweep gracefully on SIGINT, SIGTERM or SIGUSR1; a second SIGINT stops it at once."""
+
+    def __init__(self) -> None:
+        """Not interrupted yet."""
+        self.asked = False
+        self.at_once = False
+
+    def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
+        """Stops no trial by itself."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the sweep is to stop."""
+        return self.asked
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """The signal handler."""
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def install(self) -> None:
+        """Becomes the handler. Ray sets handlers of its own when it starts, so this is called again then."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, self.handle)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Within it, signals that ask for an end set `asked` on the interruption."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    interruption = Interruption()
+    interruption.install()
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def connected(address: str | None, resources: Resources) -> Iterator[dict[str, float]]:
+    """Starts Ray on this machine, or joins the cluster at `address`; yields what there is.
+
+    Raises:
+        EngineError: no cluster answers, or none of its nodes can hold a trial.
+    """
+    started_here = not ray.is_initialized()
+    if started_here:
+        if address is None:
+            os.environ["OMP_NUM_THREADS"] = str(max(1, int(resources.cpu)))
+        try:
+            ray.init(
+                address=address or "local",
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except (ConnectionError, RuntimeError) as error:
+            raise EngineError(f"Ray at {address or 'this machine'}: {' '.join(str(error).split())}") from None
+    try:
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        available = dict(ray.cluster_resources())
+        if address is None:
+            _check_fit(resources, available)
+        yield available
+    finally:
+        if started_here:
+            ray.shutdown()
+
+
+def _check_fit(resources: Resources, available: Mapping[str, float]) -> None:
+    for key, asked in (("cpu", resources.cpu), ("gpu", resources.gpu)):
+        there = available.get(key.upper(), 0)
+        if asked > there:
+            raise EngineError(
+                f"resources.{key}: must be at most the {there:g} of this machine, but got {asked:g}"
+            )
+
+
+def run_trials(
+    trials: Sequence[Trial],
+    tracker: Tracker,
+    interruption: Interruption,
+    *,
+    data: Mapping[DataKey, Images],
+    train: Train,
+    rule: CollapseRule,
+    resources: Resources,
+    workers: int | None,
+    checkpoints: Path,
+) -> None:
+    """Runs `trials` in order, as many at a time as there is room for, until done or interrupted.
+
+    Args:
+        trials: what to run.
+        tracker: is told of every start, measurement and end.
+        interruption: ends the run early.
+        data: data sets by their key.
+        train: trains one trial.
+        rule: when a trial counts as collapsed, and whether that ends it.
+        resources: what one trial occupies.
+        workers: most trials at a time; None is as many as fit.
+        checkpoints: where trials leave their checkpoints, a folder each.
+    """
+    common, differing = _split([trial.settings for trial in trials])
+    job = Job(
+        common=common,
+        data={key: ray.put(images) for key, images in data.items()},
+        train=train,
+        rule=rule,
+        checkpoints=checkpoints.absolute(),
+    )
+    choices = [
+        {"id": trial.trial_id, "settings": settings}
+        for trial, settings in zip(trials, differing, strict=True)
+    ]
+    scratch = tempfile.mkdtemp(prefix="sweep-")
+    try:
+        tuner = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(run_trial, job=job), {"cpu": resources.cpu, "gpu": resources.gpu}
+            ),
+            param_space={"trial": tune.grid_search(choices)},
+            tune_config=tune.TuneConfig(
+                reuse_actors=True,
+                max_concurrent_trials=workers,
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_name,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=scratch,
+                name="trials",
+                verbose=0,
+                callbacks=[Bookkeeper(tracker, interruption)],
+                stop=interruption,
+                failure_config=tune.FailureConfig(max_failures=DEATHS),
+            ),
+        )
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _trial_name(trial: Any) -> str:
+    return str(trial.config["trial"]["id"])
+
+
+def _split(
+    settings: Sequence[Mapping[str, Scalar]],
+) -> tuple[dict[str, Scalar], list[dict[str, Scalar]]]:
+    """What all settings share, and what each has beyond that: Ray copies every trial's settings many times."""
+    first = settings[0]
+    common = {key: value for key, value in first.items() if all(one[key] == value for one in settings)}
+    return common, [{key: value for key, value in one.items() if key not in common} for one in settings]
+
+
+def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
+    """Runs one trial in a worker and reports every measurement, or the error that ended it."""
+    began = time.perf_counter()
+    try:
+        trial = TrialConfig.from_settings({**job.common, **config["trial"]["settings"]})
+        images = ray.get(job.data[trial.dataset, trial.train_images])
+        folder = job.checkpoints / config["trial"]["id"]
+        rows: list[dict[str, float | None]] = []
+        for metrics in job.train(trial, images, checkpoint_folder=folder, checkpoint_every=0):
+            rows.append({name: getattr(metrics, name) for name in METRICS})
+            rows[-1]["probe_accuracy"] = getattr(metrics, "probe_accuracy", None)
+            spectra = {
+                level: getattr(metrics, f"{level}_spectrum").astype("<f4").tobytes()
+                for level in ("representation", "projection")
+            }
+            seconds = time.perf_counter() - began
+            tune.report({**rows[-1], "spectra": spectra, "wall_seconds": seconds, "device": _device()})
+            if job.rule.stop and should_stop(rows, job.rule):
+                break
+    except Exception as error:
+        # An exception is an outcome of the trial; were it raised, Ray would start the trial again.
+        tune.report({"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
+
+
+def _device() -> str:
+    """The accelerator that this worker was given, or cpu."""
+    import sys
+
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return str(torch.cuda.get_device_name(0))
+    return "cpu"
+
+
+class Bookkeeper(tune.Callback):  # type: ignore[misc]
+    """Hands the events of Ray Tune on to the tracker."""
+
+    def __init__(self, tracker: Tracker, interruption: Interruption) -> None:
+        """Tells `tracker`."""
+        self._tracker = tracker
+        self._interruption = interruption
+        self._failed: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray pickles callbacks for a restore that is never used; the ledger cannot be pickled.
+        return {}
+
+    def setup(
+        self,
+        stop: Any = None,
+        num_samples: int | None = None,
+        total_num_samples: int | None = None,
+        **info: Any,
+    ) -> None:
+        """Takes the signals back from Ray."""
+        self._interruption.install()
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """A trial was given to a worker."""
+        self._tracker.started(_trial_name(trial))
+
+    def on_trial_result(
+        self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A worker reported."""
+        name = _trial_name(trial)
+        if "error" in result:
+            self._failed.add(name)
+            self._tracker.failed(name, result["error"], result["traceback"])
+            return
+        columns = (*METRICS, "probe_accuracy")
+        measurement = Measurement(
+            row={key: result[key] for key in columns},
+            spectra=result.pop("spectra"),
+            wall_seconds=result["wall_seconds"],
+            device=result["device"],
+        )
+        self._tracker.measured(name, measurement)
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """A trial's function returned."""
+        if not self._interruption.asked and _trial_name(trial) not in self._failed:
+            self._tracker.returned(_trial_name(trial))
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """A trial's process died once too often."""
+        text = trial.get_error() if hasattr(trial, "get_error") else None
+        error = f"the process of the trial died {DEATHS + 1} times: {type(text).__name__}"
+        self._tracker.failed(_trial_name(trial), error, str(text))
+
+    def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
+        """Some time has passed."""
+        self._tracker.tick()

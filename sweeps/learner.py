@@ -1,0 +1,87 @@
+"""What the engine asks of a learner: to load data, and to train one trial. byol/ is the one that ships."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from byol.config import TrialConfig
+
+Spectrum = npt.NDArray[np.float32]
+
+
+class Measured(Protocol):
+    """One measurement of a trial; `byol.metrics.Metrics` is one. The columns are those of metrics.parquet."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def representation_spectrum(self) -> Spectrum: ...
+    @property
+    def projection_spectrum(self) -> Spectrum: ...
+
+
+class Images(Protocol):
+    """A data set; `byol.data.ImageData` is one."""
+
+    @property
+    def train_images(self) -> npt.NDArray[np.uint8]: ...
+    @property
+    def digest(self) -> str: ...
+
+
+class LoadData(Protocol):
+    """`byol.data.load_data`."""
+
+    def __call__(self, dataset: str, *, root: Path | None, train_images: int) -> Any: ...
+
+
+class Train(Protocol):
+    """`byol.train.train`. Must be picklable by name, and keep no state between calls."""
+
+    def __call__(
+        self, config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+    ) -> Iterator[Any]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """How to load data and train on it."""
+
+    load_data: LoadData
+    """Loads a data set, in the driver."""
+    train: Train
+    """Trains one trial, in a worker."""
+    precision: Callable[[], str]
+    """What precision "auto" stands for on this machine, for the manifest."""
+
+
+def byol_learner() -> Learner:
+    """The learner of byol/. Imports torch."""
+    import torch
+
+    from byol.data import load_data
+    from byol.precision import uses_bf16
+
+    def precision() -> str:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return "bf16" if uses_bf16("auto", device) else "fp32"
+
+    return Learner(load_data=load_data, train=train_byol, precision=precision)
+
+
+def train_byol(
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+) -> Iterator[Any]:
+    """`byol.train.train`, imported where it runs, with as many threads as the process was given."""
+    import os
+
+    import torch
+
+    from byol.train import train
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    yield from train(config, data, checkpoint_folder=checkpoint_folder, checkpoint_every=checkpoint_every)

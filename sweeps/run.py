@@ -1,0 +1,225 @@
+"""Runs a study into a directory, or goes on with one: everything but the command line and Ray itself."""
+
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+from byol.config import TrialConfig
+from sweeps import directory
+from sweeps.designs import Trial
+from sweeps.learner import Images, Learner, byol_learner
+from sweeps.ledger import Ledger, states
+from sweeps.manifest import write_manifest
+from sweeps.progress import Display
+from sweeps.study import Resources, Study
+from sweeps.tables import write_tables, write_text
+from sweeps.tracker import Tracker
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What may differ between two runs of one study without changing its results."""
+
+    address: str | None = None
+    """A Ray cluster to join; None starts Ray on this machine."""
+    cpus_per_trial: float | None = None
+    """Instead of the study's."""
+    gpus_per_trial: float | None = None
+    """Instead of the study's."""
+    data_root: Path | None = None
+    """Where downloaded data sets are kept."""
+    workers: int | None = None
+    """Most trials at a time; None is as many as fit."""
+    retry_failed: bool = False
+    """Whether to run trials again that ended with an error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run left behind."""
+
+    counts: dict[str, int]
+    """As `status` counts them."""
+    interrupted: bool
+    """Whether it was asked to end early."""
+    ran: bool
+    """Whether there was anything to run."""
+
+
+def run(
+    study: Study,
+    out: Path,
+    *,
+    options: RunOptions = RunOptions(),
+    learner: Learner | None = None,
+    stream: TextIO = sys.stdout,
+) -> Outcome:
+    """Runs what is missing of `study` in `out`, and writes the tables.
+
+    Args:
+        study: what to run.
+        out: the sweep's directory; made if it does not exist.
+        options: how to run it.
+        learner: what trains; None is the learner of byol/.
+        stream: where progress is shown.
+
+    Raises:
+        DirectoryError: `out` holds another study, or another driver is at work there.
+        DataError, ConfigError: the data cannot be loaded, or does not fit a trial.
+        EngineError: the machine or cluster cannot hold a trial.
+    """
+    began, started = time.monotonic(), datetime.now(UTC)
+    trials = {trial.trial_id: trial for trial in study.trials()}
+    directory.check(out, study, set(trials))
+    steps = _known_steps(out)
+    if not _anything_left(out, trials, retry_failed=options.retry_failed):
+        with directory.held(out), Ledger(out / directory.LEDGER) as ledger:
+            _enter(ledger, out, study, trials, steps)
+            write_tables(ledger, out, design=study.design.kind)
+            return Outcome(counts=states(ledger.trials()), interrupted=False, ran=False)
+    learner = learner or byol_learner()
+    data = _load(out, trials.values(), learner, options.data_root)
+    for trial in trials.values():
+        config = TrialConfig.from_settings(trial.settings)
+        steps[trial.trial_id] = config.total_steps(len(data[_data_key(trial)].train_images))
+
+    from sweeps import engine  # imports Ray, which takes seconds: only when something is left to run
+
+    resources = _resources(study, options)
+    with (
+        engine.interruptible() as interruption,
+        engine.connected(options.address, resources) as available,
+        directory.held(out),
+        Ledger(out / directory.LEDGER) as ledger,
+    ):
+        ledger.interrupt()  # what a driver that died has left behind
+        _enter(ledger, out, study, trials, steps)
+        for key, images in data.items():
+            ledger.note(f"data {key[0]} {key[1]}", images.digest)
+
+        def record() -> None:
+            write_tables(ledger, out, design=study.design.kind)
+            write_manifest(
+                out / directory.MANIFEST,
+                study=study.name,
+                precision=learner.precision(),
+                data={
+                    key[0] if not key[1] else f"{key[0]} ({key[1]} images)": images.digest
+                    for key, images in data.items()
+                },
+                command=sys.argv,
+                started=started,
+                wall_seconds=time.monotonic() - began,
+                resources=available,
+            )
+
+        record()
+        left = [trials[trial_id] for trial_id in ledger.left(retry_failed=options.retry_failed)]
+        display = Display(stream, columns=shutil.get_terminal_size().columns)
+        tracker = Tracker(ledger, display, trials, rule=study.collapse)
+        try:
+            if not interruption.asked:
+                engine.run_trials(
+                    left,
+                    tracker,
+                    interruption,
+                    data=data,
+                    train=learner.train,
+                    rule=study.collapse,
+                    resources=resources,
+                    workers=options.workers,
+                    checkpoints=out / directory.CHECKPOINTS,
+                )
+        finally:
+            display.close()
+            ledger.interrupt()
+            record()
+        return Outcome(counts=states(ledger.trials()), interrupted=interruption.asked, ran=True)
+
+
+def status(out: Path) -> dict[str, int]:
+    """Counts of the trials in `out`: planned, waiting, running, complete, pruned, failed, collapsed, ...
+
+    Raises:
+        DirectoryError: `out` holds no sweep.
+    """
+    with directory.open_ledger(out) as ledger:
+        return states(ledger.trials())
+
+
+def refresh_tables(out: Path) -> None:
+    """Writes the tables of `out` again from its ledger, also while a driver is at work on it.
+
+    Raises:
+        DirectoryError: `out` holds no sweep.
+    """
+    with directory.open_ledger(out) as ledger:
+        write_tables(ledger, out, design=ledger.facts().get("design", ""))
+
+
+def _enter(
+    ledger: Ledger, out: Path, study: Study, trials: Mapping[str, Trial], steps: Mapping[str, int]
+) -> None:
+    """Writes down what is planned."""
+    write_text(out / directory.STUDY, study.to_yaml())
+    for key, value in (
+        ("study", study.name),
+        ("collapse", directory.rule_text(study)),
+        ("design", study.design.kind),
+    ):
+        ledger.note(key, value)
+    ledger.plan((trial, steps[trial_id]) for trial_id, trial in trials.items())
+
+
+def _known_steps(out: Path) -> dict[str, int]:
+    if not (out / directory.LEDGER).exists():
+        return {}
+    with directory.open_ledger(out) as ledger:
+        return {row["trial_id"]: row["steps_planned"] for row in ledger.trials()}
+
+
+def _anything_left(out: Path, trials: Iterable[str], *, retry_failed: bool) -> bool:
+    if not (out / directory.LEDGER).exists():
+        return True
+    with directory.open_ledger(out) as ledger:
+        rows = ledger.trials()
+        open_ = {*ledger.left(retry_failed=retry_failed)}
+    open_ |= {row["trial_id"] for row in rows if row["state"] == "RUNNING"}
+    return bool(open_) or not set(trials) <= {row["trial_id"] for row in rows}
+
+
+def _data_key(trial: Trial) -> tuple[str, int]:
+    return str(trial.settings["dataset"]), int(trial.settings["train_images"])
+
+
+def _load(
+    out: Path, trials: Iterable[Trial], learner: Learner, root: Path | None
+) -> dict[tuple[str, int], Images]:
+    """The distinct data sets of the trials, checked against what the sweep was started with."""
+    facts: dict[str, str] = {}
+    if (out / directory.LEDGER).exists():
+        with directory.open_ledger(out) as ledger:
+            facts = ledger.facts()
+    data: dict[tuple[str, int], Images] = {}
+    for key in dict.fromkeys(_data_key(trial) for trial in trials):
+        images: Images = learner.load_data(key[0], root=root, train_images=key[1])
+        before = facts.get(f"data {key[0]} {key[1]}", images.digest)
+        if images.digest != before:
+            raise directory.DirectoryError(
+                f"{out}: was started with other data: the digest of {key[0]} must be {before}, "
+                f"but got {images.digest}"
+            )
+        data[key] = images
+    return data
+
+
+def _resources(study: Study, options: RunOptions) -> Resources:
+    cpu, gpu = options.cpus_per_trial, options.gpus_per_trial
+    return Resources(
+        cpu=study.resources.cpu if cpu is None else cpu, gpu=study.resources.gpu if gpu is None else gpu
+    )

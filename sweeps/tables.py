@@ -1,0 +1,141 @@
+"""From the ledger to the Parquet tables, each replaced in one step."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sweeps.ledger import LAST_VALUES, METRICS, Ledger
+
+_BATCH = 65_536
+_SPECTRA_BATCH = 2_048
+
+_TRIAL_COLUMNS = pa.schema(
+    [
+        ("trial_id", pa.string()),
+        ("cell_id", pa.string()),
+        ("seed", pa.int64()),
+        ("design", pa.string()),
+        ("state", pa.string()),
+        ("end_reason", pa.string()),
+        ("attempt", pa.int64()),
+        *((name, pa.bool_()) for name in ("collapsed", "projection_collapsed", "dimensional_collapse")),
+        ("onset_step", pa.int64()),
+        ("steps_run", pa.int64()),
+        ("steps_planned", pa.int64()),
+        *((name, pa.float64()) for name in LAST_VALUES),
+        ("wall_seconds", pa.float64()),
+        ("device", pa.string()),
+        ("error", pa.string()),
+    ]
+)
+_METRIC_COLUMNS = pa.schema(
+    [
+        ("trial_id", pa.string()),
+        ("step", pa.int64()),
+        *((name, pa.float32()) for name in METRICS if name != "step"),
+    ]
+)
+_SPECTRA_COLUMNS = pa.schema(
+    [
+        ("trial_id", pa.string()),
+        ("step", pa.int64()),
+        ("level", pa.string()),
+        ("eigenvalues", pa.list_(pa.float32())),
+    ]
+)
+
+
+def write_tables(ledger: Ledger, folder: Path, *, design: str) -> None:
+    """Writes trials.parquet, metrics.parquet and spectra.parquet to `folder`.
+
+    Args:
+        ledger: where the rows come from.
+        folder: where the tables go.
+        design: the kind of design, a column of the table of trials.
+    """
+    rows = ledger.trials()
+    ids = {row["number"]: row["trial_id"] for row in rows}
+    _write(folder / "trials.parquet", *_trial_table(rows, design))
+    _write(folder / "metrics.parquet", _METRIC_COLUMNS, _metric_batches(ledger, ids))
+    _write(folder / "spectra.parquet", _SPECTRA_COLUMNS, _spectra_batches(ledger, ids))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces the file at `path` by `text` in one step."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `path` once it is whole and on the disk; not at all after an error."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name, too, is on the disk
+    finally:
+        os.close(folder)
+
+
+def _write(path: Path, schema: Any, batches: Iterator[Any]) -> None:
+    with replacing(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def _trial_table(rows: list[dict[str, Any]], design: str) -> tuple[Any, Iterator[Any]]:
+    for row in rows:
+        row["design"] = design
+        for name in LAST_VALUES:
+            row[name] = None if row[name] is None else float(row[name])
+    columns = [
+        pa.array([_typed(row[field.name], field) for row in rows], field.type) for field in _TRIAL_COLUMNS
+    ]
+    fields = list(_TRIAL_COLUMNS)
+    labels = [json.loads(row["labels"]) for row in rows]
+    for name in dict.fromkeys(name for label in labels for name in label):
+        column = pa.array([label.get(name) for label in labels])
+        columns.append(column)
+        fields.append(pa.field(f"f_{name}", column.type))
+    schema = pa.schema(fields)
+    return schema, iter([pa.record_batch(columns, schema=schema)])
+
+
+def _typed(value: Any, field: Any) -> Any:
+    return bool(value) if value is not None and field.type == pa.bool_() else value
+
+
+def _metric_batches(ledger: Ledger, ids: dict[int, str]) -> Iterator[Any]:
+    rows = ledger.metrics()
+    while batch := list(islice(rows, _BATCH)):
+        numbers, *columns = zip(*batch, strict=True)
+        arrays = [pa.array([ids[number] for number in numbers]), pa.array(map(int, columns[0]), pa.int64())]
+        arrays += [pa.array(column, pa.float32()) for column in columns[1:]]
+        yield pa.record_batch(arrays, schema=_METRIC_COLUMNS)
+
+
+def _spectra_batches(ledger: Ledger, ids: dict[int, str]) -> Iterator[Any]:
+    rows = ledger.spectra()
+    while batch := list(islice(rows, _SPECTRA_BATCH)):
+        numbers, steps, levels, spectra = zip(*batch, strict=True)
+        offsets = np.cumsum([0, *(len(spectrum) // 4 for spectrum in spectra)], dtype=np.int32)
+        values = np.frombuffer(b"".join(spectra), dtype="<f4")
+        eigenvalues = pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
+        arrays = [pa.array([ids[number] for number in numbers]), pa.array(steps, pa.int64())]
+        yield pa.record_batch([*arrays, pa.array(levels), eigenvalues], schema=_SPECTRA_COLUMNS)

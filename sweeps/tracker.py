@@ -1,0 +1,114 @@
+"""Keeps the books of a running sweep: each event goes to the ledger first, then to the display.
+
+Knows no Ray: the engine's callback calls it, and so could anything else that runs trials.
+"""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+
+from byol.collapse import CollapseRule
+from sweeps.designs import Trial, describe
+from sweeps.ledger import Ending, Ledger, Measurement
+from sweeps.progress import Display, RunningTrial, Snapshot, ended_line
+from sweeps.stopping import ending
+
+
+class Tracker:
+    """Records starts, measurements and ends of trials."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        display: Display,
+        trials: Mapping[str, Trial],
+        *,
+        rule: CollapseRule,
+    ) -> None:
+        """Keeps the books of `trials`, which the ledger holds already, by id."""
+        self._ledger = ledger
+        self._display = display
+        self._trials = trials
+        self._rule = rule
+        self._attempts: dict[str, int] = {}
+        self._running: dict[str, RunningTrial] = {}
+        stored = ledger.trials()
+        self._steps = {row["trial_id"]: row["steps_planned"] for row in stored}
+        waiting = set(ledger.left(retry_failed=True))
+        self._ended = {row["trial_id"]: row["collapsed"] == 1 for row in stored}
+        self._ended = {key: value for key, value in self._ended.items() if key not in waiting}
+        self._failed = 0
+        self._seconds: list[float] = []
+        self._began = time.monotonic()
+        self._most_at_once = 1
+
+    def started(self, trial_id: str) -> None:
+        """A trial has started, or started again."""
+        self._attempts[trial_id] = self._ledger.start(trial_id)
+        trial = self._trials[trial_id]
+        name = f"{describe(trial.labels)}, seed {trial.seed}"
+        self._running[trial_id] = RunningTrial(name=name, steps_planned=self._steps[trial_id])
+        self._most_at_once = max(self._most_at_once, len(self._running))
+
+    def measured(self, trial_id: str, measurement: Measurement) -> None:
+        """A running trial has measured."""
+        if not self._ledger.append(trial_id, self._attempts[trial_id], measurement):
+            return
+        row = measurement.row
+        self._running[trial_id] = dataclasses.replace(
+            self._running[trial_id],
+            step=int(row["step"] or 0),
+            loss=row["loss"],
+            representation_std=row["representation_std"],
+            wall_seconds=measurement.wall_seconds,
+        )
+
+    def returned(self, trial_id: str) -> None:
+        """A trial's training has returned: finished, diverged, collapsed, or too early."""
+        rows = self._ledger.rows(trial_id)
+        end = ending(rows, self._steps[trial_id], self._rule)
+        last = int(rows[-1]["step"] or 0) if rows else 0
+        early = f"training ended at step {last} of {self._steps[trial_id]} without a reason"
+        self._end(trial_id, end or Ending(state="FAIL", end_reason="error", error=early))
+
+    def failed(self, trial_id: str, error: str, traceback: str) -> None:
+        """A trial has raised an error, or its process has died too often."""
+        lines = error.strip().splitlines() or ["unknown error"]
+        self._end(trial_id, Ending(state="FAIL", end_reason="error", error=lines[-1], traceback=traceback))
+
+    def tick(self) -> None:
+        """Gives the display a chance to show the current state."""
+        self._display.tick(self.snapshot)
+
+    def snapshot(self) -> Snapshot:
+        """The state of the sweep now."""
+        return Snapshot(
+            planned=len(self._steps),
+            done=len(self._ended),
+            collapsed=sum(self._ended.values()),
+            failed=self._failed,
+            running=tuple(self._running.values()),
+            elapsed_seconds=time.monotonic() - self._began,
+            seconds_left=self._seconds_left(),
+        )
+
+    def _end(self, trial_id: str, end: Ending) -> None:
+        if trial_id not in self._running:
+            return
+        trial = self._running.pop(trial_id)
+        if not self._ledger.end(trial_id, self._attempts[trial_id], end):
+            return
+        self._ended[trial_id] = end.collapsed is True
+        self._failed += end.end_reason == "error"
+        if end.end_reason == "finished":
+            self._seconds.append(trial.wall_seconds)
+        self._display.ended(ended_line(trial.name, trial, end), self.snapshot())
+
+    def _seconds_left(self) -> float | None:
+        shares = [(trial, trial.step / max(1, trial.steps_planned)) for trial in self._running.values()]
+        begun = [trial.wall_seconds / share for trial, share in shares if share > 0]
+        known = self._seconds or begun
+        if not known:
+            return None
+        trials = len(self._steps) - len(self._ended) - sum(share for _, share in shares)
+        return trials * sum(known) / len(known) / self._most_at_once
