@@ -8,6 +8,8 @@ Everything is computed in float32 at least, whatever precision the network ran i
 device.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -43,9 +45,9 @@ def normalise(x_BD: Tensor, norm: str) -> Tensor:
         unit_BD: Tensor = F.normalize(x_BD, dim=-1, eps=_NORM_FLOOR)
         return unit_BD
     if norm == "layer":
-        return torch.div(torch.layer_norm(x_BD, [size]), size**0.5)
+        return torch.layer_norm(x_BD, [size]) / math.sqrt(size)
     if norm == "batch":
-        return torch.div(F.batch_norm(x_BD, None, None, training=True), size**0.5)
+        return F.batch_norm(x_BD, None, None, training=True) / math.sqrt(size)
     if norm == "none":
         return x_BD
     raise ValueError(f"loss_norm must be one of l2, layer, batch, none, but got {norm!r}")

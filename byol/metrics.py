@@ -1,0 +1,180 @@
+"""Collapse metrics: pure functions of embeddings; and the record of one measurement.
+
+Shape suffixes: N samples, D dimensions of the embedding, K = min(N, D).
+
+Every function first scales each embedding to length 1 (an all-zero one stays zero) and computes in float64,
+because near collapse the numbers of interest are differences of nearly equal ones. Results are 0-dim float64
+tensors on the device of the input, spectra [D]. An input that is not finite gives NaN, never an exception: a
+diverged trial is still recorded.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_BLOCK = 1024  # rows of the N x N distance matrix held at a time
+_TINY = 1e-300  # keeps 0 / 0 at 0; NaN stays NaN
+
+
+def _unit(x_ND: Tensor) -> Tensor:
+    unit_ND: Tensor = F.normalize(x_ND.detach().double(), dim=1)
+    return unit_ND
+
+
+def _squared_singular_values(x_ND: Tensor) -> Tensor:
+    """The K squared singular values, descending, from the smaller of the two Gram matrices.
+
+    In float64 the squaring costs digits only below 1e-8 of the largest value; it is many times faster than
+    an SVD. LAPACK refuses input that is not finite, hence the detour.
+    """
+    gram_KK = x_ND.T @ x_ND if x_ND.shape[0] >= x_ND.shape[1] else x_ND @ x_ND.T
+    if not gram_KK.isfinite().all():
+        return torch.full_like(gram_KK[0], torch.nan)
+    ascending_K: Tensor = torch.linalg.eigvalsh(gram_KK)
+    return ascending_K.flip(0).clamp_min(0)
+
+
+def embedding_std(x_ND: Tensor) -> Tensor:
+    """sqrt(D) times the mean over dimensions of the standard deviation, over samples, of unit embeddings.
+
+    1 for an isotropic cloud, 0 for a point. The deviation is that of the population (divided by N).
+
+    Source: Chen and He 2021 (SimSiam, arXiv 2011.10566), section 4.1, times sqrt(D).
+    """
+    return _unit(x_ND).std(dim=0, correction=0).mean() * math.sqrt(x_ND.shape[1])
+
+
+def effective_rank(x_ND: Tensor) -> Tensor:
+    """RankMe: the exponential of the entropy of the singular values' shares, in 1..K.
+
+    Not centred: a common mean direction counts as one dimension, so that full collapse reads 1. (Centred,
+    what is left of a collapsed cloud is noise, which is isotropic and reads as full rank.) All-zero
+    embeddings read 1.
+
+    Source: Garrido et al. 2023 (arXiv 2210.02885), without its epsilon of 1e-7.
+    """
+    values_K = _squared_singular_values(_unit(x_ND)).sqrt()
+    shares_K = values_K / values_K.sum().clamp_min(_TINY)
+    entropies_K: Tensor = torch.special.entr(shares_K)
+    return entropies_K.sum().exp()
+
+
+def covariance_spectrum(x_ND: Tensor) -> Tensor:
+    """Eigenvalues [D], descending, of the covariance of unit embeddings (centred, divided by N).
+
+    Their sum is 1 minus the squared length of the mean embedding: 1 for a centred cloud, 0 for a point.
+
+    Source: Jing et al. 2022 (arXiv 2110.09348), figure 2 (there the singular values of the covariance, which
+    are the same numbers).
+    """
+    unit_ND = _unit(x_ND)
+    count, size = unit_ND.shape
+    spectrum_K = _squared_singular_values(unit_ND - unit_ND.mean(dim=0)) / count
+    return F.pad(spectrum_K, (0, size - len(spectrum_K)))
+
+
+def participation_ratio(spectrum_D: Tensor) -> Tensor:
+    """(sum l)^2 / sum l^2 of a `covariance_spectrum`: how many dimensions share the variance, 1..D.
+
+    0 where there is no variance at all. Being centred it cannot see full collapse (what noise is left reads
+    as many dimensions): read it beside `embedding_std`.
+    """
+    spectrum_D = spectrum_D.double()
+    return spectrum_D.sum().square() / spectrum_D.square().sum().clamp_min(_TINY)
+
+
+def alignment(x_ND: Tensor, y_ND: Tensor) -> Tensor:
+    """Mean squared distance between the unit embeddings of two views of the same images, 0..4.
+
+    Row i of both belongs to image i. Source: Wang and Isola 2020 (arXiv 2005.10242), alpha = 2.
+    """
+    return (_unit(x_ND) - _unit(y_ND)).square().sum(dim=1).mean()
+
+
+def uniformity(x_ND: Tensor) -> Tensor:
+    """Log of the mean of exp(-2 |x_i - x_j|^2) over pairs of different samples' unit embeddings.
+
+    At most 0, reached by a point; lower is more uniform. Needs N >= 2, or else it is NaN.
+
+    Source: Wang and Isola 2020 (arXiv 2005.10242), t = 2.
+    """
+    unit_ND = _unit(x_ND)
+    count = len(unit_ND)
+    length_N = unit_ND.square().sum(dim=1)
+    total = unit_ND.new_tensor(-count)  # takes out the pairs of a sample with itself
+    for start in range(0, count, _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        distance_bN = length_N[rows, None] + length_N - 2 * unit_ND[rows] @ unit_ND.T
+        total = total + distance_bN.clamp_min(0).mul(-2).exp().sum()
+    return (total / (count * (count - 1))).log() if count > 1 else total * torch.nan
+
+
+def positive_cosine(x_ND: Tensor, y_ND: Tensor) -> Tensor:
+    """Mean cosine between the embeddings of two views of the same images, -1..1. Row i of both is image i."""
+    return (_unit(x_ND) * _unit(y_ND)).sum(dim=1).mean()
+
+
+def negative_cosine(x_ND: Tensor, y_ND: Tensor) -> Tensor:
+    """Mean cosine between views of different images (row i of x with row j of y, i != j), -1..1.
+
+    Near the positive cosine it means collapse; Fetterman and Albrecht 2020 find .9999 for both without
+    BatchNorm, and .88 against .27 with it. Needs N >= 2, or else it is NaN.
+    """
+    x_ND, y_ND = _unit(x_ND), _unit(y_ND)
+    count = len(x_ND)
+    every = (x_ND.sum(dim=0) * y_ND.sum(dim=0)).sum()
+    same = (x_ND * y_ND).sum()
+    return (every - same) / (count * (count - 1)) if count > 1 else same * torch.nan
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Metrics:
+    """One measurement, after `step` optimiser steps.
+
+    Loss, tau and lr come from training. Everything else is measured on held-out images; "representation" is
+    the encoder's output, "projection" the projector's, both of the online network. What a field names in
+    backquotes is a function of this module. A diverged trial has NaN where a number would be.
+    """
+
+    step: int
+    """Optimiser steps taken; 0 is before the first."""
+    epoch: float
+    """Passes over the training images taken, a fraction inside an epoch."""
+    loss: float | None
+    """Mean training loss since the measurement before, after loss_scale; None at step 0. BYOL's symmetric
+    loss lies in 0..8 (arXiv 2006.07733, equation 2, both directions)."""
+    representation_std: float
+    """`embedding_std` of the representation: 1 isotropic, 0 a point."""
+    projection_std: float
+    """`embedding_std` of the projection."""
+    effective_rank: float
+    """`effective_rank` of the representation, 1..dimensions (RankMe, arXiv 2210.02885)."""
+    projection_effective_rank: float
+    """`effective_rank` of the projection."""
+    alignment: float
+    """`alignment` of two views' projections, 0..4 (arXiv 2005.10242)."""
+    uniformity: float
+    """`uniformity` of the projection, at most 0, lower is more uniform (arXiv 2005.10242)."""
+    positive_cosine: float
+    """Mean cosine between the projections of two views of one image, -1..1."""
+    negative_cosine: float
+    """Mean cosine between the projections of views of different images, -1..1."""
+    knn_accuracy: float | None
+    """Share of test images that the kNN classifier gets right, 0..1; None where not measured."""
+    tau: float
+    """Coefficient of the target's moving average at this step, 0..1."""
+    lr: float
+    """Learning rate of the optimiser at this step (not per 256 images)."""
+    samples_per_second: float | None
+    """Training images per second since the measurement before, evaluation not counted; None at step 0."""
+    representation_spectrum: npt.NDArray[np.float32]
+    """`covariance_spectrum` of the representation, descending."""
+    projection_spectrum: npt.NDArray[np.float32]
+    """`covariance_spectrum` of the projection, descending."""
+    probe_accuracy: float | None = None
+    """Share of test images that the linear probe gets right, 0..1; None where not measured."""
