@@ -127,7 +127,7 @@ def _read(images: EncodedImages, index: int) -> tuple[Image.Image, list[str]]:
 
 
 def _crop(image: Image.Image, draws_1S: Tensor, view: ViewConfig, size: int) -> Pixels:
-    """The view's crop as by torchvision's RandomResizedCrop, bicubic and antialiased: uint8 [3, size, size]."""
+    """The crop as by torchvision's RandomResizedCrop, bicubic and antialiased: uint8 [3, size, size]."""
     top, left, height, width = crop_boxes(draws_1S, image.height, image.width, view)[0].tolist()
     # Cropped first: resize(box=...) would let pixels beside the box into its border.
     cropped = image.crop((left, top, left + width, top + height))
