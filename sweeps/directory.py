@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sweeps.entries import RequestError
 from sweeps.ledger import Ledger
 from sweeps.study import Study
 
@@ -21,7 +22,7 @@ REPORT = "report.html"
 CHECKPOINTS = "checkpoints"
 
 
-class DirectoryError(ValueError):
+class DirectoryError(RequestError):
     """A directory that cannot be used as asked; `str(error)` is one line."""
 
 

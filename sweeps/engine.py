@@ -37,6 +37,7 @@ from ray import tune  # noqa: E402
 from byol.collapse import CollapseRule, should_stop  # noqa: E402
 from byol.config import Scalar, TrialConfig  # noqa: E402
 from sweeps.designs import Trial  # noqa: E402
+from sweeps.entries import RequestError  # noqa: E402
 from sweeps.learner import Images, Train  # noqa: E402
 from sweeps.ledger import METRICS, Measurement  # noqa: E402
 from sweeps.study import Resources  # noqa: E402
@@ -49,7 +50,7 @@ DataKey = tuple[str, int]
 """dataset, train_images."""
 
 
-class EngineError(ValueError):
+class EngineError(RequestError):
     """A request that this machine or cluster cannot serve; `str(error)` is one line."""
 
 
@@ -221,7 +222,7 @@ def _trial_name(trial: Any) -> str:
 def _split(
     settings: Sequence[Mapping[str, Scalar]],
 ) -> tuple[dict[str, Scalar], list[dict[str, Scalar]]]:
-    """What all settings share, and what each has beyond that: Ray copies every trial's settings many times."""
+    """What all settings share, and what each has beyond that: Ray copies a trial's settings many times."""
     first = settings[0]
     common = {key: value for key, value in first.items() if all(one[key] == value for one in settings)}
     return common, [{key: value for key, value in one.items() if key not in common} for one in settings]

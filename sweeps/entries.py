@@ -14,7 +14,11 @@ import yaml
 from byol.config import Scalar, nearest
 
 
-class StudyError(ValueError):
+class RequestError(ValueError):
+    """Something was asked for that cannot be done. `str(error)` is one line that says what and why."""
+
+
+class StudyError(RequestError):
     """A study that breaks a rule. `str(error)` is one line: file, line, key, rule, value, nearest name."""
 
 

@@ -3,32 +3,20 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Protocol
 
 from byol.config import TrialConfig
 
-Spectrum = npt.NDArray[np.float32]
-
-
-class Measured(Protocol):
-    """One measurement of a trial; `byol.metrics.Metrics` is one. The columns are those of metrics.parquet."""
-
-    @property
-    def step(self) -> int: ...
-    @property
-    def representation_spectrum(self) -> Spectrum: ...
-    @property
-    def projection_spectrum(self) -> Spectrum: ...
+if TYPE_CHECKING:  # the command line imports this module, and answers at once
+    import numpy as np
+    import numpy.typing as npt
 
 
 class Images(Protocol):
     """A data set; `byol.data.ImageData` is one."""
 
     @property
-    def train_images(self) -> npt.NDArray[np.uint8]: ...
+    def train_images(self) -> "npt.NDArray[np.uint8]": ...
     @property
     def digest(self) -> str: ...
 

@@ -9,16 +9,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from byol.config import TrialConfig
+from byol.config import ConfigError, TrialConfig, nearest
 from sweeps import directory
-from sweeps.designs import Trial
+from sweeps.designs import Trial, describe
+from sweeps.entries import RequestError
 from sweeps.learner import Images, Learner, byol_learner
 from sweeps.ledger import Ledger, states
 from sweeps.manifest import write_manifest
 from sweeps.progress import Display
 from sweeps.study import Resources, Study
-from sweeps.tables import write_tables, write_text
+from sweeps.tables import replacing, write_tables, write_text
 from sweeps.tracker import Tracker
+
+ENCODER = "encoder.safetensors"
+"""What a finished trial leaves in its checkpoint folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +74,8 @@ def run(
 
     Raises:
         DirectoryError: `out` holds another study, or another driver is at work there.
-        DataError, ConfigError: the data cannot be loaded, or does not fit a trial.
         EngineError: the machine or cluster cannot hold a trial.
+        RequestError: the data cannot be loaded, or does not fit a trial.
     """
     began, started = time.monotonic(), datetime.now(UTC)
     trials = {trial.trial_id: trial for trial in study.trials()}
@@ -84,9 +88,7 @@ def run(
             return Outcome(counts=states(ledger.trials()), interrupted=False, ran=False)
     learner = learner or byol_learner()
     data = _load(out, trials.values(), learner, options.data_root)
-    for trial in trials.values():
-        config = TrialConfig.from_settings(trial.settings)
-        steps[trial.trial_id] = config.total_steps(len(data[_data_key(trial)].train_images))
+    steps = {trial_id: _steps(trial, data[_data_key(trial)]) for trial_id, trial in trials.items()}
 
     from sweeps import engine  # imports Ray, which takes seconds: only when something is left to run
 
@@ -162,6 +164,27 @@ def refresh_tables(out: Path) -> None:
         write_tables(ledger, out, design=ledger.facts().get("design", ""))
 
 
+def export_encoder(out: Path, trial_id: str, to: Path) -> None:
+    """Copies the trained online encoder of a trial to the file `to`, as safetensors.
+
+    Raises:
+        RequestError: there is no such trial, it left no encoder, or `to` cannot be written.
+    """
+    with directory.open_ledger(out) as ledger:
+        trials = {row["trial_id"]: row for row in ledger.trials()}
+    if trial_id not in trials:
+        raise RequestError(f'{out}: holds no trial "{trial_id}"{nearest(trial_id, trials)}')
+    source = out / directory.CHECKPOINTS / trial_id / ENCODER
+    if not source.exists():
+        state = trials[trial_id]["end_reason"] or trials[trial_id]["state"].lower()
+        raise RequestError(f"{out}: trial {trial_id} left no trained encoder (it is {state})")
+    try:
+        with replacing(to) as file:
+            file.write(source.read_bytes())
+    except OSError as error:
+        raise RequestError(f"{to}: cannot be written: {error.strerror}") from None
+
+
 def _enter(
     ledger: Ledger, out: Path, study: Study, trials: Mapping[str, Trial], steps: Mapping[str, int]
 ) -> None:
@@ -207,7 +230,10 @@ def _load(
             facts = ledger.facts()
     data: dict[tuple[str, int], Images] = {}
     for key in dict.fromkeys(_data_key(trial) for trial in trials):
-        images: Images = learner.load_data(key[0], root=root, train_images=key[1])
+        try:
+            images: Images = learner.load_data(key[0], root=root, train_images=key[1])
+        except (ValueError, OSError) as error:
+            raise RequestError(" ".join(str(error).split())) from error
         before = facts.get(f"data {key[0]} {key[1]}", images.digest)
         if images.digest != before:
             raise directory.DirectoryError(
@@ -216,6 +242,13 @@ def _load(
             )
         data[key] = images
     return data
+
+
+def _steps(trial: Trial, images: Images) -> int:
+    try:
+        return TrialConfig.from_settings(trial.settings).total_steps(len(images.train_images))
+    except ConfigError as error:
+        raise RequestError(f"{describe(trial.labels)}: {error}") from None
 
 
 def _resources(study: Study, options: RunOptions) -> Resources:

@@ -1,0 +1,210 @@
+"""The command line: `python run_sweep.py COMMAND`. Parses arguments and calls what does the work.
+
+Exit status: 0 done; 1 ran, and some trials failed; 2 the request is wrong (one line on standard error), and
+nothing was started or changed; 130 interrupted, and resumable.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from byol.config import ConfigError
+from sweeps.entries import RequestError
+from sweeps.learner import Learner
+from sweeps.study import list_studies, load_study
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (--help explains)\n")
+
+
+def main(arguments: Sequence[str] | None = None, *, learner: Learner | None = None) -> int:
+    """Runs one command; returns the exit status.
+
+    Args:
+        arguments: the command line without the program's name; None is the process's own.
+        learner: what trains the trials of `run`; None is the learner of byol/.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "run":
+            return _run(options, learner)
+        return {
+            "studies": _studies,
+            "plan": _plan,
+            "status": _status,
+            "report": _report,
+            "export": _export,
+            "doctor": _doctor,
+        }[options.command](options)
+    except (RequestError, ConfigError) as error:
+        print(f"run_sweep.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("run_sweep.py: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="run_sweep.py", description="Collapse ablations of self-supervised learners.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("studies", help="list the studies that ship")
+
+    plan = commands.add_parser("plan", help="check a study and say what it would run; starts nothing")
+    plan.add_argument("study", metavar="STUDY", help="a study file, or the name of a study that ships")
+    plan.add_argument("--workers", type=_count, metavar="N", help="trials at a time")
+    plan.add_argument("--json", action="store_true", help="for scripts")
+
+    run = commands.add_parser("run", help="run a study, or go on with it")
+    run.add_argument("study", metavar="STUDY", help="a study file, or the name of a study that ships")
+    run.add_argument("--out", type=Path, required=True, metavar="DIR", help="the sweep's directory")
+    run.add_argument("--address", metavar="HOST:PORT", help='a Ray cluster to join ("auto" finds it)')
+    run.add_argument("--workers", type=_count, metavar="N", help="most trials at a time")
+    run.add_argument("--cpus-per-trial", type=_amount, metavar="N", help="instead of the study's")
+    run.add_argument(
+        "--gpus-per-trial", type=_amount, metavar="N", help="instead of the study's; 0.5 shares one"
+    )
+    run.add_argument("--data-root", type=Path, metavar="DIR", help="where downloaded data sets are kept")
+    run.add_argument("--retry-failed", action="store_true", help="run trials again that ended with an error")
+
+    status = commands.add_parser("status", help="count the trials of a sweep")
+    status.add_argument("out", type=Path, metavar="DIR")
+    status.add_argument("--json", action="store_true", help="for scripts")
+
+    report = commands.add_parser("report", help="build the report again, or one over several sweeps")
+    report.add_argument("out", type=Path, nargs="+", metavar="DIR")
+    report.add_argument(
+        "--to", type=Path, metavar="FILE", help="default: report.html in DIR, or here for several"
+    )
+
+    export = commands.add_parser("export", help="write a trained encoder as safetensors")
+    export.add_argument("out", type=Path, metavar="DIR")
+    export.add_argument("trial_id", metavar="TRIAL_ID")
+    export.add_argument("--to", type=Path, required=True, metavar="FILE")
+
+    doctor = commands.add_parser("doctor", help="check this machine or a cluster")
+    doctor.add_argument("--address", metavar="HOST:PORT", help="a Ray cluster")
+    doctor.add_argument(
+        "--out", type=Path, default=Path(), metavar="DIR", help="where sweeps would be written"
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, but got {text!r}")
+    return int(text)
+
+
+def _amount(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (0 <= value <= 1 or (value.is_integer() and value > 0)):
+        raise argparse.ArgumentTypeError(f"must be whole, or a fraction below 1, but got {text!r}")
+    return value
+
+
+def _studies(options: argparse.Namespace) -> int:
+    for study in list_studies():
+        print(f"{study.name:<32} {len(study.trials()):>4} trials  {study.title}")
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from sweeps.plan import as_json, as_text, make_plan
+
+    plan = make_plan(load_study(options.study), workers=options.workers)
+    print(json.dumps(as_json(plan), indent=2) if options.json else as_text(plan))
+    return 0
+
+
+def _run(options: argparse.Namespace, learner: Learner | None) -> int:
+    study = load_study(options.study)
+
+    from sweeps.run import RunOptions, run
+
+    outcome = run(
+        study,
+        options.out,
+        options=RunOptions(
+            address=options.address,
+            cpus_per_trial=options.cpus_per_trial,
+            gpus_per_trial=options.gpus_per_trial,
+            data_root=options.data_root,
+            workers=options.workers,
+            retry_failed=options.retry_failed,
+        ),
+        learner=learner,
+    )
+    if outcome.interrupted:
+        print("Interrupted. The same command goes on from here.")
+    _write_report([options.out], options.out / "report.html")
+    if outcome.interrupted:
+        return 130
+    if outcome.counts["failed"]:
+        print("Some trials failed: the report says why; --retry-failed runs them again.")
+        return 1
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from sweeps.run import status
+
+    counts = status(options.out)
+    if options.json:
+        print(json.dumps(counts))
+    else:
+        print("\n".join(f"{count:>6} {name.replace('_', ' ')}" for name, count in counts.items()))
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from sweeps.run import refresh_tables
+
+    for out in options.out:
+        refresh_tables(out)
+    default = options.out[0] / "report.html" if len(options.out) == 1 else Path("report.html")
+    _write_report(options.out, options.to or default)
+    return 0
+
+
+def _write_report(folders: list[Path], path: Path) -> None:
+    """Writes the report and says what it found."""
+    from analysis.findings import findings
+    from analysis.load import load_results
+    from analysis.report import write_report
+
+    results = load_results(folders)
+    found = findings(results)
+    print("\n".join(("", *found.sentences, "")))
+    print(f"Report: {write_report(results, path)}")
+
+
+def _export(options: argparse.Namespace) -> int:
+    from sweeps.run import export_encoder
+
+    export_encoder(options.out, options.trial_id, options.to)
+    print(f"Encoder: {options.to}")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from sweeps.doctor import examine
+
+    sound = True
+    for finding in examine(options.out, options.address):
+        print(f"{'ok   ' if finding.fine else 'WRONG'} {finding.name:<9} {finding.detail}", flush=True)
+        sound = sound and finding.fine
+    return 0 if sound else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
