@@ -1,0 +1,1 @@
+"""From result tables to findings, figures and one HTML report. Reads tables only."""

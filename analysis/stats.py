@@ -1,0 +1,220 @@
+"""Intervals and tests for few seeds and rare events. Arrays in, frozen dataclasses out.
+
+With a handful of seeds a t interval keeps its nominal coverage where bootstrap intervals do not (n = 3: .96
+against .75), and an exact interval for a rate keeps 0 of 3 from reading as "never".
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A confidence interval."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean:
+    """A mean over seeds."""
+
+    estimate: float
+    n: int
+    """How many values it is over."""
+    interval: Interval | None
+    """Two-sided t interval; None for one value, and for equal values, whose spread says nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """A share of trials or seeds."""
+
+    k: int
+    n: int
+    interval: Interval | None
+    """None for n = 0."""
+
+    @property
+    def estimate(self) -> float:
+        """k / n; NaN for n = 0."""
+        return self.k / self.n if self.n else math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class PValue:
+    """An exact two-sided test."""
+
+    p: float
+    n: int
+    """Values or discordant pairs that it is over."""
+    least: float
+    """The smallest p that n could give: above .05 no data could have been significant."""
+
+
+def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> Mean:
+    """Mean and two-sided t interval, x +- t s / sqrt(n).
+
+    Args:
+        values: one number per seed, or the difference within each seed. Shape [seeds], n >= 1.
+        level: confidence.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    estimate, n = float(x.mean()), len(x)
+    spread = float(x.std(ddof=1)) if n > 1 else 0.0
+    if spread <= 1e-12 * max(1.0, abs(estimate)):
+        return Mean(estimate=estimate, n=n, interval=None)
+    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * spread / math.sqrt(n)
+    return Mean(estimate=estimate, n=n, interval=Interval(low=estimate - half, high=estimate + half))
+
+
+def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> Mean:
+    """Mean of b - a with its t interval, over the seeds in which both are known.
+
+    Args:
+        a, b: values by seed, NaN where missing. Shape [seeds]. At least one seed must have both.
+        level: confidence.
+    """
+    difference = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
+    return mean_interval(difference[~np.isnan(difference)], level)
+
+
+def sign_flip(differences: npt.ArrayLike) -> PValue:
+    """Exact sign-flip (paired permutation) test that differences are symmetric about 0.
+
+    Args:
+        differences: within-seed differences. Shape [seeds]; at most 20, since all 2^n flips are counted.
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    assert len(d) <= 20, len(d)
+    flips = 1 - 2 * ((np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1)
+    sums = np.abs(flips @ d)
+    p = float(np.mean(sums >= abs(d.sum()) - 1e-12 * np.abs(d).sum()))
+    return PValue(p=p, n=len(d), least=min(1.0, 2.0 ** (1 - len(d))))
+
+
+def clopper_pearson(k: int, n: int, level: float = 0.95) -> Rate:
+    """A rate with its exact interval, whose coverage is never below nominal. For claims."""
+    if n == 0:
+        return Rate(k=0, n=0, interval=None)
+    found = stats.binomtest(k, n).proportion_ci(level, method="exact")
+    return Rate(k=k, n=n, interval=Interval(low=float(found.low), high=float(found.high)))
+
+
+def wilson(k: int, n: int, level: float = 0.95) -> Rate:
+    """A rate with Wilson's score interval, narrower than the exact one. For display, never for claims."""
+    if n == 0:
+        return Rate(k=0, n=0, interval=None)
+    found = stats.binomtest(k, n).proportion_ci(level, method="wilson")
+    return Rate(k=k, n=n, interval=Interval(low=float(found.low), high=float(found.high)))
+
+
+def risk_difference(k1: int, n1: int, k2: int, n2: int, level: float = 0.95) -> tuple[float, Interval]:
+    """k2/n2 - k1/n1 with Newcombe's interval (1998, method 10: two Wilson intervals). n1, n2 >= 1."""
+    first, second = wilson(k1, n1, level), wilson(k2, n2, level)
+    assert first.interval is not None
+    assert second.interval is not None
+    p1, p2 = first.estimate, second.estimate
+    below = math.hypot(p2 - second.interval.low, first.interval.high - p1)
+    above = math.hypot(second.interval.high - p2, p1 - first.interval.low)
+    return p2 - p1, Interval(low=max(-1.0, p2 - p1 - below), high=min(1.0, p2 - p1 + above))
+
+
+def mcnemar(a: npt.ArrayLike, b: npt.ArrayLike) -> PValue:
+    """Exact McNemar test of two paired yes/no outcomes.
+
+    Args:
+        a, b: 1 or 0 by seed, NaN where missing. Shape [seeds]. Only seeds in which both are known count.
+    """
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    only_first, only_second = (
+        int(((first == 1) & (second == 0)).sum()),
+        int(((first == 0) & (second == 1)).sum()),
+    )
+    n = only_first + only_second
+    if n == 0:
+        return PValue(p=1.0, n=0, least=1.0)
+    return PValue(p=float(stats.binomtest(only_first, n).pvalue), n=n, least=min(1.0, 2.0 ** (1 - n)))
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Holm's step-down adjustment of a declared family of p-values, in the order given."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted, running = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = running
+    return tuple(adjusted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankAgreement:
+    """How far low loss goes with high kNN accuracy."""
+
+    n: int
+    """Trials with both."""
+    spearman: float
+    """Rank correlation of -loss and kNN: 1 if the loss ranked trials rightly. NaN if either is constant."""
+    best_loss_knn_rank: int
+    """The rank by kNN (1 is best, ties share the better rank) of the trial with the lowest loss."""
+
+
+def loss_rank_agreement(loss: npt.ArrayLike, knn: npt.ArrayLike) -> RankAgreement | None:
+    """Compares the ranking by loss with the ranking by kNN. Shapes [trials]; None below three with both."""
+    losses, accuracies = np.asarray(loss, dtype=np.float64), np.asarray(knn, dtype=np.float64)
+    both = np.isfinite(losses) & np.isfinite(accuracies)
+    losses, accuracies = losses[both], accuracies[both]
+    if len(losses) < 3:
+        return None
+    constant = np.ptp(losses) == 0 or np.ptp(accuracies) == 0
+    spearman = math.nan if constant else float(stats.spearmanr(-losses, accuracies).statistic)
+    rank = int((accuracies > accuracies[losses.argmin()]).sum()) + 1
+    return RankAgreement(n=len(losses), spearman=spearman, best_loss_knn_rank=rank)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensitivity:
+    """How the number of collapsed trials depends on the threshold."""
+
+    thresholds: Floats
+    """Shape [thresholds], ascending."""
+    collapsed: npt.NDArray[np.int64]
+    """Trials whose last std is below each. Shape [thresholds]."""
+    n: int
+    """Trials with a finite last std."""
+    unknown: int
+    """Trials without one."""
+    stable: Interval
+    """The thresholds around the recorded one for which no verdict differs from its."""
+
+
+def threshold_sensitivity(std: npt.ArrayLike, threshold: float) -> Sensitivity:
+    """Counts the collapsed trials at 61 thresholds from a tenth of `threshold` to ten times it (at most 1).
+
+    Args:
+        std: last std by trial, NaN where unknown. Shape [trials].
+        threshold: the recorded one, above 0.
+    """
+    values = np.asarray(std, dtype=np.float64)
+    known = np.sort(values[np.isfinite(values)])
+    thresholds = np.geomspace(threshold / 10, max(threshold, min(1.0, threshold * 10)), 61)
+    position = int(np.searchsorted(known, threshold, side="left"))
+    stable = Interval(
+        low=float(known[position - 1]) if position else 0.0,
+        high=float(known[position]) if position < len(known) else math.inf,
+    )
+    return Sensitivity(
+        thresholds=thresholds,
+        collapsed=np.searchsorted(known, thresholds, side="left").astype(np.int64),
+        n=len(known),
+        unknown=len(values) - len(known),
+        stable=stable,
+    )

@@ -1,0 +1,161 @@
+"""The first sentence: what keeps the representation from collapsing, as far as the cells can tell."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.effects import Sufficient, sufficient_sets
+from analysis.finding import Finding, Value
+from analysis.load import StudyResults
+from analysis.outcomes import Cell, Counts, seeds_with_collapse
+from analysis.stats import clopper_pearson
+from analysis.wording import listed, plural, rate
+
+
+def sufficiency(study: StudyResults, found: Sequence[Cell]) -> Sufficient:
+    """Which components of the reference suffice; `found` must not be empty."""
+    return sufficient_sets(
+        [cell.codes for cell in found],
+        np.array([cell.collapsed for cell in found]),
+        np.array([cell.judged for cell in found]),
+        [len(factor.levels) for factor in study.factors],
+    )
+
+
+def components(study: StudyResults, kept: Sequence[int]) -> str:
+    """`encoder_norm = batch and predictor = mlp`: those factors at the reference's levels."""
+    return listed([f"{study.factors[index].name} = {study.factors[index].levels[0]}" for index in kept])
+
+
+def verdict(study: StudyResults, found: Sequence[Cell], counts: Counts) -> Finding:
+    """The headline. `found` are the study's cells, empty for a search."""
+    if not counts.judged:
+        text = f"No verdict yet: none of the {plural(counts.planned, 'planned trial')} has a result."
+        return Finding(kind="verdict", text=text, values={"judged": 0})
+    if not found:
+        return _descriptive(study, counts)
+    suffices = sufficiency(study, found)
+    if suffices.reference_collapsed:
+        return _reference_collapsed(study, found)
+    if suffices.determined and suffices.sets[0] == ():
+        return _nothing(study, found)
+    if suffices.determined:
+        return _sufficient(study, found, suffices)
+    return _one_by_one(study, found) or _undetermined(study, found)
+
+
+def _descriptive(study: StudyResults, counts: Counts) -> Finding:
+    why = "samples of a search are not a design" if study.searched else "the study has no cells to compare"
+    text = (
+        f"The representation collapsed in {counts.collapsed} of {plural(counts.judged, 'trial')}. "
+        f"This is a description without an interval: {why}."
+    )
+    return Finding(kind="verdict", text=text, values={"k": counts.collapsed, "n": counts.judged})
+
+
+def _reference_collapsed(study: StudyResults, found: Sequence[Cell]) -> Finding:
+    reference = next(cell for cell in found if cell.is_reference)
+    alive = [cell for cell in found if cell.judged and not cell.collapsed]
+    text = (
+        f"The reference itself collapsed in {seeds_phrase(study, [reference])}, so no set of its components "
+    )
+    text += "prevents collapse here. "
+    text += (
+        f"{plural(len(alive), 'other cell')} did not collapse, among them {alive[0].text}."
+        if alive
+        else f"So did all {len(found)} cells, at least once each."
+    )
+    values: dict[str, Value] = {"k": reference.collapsed, "n": reference.judged, "alive": len(alive)}
+    return Finding(kind="verdict", text=text, values=values)
+
+
+def _nothing(study: StudyResults, found: Sequence[Cell]) -> Finding:
+    n = sum(cell.judged for cell in found)
+    text = (
+        "Nothing collapsed: the representation kept its spread in all "
+        f"{n} trials of {plural(len(found), 'cell')} (collapse in {seeds_phrase(study, found)}). No component is shown to be needed at this scale."
+    )
+    return Finding(kind="verdict", text=text, values={"k": 0, "n": n, "size": 0})
+
+
+def _sufficient(study: StudyResults, found: Sequence[Cell], suffices: Sufficient) -> Finding:
+    smallest = [kept for kept in suffices.sets if len(kept) == len(suffices.sets[0])]
+    larger = suffices.sets[len(smallest) :]
+    kept = smallest[0]
+    inside = [cell for cell in found if _holds(cell, kept)]
+    n = sum(cell.judged for cell in inside)
+    alone = "alone " if len(kept) == 1 else "together "
+    text = f"{components(study, kept)} {alone}kept the representation from collapsing, whatever the other "
+    text += f"factors: 0 of {n} trials collapsed ({plural(len(inside), 'cell')}; "
+    text += f"in {seeds_phrase(study, inside)})"
+    values: dict[str, Value] = {"inside": n, "size": len(kept), "sets": len(smallest), "larger": len(larger)}
+    outside = [cell for cell in found if not any(_holds(cell, other) for other in smallest)]
+    k, n_outside = sum(cell.collapsed for cell in outside), sum(cell.judged for cell in outside)
+    values |= {"k": k, "n": n_outside}
+    if len(smallest) == 1:
+        text += f", against {k} of {n_outside} without {'it' if len(kept) == 1 else 'them'}."
+    else:
+        text += f". So did {listed([components(study, other) for other in smallest[1:]])}."
+        text += f" Of the trials with none of these, {k} of {n_outside} collapsed."
+    if larger:
+        text += f" Without {'it' if len(smallest) == len(kept) == 1 else 'these'}, "
+        text += f"{listed([components(study, other) for other in larger], 'or')} together did."
+    return Finding(kind="verdict", text=text, values=values)
+
+
+def _holds(cell: Cell, kept: Sequence[int]) -> bool:
+    return all(cell.codes[index] == 0 for index in kept)
+
+
+def _one_by_one(study: StudyResults, found: Sequence[Cell]) -> Finding | None:
+    single = removals(study, found)
+    if single is None:
+        return None
+    text = f"{single.text} The smallest set that suffices is undetermined: not all combinations have results."
+    return Finding(kind="verdict", text=text, values=single.values)
+
+
+def _undetermined(study: StudyResults, found: Sequence[Cell]) -> Finding:
+    judged, k = sum(cell.judged for cell in found), sum(cell.collapsed for cell in found)
+    run = sum(cell.judged > 0 for cell in found)
+    text = (
+        "Which components prevent collapse is undetermined: the cells with results "
+        f"({run} of {len(found)}) do not cover any set of them. So far the representation collapsed in {k} of {plural(judged, 'trial')}."
+    )
+    return Finding(kind="verdict", text=text, values={"k": k, "n": judged, "run": run})
+
+
+def removals(study: StudyResults, found: Sequence[Cell]) -> Finding | None:
+    """What happens when one component alone leaves the reference's level; None without such results."""
+    reference = next((cell for cell in found if cell.is_reference), None)
+    single = [cell for cell in found if sum(code > 0 for code in cell.codes) == 1 and cell.judged]
+    single.sort(key=lambda cell: cell.codes, reverse=True)  # in the order of the factors
+    if reference is None or not reference.judged or not single:
+        return None
+    fatal = [cell for cell in single if cell.collapsed]
+    harmless = [cell for cell in single if not cell.collapsed]
+    values: dict[str, Value] = {"fatal": len(fatal), "harmless": len(harmless)}
+    parts = []
+    if fatal:
+        each = [f"{_change(study, cell)} in {seeds_phrase(study, [cell])}" for cell in fatal]
+        parts.append(f"Changing one component of the reference made it collapse with {listed(each)}.")
+    if harmless:
+        names = listed([_change(study, cell) for cell in harmless], "or")
+        fewest = min(harmless, key=lambda cell: cell.judged)
+        parts.append(
+            f"Changing only {names} did not make it collapse"
+            f" ({'each: ' if len(harmless) > 1 else ''}{seeds_phrase(study, [fewest])})."
+        )
+    return Finding(kind="removals", text=" ".join(parts), values=values)
+
+
+def _change(study: StudyResults, cell: Cell) -> str:
+    index = next(index for index, code in enumerate(cell.codes) if code)
+    return f"{study.factors[index].name} = {cell.labels[index]}"
+
+
+def seeds_phrase(study: StudyResults, found: Sequence[Cell]) -> str:
+    """`0 of 3 seeds, 95 % interval 0 to 71 %`: seeds in which any of the cells collapsed."""
+    k, n = seeds_with_collapse(found, study.seeds)
+    interval = rate(clopper_pearson(k, n)) if n > 1 else "so no interval"
+    return f"{k} of {plural(n, 'seed')}, {interval}"
