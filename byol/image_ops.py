@@ -2,7 +2,8 @@
 
 Shape suffixes: B images, C channels (1 or 3), H x W pixels in, S pixels out per side, N pixels along one
 axis. Images are float32 in 0 to 1 and stay there. A parameter_B that means "leave this image alone"
-(factor 1, sigma 0, fires False) leaves every bit of it alone.
+(factor 1, sigma 0, fires False) leaves every bit of it alone. A trailing underscore means in place, as in
+torch: on a CPU a third of the time would go into fresh memory.
 
 Nothing here waits for the device, branches on values or has shapes that depend on them, and no constant is
 copied from the host, so that the operations can be captured in a CUDA graph.
@@ -17,7 +18,9 @@ LUMA = (0.299, 0.587, 0.114)
 _OUTSIDE = 1e4  # A distance beyond the reach of any kernel.
 
 
-def bicubic_weights(start_B: Tensor, length_B: Tensor, size: int, pixels: int, flip_B: Tensor) -> Tensor:
+def bicubic_weights(
+    start_B: Tensor, length_B: Tensor, size: int, pixels: int, flip_B: Tensor | None = None
+) -> Tensor:
     """Matrices that cut [start, start + length) out of `pixels` and resize it to `size`, as Pillow does.
 
     The kernel is cubic convolution with a = -0.5, widened by the scale when shrinking (antialiasing); its
@@ -32,20 +35,20 @@ def bicubic_weights(start_B: Tensor, length_B: Tensor, size: int, pixels: int, f
     """
     length_B1 = length_B[:, None].float()
     scale_B1 = length_B1 / size
-    reach_B1 = scale_B1.clamp(min=1)
+    reach_B1 = scale_B1.clamp(min=1)  # of the kernel's unit, in pixels
     centre_S = torch.arange(size, device=start_B.device) + 0.5
-    centre_BS = torch.where(flip_B[:, None], size - centre_S, centre_S) * (scale_B1 / reach_B1)
+    centre_BS = centre_S * (scale_B1 / reach_B1)
+    if flip_B is not None:
+        centre_BS = torch.where(flip_B[:, None], centre_BS.flip(1), centre_BS)
     place_BN = torch.arange(pixels, device=start_B.device) - start_B[:, None] + 0.5
     inside_BN = (place_BN > 0) & (place_BN < length_B1)
     place_BN = torch.where(inside_BN, place_BN / reach_B1, _OUTSIDE)
     distance_BSN = (place_BN[:, None, :] - centre_BS[:, :, None]).abs_()
-    # With p = max(2 - d, 0) and q = max(1 - d, 0) the two cubic pieces are one sum without branches,
-    # p^2 (p - 1) / 2 + q^2 (1 - 2 q); the factor 2 below goes when the rows are normalised.
-    p_BSN = (2 - distance_BSN).clamp_(min=0)
-    p_minus_1_BSN = p_BSN - 1
-    q_BSN = p_minus_1_BSN.clamp(min=0)
-    weights_BSN = p_BSN.square_().mul_(p_minus_1_BSN)
-    weights_BSN.addcmul_(q_BSN.square(), q_BSN.mul_(-4).add_(2))
+    # With r = max(1 - d, -1) and q = max(r, 0) twice the two cubic pieces are r ((1 + r)^2 + q (2 - 4 q)):
+    # no branches, and the factor 2 goes when the rows are normalised.
+    r_BSN = distance_BSN.neg_().add_(1).clamp_(min=-1)
+    q_BSN = r_BSN.clamp(min=0)
+    weights_BSN = (r_BSN + 1).square_().addcmul_(q_BSN, q_BSN * -4 + 2).mul_(r_BSN)
     return weights_BSN.div_(weights_BSN.sum(dim=2, keepdim=True))
 
 
@@ -63,20 +66,17 @@ def crop_and_resize(images_BCHW: Tensor, boxes_B4: Tensor, flip_B: Tensor, size:
         float32 [B, C, S, S] in 0 to 1.
     """
     top_B, left_B, height_B, width_B = boxes_B4.unbind(dim=1)
-    batch, channels, height, width = images_BCHW.shape
-    full_scale = 255.0 if images_BCHW.dtype == torch.uint8 else 1.0
+    height, width = images_BCHW.shape[2:]
+    rows_BSH = bicubic_weights(top_B, height_B, size, height)
     columns_BSW = bicubic_weights(left_B, width_B, size, width, flip_B)
-    rows_BSH = bicubic_weights(top_B, height_B, size, height, torch.zeros_like(flip_B))
-    flat_BXW = images_BCHW.float().reshape(batch, channels * height, width)
-    narrow_BXS = torch.bmm(flat_BXW, columns_BSW.transpose(1, 2))
-    narrow_BCHS = narrow_BXS.view(batch, channels, height, size)
-    out_BCSS = torch.matmul((rows_BSH / full_scale)[:, None], narrow_BCHS)
-    return out_BCSS.clamp_(0, 1)
+    if images_BCHW.dtype == torch.uint8:
+        rows_BSH.div_(255)
+    return _separable(images_BCHW.float(), rows_BSH, columns_BSW).clamp_(0, 1)
 
 
 def flip(images_BCHW: Tensor, flip_B: Tensor) -> Tensor:
     """Mirrors the images where flip_B, left to right."""
-    return torch.where(_per_image(flip_B), images_BCHW.flip(3), images_BCHW)
+    return torch.lerp(images_BCHW, images_BCHW.flip(3), _per_image(flip_B.float()))
 
 
 def luma(images_BCHW: Tensor) -> Tensor:
@@ -87,55 +87,50 @@ def luma(images_BCHW: Tensor) -> Tensor:
     return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
 
 
-def blend(images_BCHW: Tensor, factor_B: Tensor, to_mean_B: Tensor, to_luma_B: Tensor) -> Tensor:
-    """Brightness, contrast or saturation, whichever each image is to have: all three are blends.
+def blend_(images_BCHW: Tensor, own_B: Tensor, mean_B: Tensor, luma_B: Tensor) -> Tensor:
+    """own x image + mean x the image's mean luma + luma x each pixel's luma, clipped.
 
-    factor x image + (1 - factor) x base, clipped, where the base is black (brightness), the mean luma of the
-    image (contrast, to_mean_B) or each pixel's luma (saturation, to_luma_B), as in Pillow's ImageEnhance.
-
-    Args:
-        factor_B: at least 0; 1 is the image itself. to_mean_B, to_luma_B: bool, not both.
+    Brightness, contrast and saturation by a factor f, as in Pillow's ImageEnhance, are (f, 0, 0),
+    (f, 1 - f, 0) and (f, 0, 1 - f); (1, 0, 0) is the image itself.
     """
     luma_B1HW = luma(images_BCHW)
-    mean_B = luma_B1HW.mean(dim=(1, 2, 3))
-    offset_B = (1 - factor_B) * to_mean_B * mean_B
+    base_B111 = _per_image(mean_B) * luma_B1HW.mean(dim=(1, 2, 3), keepdim=True)
     if images_BCHW.shape[1] == 1:
-        # Towards its own luma a gray image does not move.
-        scale_B = torch.where(to_luma_B, 1.0, factor_B)
-        return torch.addcmul(_per_image(offset_B), images_BCHW, _per_image(scale_B)).clamp_(0, 1)
-    base_B1HW = torch.addcmul(_per_image(offset_B), luma_B1HW, _per_image((1 - factor_B) * to_luma_B))
-    return torch.addcmul(base_B1HW, images_BCHW, _per_image(factor_B)).clamp_(0, 1)
+        return images_BCHW.mul_(_per_image(own_B + luma_B)).add_(base_B111).clamp_(0, 1)
+    base_B1HW = luma_B1HW.mul_(_per_image(luma_B)).add_(base_B111)
+    return images_BCHW.mul_(_per_image(own_B)).add_(base_B1HW).clamp_(0, 1)
 
 
-def shift_hue(images_BCHW: Tensor, shift_B: Tensor, fires_B: Tensor) -> Tensor:
+def shift_hue_(images_BCHW: Tensor, shift_B: Tensor, fires_B: Tensor) -> Tensor:
     """Turns the hue of RGB images where fires_B, keeping value and saturation of HSV.
 
     Args:
         images_BCHW: [B, 3, H, W]. shift_B: in turns of the colour circle, -0.5 to 0.5.
     """
     red, green, blue = images_BCHW.unbind(dim=1)
-    value = torch.maximum(torch.maximum(red, green), blue)
-    chroma = value - torch.minimum(torch.minimum(red, green), blue)
-    # Hue in sixths of a turn. Where chroma is 0 so is every numerator: gray stays gray.
-    divisor = chroma.clamp(min=1e-12)
-    sixths = torch.where(
-        green == value, (blue - red).div_(divisor).add_(2), ((red - green) / divisor).add_(4)
-    )
-    sixths = torch.where(red == value, (green - blue).div_(divisor), sixths)
-    sixths = sixths.add_(shift_B[:, None, None] * 6).remainder_(6)
-    shifted_BCHW = torch.empty_like(images_BCHW)
+    value = torch.maximum(red, green).maximum(blue)
+    chroma = value - torch.minimum(red, green).minimum(blue)
+    # Chroma x hue in sixths of a turn, by which channel is the largest. lerp selects, as 0 or 1 is exact in
+    # it; torch.where is several times slower on a CPU.
+    sixths = (red - green).add_(chroma, alpha=4)
+    sixths = sixths.lerp_((blue - red).add_(chroma, alpha=2), _equals(green, value))
+    sixths = sixths.lerp_(green - blue, _equals(red, value))
+    # Where chroma is 0 so is the numerator: gray stays gray.
+    turns = sixths.div_(chroma.clamp(min=1e-12).mul_(6)).add_(shift_B[:, None, None])
+    sixths = turns.sub_(turns.floor()).mul_(6)
+    weight_B11 = fires_B[:, None, None].float()
     # Each channel falls from the value by up to the chroma, as a trapezoid wave of the hue.
-    for channel, (peak, sign) in enumerate(((3, 1), (2, -1), (4, -1))):
-        fall = (sixths - peak).abs_().mul_(-sign).add_(2 * sign if sign > 0 else -1).clamp_(0, 1)
-        torch.addcmul(value, fall, chroma, value=-1, out=shifted_BCHW[:, channel])
-    return torch.where(_per_image(fires_B), shifted_BCHW, images_BCHW)
+    for channel, centre, top, slope in ((red, 3, 2, -1), (green, 2, -1, 1), (blue, 4, -1, 1)):
+        fall = (sixths - centre).abs_().mul_(slope).add_(top).clamp_(0, 1).mul_(chroma)
+        channel.lerp_(fall.neg_().add_(value), weight_B11)
+    return images_BCHW
 
 
-def grayscale(images_BCHW: Tensor, fires_B: Tensor) -> Tensor:
+def grayscale_(images_BCHW: Tensor, fires_B: Tensor) -> Tensor:
     """Replaces all channels by the luma where fires_B."""
     if images_BCHW.shape[1] == 1:
         return images_BCHW
-    return torch.where(_per_image(fires_B), luma(images_BCHW), images_BCHW)
+    return images_BCHW.lerp_(luma(images_BCHW), _per_image(fires_B.float()))
 
 
 def blur_radius(size: int) -> int:
@@ -149,40 +144,47 @@ def blur_radius(size: int) -> int:
 def gaussian_blur(images_BCHW: Tensor, sigma_B: Tensor) -> Tensor:
     """Gaussian blur with a standard deviation per image, in pixels; 0 leaves the image alone.
 
-    Edges are mirrored without repeating the outermost pixel, as in torchvision.
+    Edges are mirrored without repeating the outermost pixel, as in torchvision; BYOL's code pads with zeros,
+    which darkens them.
 
     Args:
         images_BCHW: square, larger than the blur's radius.
     """
     size = images_BCHW.shape[3]
-    radius = blur_radius(size)
-    taps_R = torch.arange(radius + 1, device=sigma_B.device)
-    blurred_B1 = sigma_B[:, None] > 0
-    exponent_BR = taps_R / torch.where(blurred_B1, sigma_B[:, None], 1.0)
-    kernel_BR = torch.where(blurred_B1, exponent_BR.square().mul(-0.5).exp(), (taps_R == 0).float())
-    kernel_BR = kernel_BR / (2 * kernel_BR.sum(dim=1, keepdim=True) - kernel_BR[:, :1])
-    across = _convolve(images_BCHW, kernel_BR, dim=3)
-    return _convolve(across, kernel_BR, dim=2).clamp_(0, 1)
+    pixel_N = torch.arange(size, device=sigma_B.device)
+    tap_R11 = torch.arange(blur_radius(size) + 1, device=sigma_B.device)[:, None, None]
+    # taps_RNN[r] adds the two pixels at distance r, for each pixel; at r = 0 that is twice the pixel itself.
+    left_RN1, right_RN1 = (pixel_N[:, None] - tap_R11).abs(), pixel_N[:, None] + tap_R11
+    right_RN1 = (size - 1) - ((size - 1) - right_RN1).abs()
+    taps_RNN = (left_RN1 == pixel_N).float() + (right_RN1 == pixel_N).float()
+    # An infinite precision leaves the centre alone, also where sigma is 0.
+    exponent_BR = tap_R11.flatten() / sigma_B.clamp(min=1e-3)[:, None]
+    kernel_BR = exponent_BR.square_().mul_(-0.5).exp_()
+    kernel_BR[:, 0].mul_(0.5)
+    kernel_BR = kernel_BR / (2 * kernel_BR.sum(dim=1, keepdim=True))
+    matrix_BNN = (kernel_BR @ taps_RNN.flatten(1)).view(-1, size, size)
+    return _separable(images_BCHW, matrix_BNN, matrix_BNN).clamp_(0, 1)
 
 
 def solarize(images_BCHW: Tensor, threshold: float, fires_B: Tensor) -> Tensor:
     """Inverts the pixels at or above the threshold (0 to 1) where fires_B."""
     threshold_B = torch.where(fires_B, threshold, torch.inf)
-    return torch.where(images_BCHW < _per_image(threshold_B), images_BCHW, 1 - images_BCHW)
+    inverts_BCHW = torch.ge(images_BCHW, _per_image(threshold_B), out=torch.empty_like(images_BCHW))
+    return inverts_BCHW.sub_(images_BCHW).abs_()
 
 
-def _convolve(images_BCHW: Tensor, kernel_BR: Tensor, dim: int) -> Tensor:
-    """Convolves along one axis with the symmetric kernel whose centre and right half are given."""
-    radius = kernel_BR.shape[1] - 1
-    pixels = images_BCHW.shape[dim]
-    padding = (radius, radius, 0, 0) if dim == 3 else (0, 0, radius, radius)
-    padded = torch.nn.functional.pad(images_BCHW, padding, mode="reflect")
-    out = images_BCHW * _per_image(kernel_BR[:, 0])
-    for tap in range(1, radius + 1):
-        left = padded.narrow(dim, radius - tap, pixels)
-        right = padded.narrow(dim, radius + tap, pixels)
-        out.addcmul_(left + right, _per_image(kernel_BR[:, tap]))
-    return out
+def _separable(images_BCHW: Tensor, rows_BSH: Tensor, columns_BSW: Tensor) -> Tensor:
+    """rows @ image @ columns^T for each channel: [B, C, S, S]."""
+    batch, channels, height, width = images_BCHW.shape
+    narrow_BXS = torch.bmm(images_BCHW.reshape(batch, channels * height, width), columns_BSW.transpose(1, 2))
+    narrow_BCHS = narrow_BXS.view(batch, channels, height, -1)
+    if channels == 1:
+        return torch.bmm(rows_BSH, narrow_BCHS[:, 0])[:, None]
+    return torch.matmul(rows_BSH[:, None], narrow_BCHS)
+
+
+def _equals(a: Tensor, b: Tensor) -> Tensor:
+    return torch.eq(a, b, out=torch.empty_like(a))  # 0.0 or 1.0: vectorised, unlike a bool
 
 
 def _per_image(values_B: Tensor) -> Tensor:

@@ -128,9 +128,9 @@ def make_view(
             boxes_B4 = crop_boxes(draws_BS, images_BCHW.shape[2], images_BCHW.shape[3], settings)
             x_BCHW = image_ops.crop_and_resize(images_BCHW, boxes_B4, flip_B, size)
         if settings.jitter_p > 0:
-            x_BCHW = jitter(x_BCHW, draws_BS, settings)
+            x_BCHW = jitter_(x_BCHW, draws_BS, settings)
         if settings.grayscale_p > 0:
-            x_BCHW = image_ops.grayscale(x_BCHW, fires["grayscale"] < settings.grayscale_p)
+            x_BCHW = image_ops.grayscale_(x_BCHW, fires["grayscale"] < settings.grayscale_p)
         if settings.blur_p > 0:
             sigma_B = _uniform(
                 _column(draws_BS, "blur_sigma"), settings.blur_sigma_min, settings.blur_sigma_max
@@ -139,7 +139,7 @@ def make_view(
         if settings.solarize_p > 0:
             fires_B = fires["solarize"] < settings.solarize_p
             x_BCHW = image_ops.solarize(x_BCHW, settings.solarize_threshold, fires_B)
-        return _normalise(x_BCHW, mean, std)
+        return _normalise_(x_BCHW, mean, std)
 
 
 def clean_view(images_BCHW: Tensor, *, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -148,44 +148,43 @@ def clean_view(images_BCHW: Tensor, *, size: int, mean: Sequence[float], std: Se
     whole_B4 = torch.tensor([[0, 0, height, width]], device=images_BCHW.device).expand(batch, 4)
     unflipped_B = torch.zeros(batch, dtype=torch.bool, device=images_BCHW.device)
     with torch.no_grad():
-        return _normalise(image_ops.crop_and_resize(images_BCHW, whole_B4, unflipped_B, size), mean, std)
+        return _normalise_(image_ops.crop_and_resize(images_BCHW, whole_B4, unflipped_B, size), mean, std)
 
 
-def jitter(images_BCHW: Tensor, draws_BS: Tensor, settings: ViewConfig) -> Tensor:
-    """Brightness, contrast, saturation and hue of each image in an order of its own, clipped after each.
+def jitter_(images_BCHW: Tensor, draws_BS: Tensor, settings: ViewConfig) -> Tensor:
+    """Brightness, contrast, saturation and hue of each image in an order of its own, in place.
 
     Shapes are static: the blends come in the image's order before hue, and again after it, and each is
     switched on (its factor is not 1) on the side of the hue where it belongs.
     """
-    is_rgb = images_BCHW.shape[1] == 3
+    has_colour = images_BCHW.shape[1] == 3
     names = [n for n in ("brightness", "contrast", "saturation") if getattr(settings, n) > 0]
-    names = [n for n in names if is_rgb or n != "saturation"]
-    jittered_B = _column(draws_BS, "jitter") < settings.jitter_p
-    x_BCHW = images_BCHW
-    if names:
-        keys_BK = torch.stack([_column(draws_BS, f"{n}_order") for n in names], dim=1)
-        order_BK = keys_BK.argsort(dim=1)
-        factors_BK = torch.stack([_factor(draws_BS, n, getattr(settings, n)) for n in names], dim=1)
-        factors_BK = torch.where(jittered_B[:, None], factors_BK, 1.0).gather(1, order_BK)
-    has_hue = is_rgb and settings.hue > 0
-    if not has_hue:
-        if names:
-            x_BCHW = _blends(x_BCHW, factors_BK, order_BK, names)
-        return x_BCHW
+    names = [n for n in names if has_colour or n != "saturation"]
+    has_hue = has_colour and settings.hue > 0
+    fires_B = _column(draws_BS, "jitter") < settings.jitter_p
     shift_B = _uniform(_column(draws_BS, "hue"), -settings.hue, settings.hue)
     if not names:
-        return image_ops.shift_hue(x_BCHW, shift_B, jittered_B)
-    before_BK = keys_BK.gather(1, order_BK) < _column(draws_BS, "hue_order")[:, None]
-    x_BCHW = _blends(x_BCHW, torch.where(before_BK, factors_BK, 1.0), order_BK, names)
-    x_BCHW = image_ops.shift_hue(x_BCHW, shift_B, jittered_B)
-    return _blends(x_BCHW, torch.where(before_BK, 1.0, factors_BK), order_BK, names)
+        return image_ops.shift_hue_(images_BCHW, shift_B, fires_B) if has_hue else images_BCHW
+    key_BK, order_BK = torch.stack([_column(draws_BS, f"{n}_order") for n in names], dim=1).sort(dim=1)
+    factor_BK = torch.stack([_factor(draws_BS, n, getattr(settings, n)) for n in names], dim=1)
+    factor_BK = torch.where(fires_B[:, None], factor_BK, 1.0).gather(1, order_BK)
+    if not has_hue:
+        return _blends(images_BCHW, factor_BK, order_BK, names)
+    is_before_BK = key_BK < _column(draws_BS, "hue_order")[:, None]
+    x_BCHW = _blends(images_BCHW, torch.where(is_before_BK, factor_BK, 1.0), order_BK, names)
+    x_BCHW = image_ops.shift_hue_(x_BCHW, shift_B, fires_B)
+    return _blends(x_BCHW, torch.where(is_before_BK, 1.0, factor_BK), order_BK, names)
 
 
-def _blends(images_BCHW: Tensor, factors_BK: Tensor, order_BK: Tensor, names: Sequence[str]) -> Tensor:
-    for factor_B, which_B in zip(factors_BK.unbind(1), order_BK.unbind(1), strict=True):
-        to_mean_B = which_B == (names.index("contrast") if "contrast" in names else -1)
-        to_luma_B = which_B == (names.index("saturation") if "saturation" in names else -1)
-        images_BCHW = image_ops.blend(images_BCHW, factor_B, to_mean_B, to_luma_B)
+def _blends(images_BCHW: Tensor, factor_BK: Tensor, order_BK: Tensor, names: Sequence[str]) -> Tensor:
+    """The blends of each image one after another; order_BK has, for each place, an index into names."""
+    rest_BK = 1 - factor_BK
+    mean_BK, luma_BK = (
+        rest_BK * (order_BK == names.index(n)) if n in names else torch.zeros_like(rest_BK)
+        for n in ("contrast", "saturation")
+    )
+    for weights_B in zip(factor_BK.unbind(1), mean_BK.unbind(1), luma_BK.unbind(1), strict=True):
+        images_BCHW = image_ops.blend_(images_BCHW, *weights_B)
     return images_BCHW
 
 
@@ -193,14 +192,15 @@ def _factor(draws_BS: Tensor, name: str, strength: float) -> Tensor:
     return _uniform(_column(draws_BS, name), max(0.0, 1 - strength), 1 + strength)
 
 
-def _normalise(images_BCHW: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def _normalise_(images_BCHW: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     assert len(mean) == len(std), "a mean and a standard deviation per channel"
     if len(mean) == 1:
-        return ((images_BCHW - mean[0]) / std[0]).expand(-1, 3, -1, -1).contiguous()
-    x_B3HW = images_BCHW.expand(-1, 3, -1, -1).clone()
-    for channel in range(3):
-        x_B3HW[:, channel].sub_(mean[channel]).div_(std[channel])
-    return x_B3HW
+        return images_BCHW.sub_(mean[0]).div_(std[0]).expand(-1, 3, -1, -1).contiguous()
+    if images_BCHW.shape[1] == 1:
+        images_BCHW = images_BCHW.repeat(1, 3, 1, 1)
+    for channel_BHW, channel_mean, channel_std in zip(images_BCHW.unbind(1), mean, std, strict=True):
+        channel_BHW.sub_(channel_mean).div_(channel_std)
+    return images_BCHW
 
 
 def _central_box(height: int, width: int, settings: ViewConfig) -> tuple[int, int]:
