@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_BLOCK = 1024  # rows of the N x N distance matrix held at a time
+_BLOCK = 256  # rows of the N x N distance matrix held at a time
 _TINY = 1e-300  # keeps 0 / 0 at 0; NaN stays NaN
 
 
@@ -109,8 +109,9 @@ def uniformity(x_ND: Tensor) -> Tensor:
     total = unit_ND.new_tensor(-count)  # takes out the pairs of a sample with itself
     for start in range(0, count, _BLOCK):
         rows = slice(start, start + _BLOCK)
-        distance_bN = length_N[rows, None] + length_N - 2 * unit_ND[rows] @ unit_ND.T
-        total = total + distance_bN.clamp_min(0).mul(-2).exp().sum()
+        exponent_bN = (4 * unit_ND[rows]) @ unit_ND.T  # -2 (|x|^2 + |y|^2 - 2 x.y), at most 0
+        exponent_bN.sub_(2 * length_N).sub_(2 * length_N[rows, None]).clamp_max_(0)
+        total += exponent_bN.exp_().sum()
     return (total / (count * (count - 1))).log() if count > 1 else total * torch.nan
 
 

@@ -1,0 +1,175 @@
+"""Accuracy of frozen features: weighted kNN and a linear probe. Plain functions of features and labels.
+
+Shape suffixes: N labelled (bank or training) samples, M queries or test samples, D features, C classes, b a
+block of queries, k neighbours. Labels are integers 0..C-1, C being one more than the largest that occurs.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_BLOCK = 1024  # queries whose similarities to the whole bank are held at a time
+
+
+def _class_count(*labels: Tensor) -> int:
+    return int(torch.stack([own.max() for own in labels]).max()) + 1
+
+
+def _finite(*features: Tensor) -> bool:
+    return all(bool(own.isfinite().all()) for own in features)
+
+
+def knn_accuracy(
+    bank_ND: Tensor,
+    bank_labels_N: Tensor,
+    queries_MD: Tensor,
+    query_labels_M: Tensor,
+    *,
+    k: int,
+    temperature: float,
+) -> float:
+    """Share of queries that a vote of their k nearest bank samples labels correctly, 0..1.
+
+    Near is by cosine; a neighbour's vote weighs exp(cosine / temperature). Of classes with equal votes the
+    lowest wins; which of several equally near samples become the k-th neighbour is left to torch.topk (in
+    full collapse that is all of them, and accuracy is then at chance). Features that are not finite give NaN.
+
+    Args:
+        bank_ND: features of labelled, clean training images.
+        bank_labels_N: their labels.
+        queries_MD: features of clean test images.
+        query_labels_M: their labels.
+        k: neighbours, 1..N.
+        temperature: > 0; the smaller, the more the nearest count.
+
+    Raises:
+        ValueError: k is not in 1..N.
+
+    Source: Wu et al. 2018 (arXiv 1805.01978), section 3.4.
+    """
+    if not 1 <= k <= len(bank_ND):
+        raise ValueError(f"knn_k must be between 1 and the {len(bank_ND)} samples of the bank, but got {k}")
+    if not _finite(bank_ND, queries_MD):
+        return math.nan
+    bank_ND, queries_MD = F.normalize(bank_ND.float(), dim=1), F.normalize(queries_MD.float(), dim=1)
+    classes = _class_count(bank_labels_N, query_labels_M)
+    correct = torch.zeros((), dtype=torch.int64, device=bank_ND.device)
+    for start in range(0, len(queries_MD), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        cosine_bk, nearest_bk = (queries_MD[block] @ bank_ND.T).topk(k, dim=1)
+        # softmax is exp(cosine / temperature) up to a factor per query, and can't overflow
+        votes_bC = cosine_bk.new_zeros(len(cosine_bk), classes)
+        votes_bC.scatter_add_(1, bank_labels_N[nearest_bk], (cosine_bk / temperature).softmax(dim=1))
+        correct += (votes_bC.argmax(dim=1) == query_labels_M[block]).sum()
+    return correct.item() / len(queries_MD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeResult:
+    """What a linear probe reached. All NaN where the features were not finite."""
+
+    accuracy: float
+    """Share of test samples right, 0..1, after a fit to all training samples."""
+    validation_accuracy: float
+    """Share of the validation split right, 0..1, by which the weight decay was chosen."""
+    weight_decay: float
+    """The chosen one."""
+
+
+def fit_linear(x_ND: Tensor, labels_N: Tensor, *, classes: int, weight_decay: float) -> tuple[Tensor, Tensor]:
+    """Multinomial logistic regression by full-batch L-BFGS from zero.
+
+    Minimises mean cross-entropy + weight_decay / 2 times the squared norm of the weights; the bias is not
+    penalised. Convex, so the start and the seed do not matter.
+
+    Returns:
+        Weights [C, D] and bias [C], in the precision of `x_ND`.
+    """
+    weight_CD = x_ND.new_zeros(classes, x_ND.shape[1]).requires_grad_()
+    bias_C = x_ND.new_zeros(classes).requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [weight_CD, bias_C],
+        max_iter=300,
+        tolerance_grad=1e-6,
+        tolerance_change=1e-10,
+        line_search_fn="strong_wolfe",
+    )
+
+    def objective() -> Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(x_ND @ weight_CD.T + bias_C, labels_N)
+        loss = loss + weight_decay / 2 * weight_CD.square().sum()
+        torch.autograd.backward(loss)
+        return loss
+
+    with torch.enable_grad():
+        optimizer.step(objective)  # type: ignore[arg-type, unused-ignore]
+    return weight_CD.detach(), bias_C.detach()
+
+
+def _fitted_accuracy(
+    train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], *, classes: int, weight_decay: float
+) -> float:
+    """Accuracy on `test` of a fit to `train`, both (features, labels), standardised as `train` is."""
+    (x_ND, labels_N), (x_MD, labels_M) = train, test
+    mean_D, std_D = x_ND.mean(dim=0), x_ND.std(dim=0, correction=0)
+    std_D = torch.where(std_D > 0, std_D, 1.0)  # a feature that never changes is left at 0
+    weight_CD, bias_C = fit_linear(
+        (x_ND - mean_D) / std_D, labels_N, classes=classes, weight_decay=weight_decay
+    )
+    predicted_M = ((x_MD - mean_D) / std_D @ weight_CD.T + bias_C).argmax(dim=1)
+    return (predicted_M == labels_M).double().mean().item()
+
+
+def linear_probe(
+    train_ND: Tensor,
+    train_labels_N: Tensor,
+    test_MD: Tensor,
+    test_labels_M: Tensor,
+    *,
+    weight_decays: Sequence[float],
+    seed: int,
+    validation_fraction: float = 0.2,
+) -> ProbeResult:
+    """Accuracy of logistic regression on frozen, standardised features.
+
+    A random part of the training samples chooses the weight decay (of equals, the strongest); the fit is then
+    repeated on all of them, and the test samples are looked at once.
+
+    Args:
+        train_ND: features of clean training images, float32 or float64.
+        train_labels_N: their labels.
+        test_MD: features of clean test images.
+        test_labels_M: their labels.
+        weight_decays: candidates, see `fit_linear`.
+        seed: fixes the split, through a generator of its own.
+        validation_fraction: share of the training samples that chooses, above 0 and below 1.
+
+    Raises:
+        ValueError: no candidates, or a split with an empty side.
+    """
+    count = len(train_ND)
+    held = round(count * validation_fraction)
+    if not 0 < held < count:
+        rule = f"must leave both sides of a split of {count} samples non-empty"
+        raise ValueError(f"validation_fraction {rule}, but got {validation_fraction:g}")
+    if not weight_decays:
+        raise ValueError("weight_decays must not be empty")
+    if not _finite(train_ND, test_MD):
+        return ProbeResult(accuracy=math.nan, validation_accuracy=math.nan, weight_decay=math.nan)
+    order_N = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).to(train_ND.device)
+    validation, rest = ((train_ND[part], train_labels_N[part]) for part in (order_N[:held], order_N[held:]))
+    classes = _class_count(train_labels_N, test_labels_M)
+    best, chosen = -1.0, 0.0
+    for weight_decay in sorted(weight_decays, reverse=True):
+        accuracy = _fitted_accuracy(rest, validation, classes=classes, weight_decay=weight_decay)
+        if accuracy > best:
+            best, chosen = accuracy, weight_decay
+    accuracy = _fitted_accuracy(
+        (train_ND, train_labels_N), (test_MD, test_labels_M), classes=classes, weight_decay=chosen
+    )
+    return ProbeResult(accuracy=accuracy, validation_accuracy=best, weight_decay=chosen)
