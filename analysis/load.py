@@ -26,9 +26,8 @@ TRIAL_COLUMNS = {
 METRIC_COLUMNS = {
     "trial_id": _TEXT,
     "step": _WHOLE,
-    **dict.fromkeys(
-        ("loss", "representation_std", "projection_std", "effective_rank", "knn_accuracy"), _REAL
-    ),
+    **dict.fromkeys(("loss", "representation_std", "projection_std", "knn_accuracy"), _REAL),
+    **dict.fromkeys(("effective_rank", "projection_effective_rank"), _REAL),
 }
 SPECTRUM_COLUMNS = {"trial_id": _TEXT, "step": _WHOLE, "level": _TEXT, "eigenvalues": "object"}
 

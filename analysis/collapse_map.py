@@ -1,0 +1,168 @@
+"""The collapse map: a tile per cell, levels against levels, coloured by the rate of collapse."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+from analysis.load import Factor, StudyResults
+from analysis.markup import element, escaped
+from analysis.outcomes import Cell, full_length
+from analysis.stats import clopper_pearson
+from analysis.wording import number, percent
+
+_TILES_UP_TO = 144
+_VIEWS = (("representation", "Representation"), ("projection", "Projection"), ("knn", "kNN accuracy"))
+
+
+def collapse_map(study: StudyResults, found: Sequence[Cell]) -> str:
+    """The map as HTML. Nested rows and columns if the design fills at least half of all combinations, else a list.
+
+    A tile shows k of n and the exact 95 % interval; a hatched one has no result.
+    """
+    combinations = math.prod(len(factor.levels) for factor in study.factors)
+    crossed = combinations <= _TILES_UP_TO and 2 * len(found) >= combinations
+    by_codes = {cell.codes: cell for cell in found}
+    scale = _knn_scale(found)
+    if crossed:
+        body = _crossed(study.factors, by_codes, scale)
+    else:
+        body = _listed(study.factors, found, scale)
+    switch = "".join(
+        f'<button type="button" data-view="{view}" aria-pressed="{str(not index).lower()}">{label}</button>'
+        for index, (view, label) in enumerate(_VIEWS)
+    )
+    low, high = (percent(value) for value in scale)
+    key = (
+        '<span class="for-rate"><i>0 %</i><b class="ramp"></b><i>100 % collapsed</i></span>'
+        f'<span class="for-knn"><i>{low}</i><b class="ramp knn"></b><i>{high} kNN</i></span>'
+        '<span><b class="hatch"></b><i>no result</i></span>'
+    )
+    top = f'<div class="map-top"><div class="switch" role="group" aria-label="What the map shows">{switch}</div></div>'
+    foot = f'<p class="key">{key}</p>'
+    return f'<div class="map" data-view="representation">{top}<div class="scroll" tabindex="0">{body}</div>{foot}</div>'
+
+
+def _knn_scale(found: Sequence[Cell]) -> tuple[float, float]:
+    means = [float(values.mean()) for cell in found if len(values := cell.values("knn_accuracy"))]
+    return (min(means), max(means)) if means else (math.nan, math.nan)
+
+
+def _crossed(
+    factors: Sequence[Factor], by_codes: Mapping[tuple[int, ...], Cell], scale: tuple[float, float]
+) -> str:
+    """Rows from the first half of the factors, columns from the second; outer headers span the inner ones."""
+    split = (len(factors) + 1) // 2 if len(factors) > 1 else int(len(factors[0].levels) > 4)
+    above, beside = factors[split:], factors[:split]
+    head = ""
+    for depth, factor in enumerate(above):
+        inner = math.prod(len(other.levels) for other in above[depth + 1 :])
+        outer = math.prod(len(other.levels) for other in above[:depth])
+        corner = f'<th class="name" colspan="{max(1, len(beside))}" scope="row">{escaped(factor.name)}</th>'
+        if depth == len(above) - 1 and beside:  # the row factors' names stand just above their levels
+            corner = "".join(f'<th class="name side">{escaped(other.name)}</th>' for other in beside[:-1])
+            corner += f'<th class="name side">{escaped(beside[-1].name)}<em>{escaped(factor.name)}</em></th>'
+        cells = "".join(
+            f'<th scope="col" colspan="{inner}">{escaped(level)}</th>'
+            for _ in range(outer)
+            for level in factor.levels
+        )
+        head += f"<tr>{corner}{cells}</tr>"
+    if not above:
+        head = (
+            "<tr>"
+            + "".join(f'<th class="name side">{escaped(other.name)}</th>' for other in beside)
+            + "<th></th></tr>"
+        )
+    body = ""
+    for row in itertools.product(*(range(len(factor.levels)) for factor in beside)):
+        titles = ""
+        for depth, factor in enumerate(beside):
+            span = math.prod(len(other.levels) for other in beside[depth + 1 :])
+            if not any(row[depth + 1 :]):
+                titles += f'<th scope="row" rowspan="{span}">{escaped(factor.levels[row[depth]])}</th>'
+        if not beside:
+            titles = '<th class="name"></th>'
+        columns = itertools.product(*(range(len(factor.levels)) for factor in above))
+        tiles = "".join(_tile(by_codes.get((*row, *column)), scale) for column in columns)
+        body += f"<tr>{titles}{tiles}</tr>"
+    return f'<table class="tiles"><thead>{head}</thead><tbody>{body}</tbody></table>'
+
+
+def _listed(factors: Sequence[Factor], found: Sequence[Cell], scale: tuple[float, float]) -> str:
+    body = ""
+    for cell in found:
+        changed = [
+            f"{factor.name} = {label}"
+            for factor, label, code in zip(factors, cell.labels, cell.codes, strict=True)
+            if code
+        ]
+        name = ", ".join(changed) or "reference"
+        body += f'<tr><th scope="row">{escaped(name)}</th>{_tile(cell, scale)}</tr>'
+    return f'<table class="tiles list"><tbody>{body}</tbody></table>'
+
+
+def _tile(cell: Cell | None, scale: tuple[float, float]) -> str:
+    if cell is None:
+        return '<td class="hatched"><span class="tile"><small>not planned</small></span></td>'
+    rest = cell.trials["outcome"].value_counts()
+    others = [
+        f"{rest[name]} {name}"
+        for name in (
+            "diverged",
+            "failed",
+            "pruned",
+            "interrupted",
+            "unknown",
+            "running",
+            "waiting",
+            "dimensional",
+        )
+        if name in rest
+    ]
+    note = f"<small>{escaped(', '.join(others))}</small>" if others else ""
+    faces = [
+        _rate_face("representation", cell.collapsed, cell.judged),
+        _rate_face("projection", cell.projection_collapsed, cell.projection_judged),
+        _knn_face(cell, scale),
+    ]
+    title = f"{cell.text}: show its trials"
+    reference = ' data-reference=""' if cell.is_reference else ""
+    inner = "".join(faces) + note
+    return f'<td{reference}><button type="button" class="tile" data-cell="{escaped(cell.text)}" title="{escaped(title)}">{inner}</button></td>'
+
+
+def _rate_face(view: str, k: int, n: int) -> str:
+    found = clopper_pearson(k, n)
+    if found.interval is None:
+        return (
+            f'<span class="face hatched" data-face="{view}"><strong>–</strong><small>no result</small></span>'
+        )
+    low, high = (f"{100 * value:.0f}" for value in (found.interval.low, found.interval.high))
+    share = f"--share:{found.estimate:.3f}"
+    return element(
+        "span",
+        f"<strong>{k}/{n}</strong><small>{low}–{high} %</small>",
+        class_="face",
+        data_face=view,
+        style=share,
+    )
+
+
+def _knn_face(cell: Cell, scale: tuple[float, float]) -> str:
+    values = cell.values("knn_accuracy")
+    if not len(values):
+        return '<span class="face hatched" data-face="knn"><strong>–</strong><small>no kNN</small></span>'
+    mean, (low, high) = float(values.mean()), scale
+    share = f"--share:{(mean - low) / (high - low) if high > low else 1:.3f}"
+    early = int(cell.judged - full_length(cell.trials).sum())
+    n = f"n = {len(values)}" + (f", {early} ended early" if early else "")
+    return element(
+        "span",
+        f"<strong>{percent(mean, 1)}</strong><small>{n}</small>",
+        class_="face knn",
+        data_face="knn",
+        style=share,
+    )
+
+
+_ = number

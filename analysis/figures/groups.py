@@ -1,0 +1,68 @@
+"""Trials put together for figures: by cell where there are few, coarser where there are many."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.load import StudyResults
+from analysis.outcomes import JUDGED, cells
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Trials that a figure shows as one."""
+
+    name: str
+    """Levels with the names of their factors."""
+    short: str
+    """Levels alone."""
+    trials: pd.DataFrame
+    merged: bool
+    """Whether it holds more than one cell."""
+
+    @property
+    def judged(self) -> int:
+        """Trials with a verdict."""
+        return int(self.trials["outcome"].isin(JUDGED).sum())
+
+    @property
+    def collapsed(self) -> int:
+        """Trials whose representation collapsed."""
+        return int((self.trials["outcome"] == "collapsed").sum())
+
+
+def groups(study: StudyResults, most: int) -> list[Group]:
+    """The cells; if there are more than `most`, cells that agree in the first factors, as many as fit.
+
+    A search is grouped by outcome.
+    """
+    found = cells(study)
+    if not found:
+        return _by_outcome(study.trials)
+    kept = len(study.factors)
+    while kept > 1 and len({cell.codes[:kept] for cell in found}) > most:
+        kept -= 1
+    members: dict[tuple[int, ...], list[pd.DataFrame]] = {}
+    for cell in found:
+        members.setdefault(cell.codes[:kept], []).append(cell.trials)
+    if len(members) > most:
+        return _by_outcome(study.trials)
+    return [_group(study, codes, tables) for codes, tables in members.items()]
+
+
+def _group(study: StudyResults, codes: tuple[int, ...], tables: Sequence[pd.DataFrame]) -> Group:
+    pairs = [(factor.name, factor.levels[code]) for factor, code in zip(study.factors, codes, strict=False)]
+    return Group(
+        name=", ".join(f"{name} = {level}" for name, level in pairs),
+        short=" · ".join(level for _, level in pairs),
+        trials=pd.concat(tables),
+        merged=len(tables) > 1,
+    )
+
+
+def _by_outcome(trials: pd.DataFrame) -> list[Group]:
+    return [
+        Group(name=str(outcome), short=str(outcome), trials=rows, merged=True)
+        for outcome, rows in sorted(trials.groupby("outcome", sort=True), key=lambda pair: str(pair[0]))
+    ]
