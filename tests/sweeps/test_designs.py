@@ -1,0 +1,91 @@
+"""Known answers of designs, ids and order."""
+
+import hashlib
+import json
+
+import pytest
+
+from byol.config import Scalar, TrialConfig
+from sweeps.designs import CellError, Design, Factor, Labels, Level, cells, digest, trials
+
+A = Factor(name="lr", levels=tuple(Level(label=lr, settings={"lr": lr}) for lr in (0.1, 0.2, 0.3)))
+B = Factor(name="encoder_norm", levels=(
+    Level(label="batch", settings={}), Level(label="group", settings={"encoder_norm": "group"}),
+))  # fmt: skip
+C = Factor(name="symmetric", levels=(
+    Level(label=True, settings={"symmetric": True}), Level(label=False, settings={"symmetric": False}),
+))  # fmt: skip
+
+
+def labels(design: Design, *factors: Factor) -> list[tuple[object, ...]]:
+    return [tuple(cell.labels.values()) for cell in cells({}, factors, design)]
+
+
+def test_full_factorial_varies_the_last_factor_fastest() -> None:
+    assert labels(Design(), A, B) == [
+        (0.1, "batch"), (0.1, "group"), (0.2, "batch"), (0.2, "group"), (0.3, "batch"), (0.3, "group"),
+    ]  # fmt: skip
+
+
+def test_leave_one_out_is_the_reference_and_one_change_at_a_time() -> None:
+    assert labels(Design(kind="leave-one-out"), A, B, C) == [
+        (0.1, "batch", True),
+        (0.2, "batch", True), (0.3, "batch", True), (0.1, "group", True), (0.1, "batch", False),
+    ]  # fmt: skip
+
+
+def test_add_one_in_is_the_reference_the_baseline_and_one_component_at_a_time() -> None:
+    assert labels(Design(kind="add-one-in"), A, B, C) == [
+        (0.1, "batch", True), (0.3, "group", False),
+        (0.1, "group", False), (0.3, "batch", False), (0.3, "group", True),
+    ]  # fmt: skip
+
+
+def test_add_one_in_of_one_factor_has_no_cell_twice() -> None:
+    assert labels(Design(kind="add-one-in"), B) == [("batch",), ("group",)]
+
+
+def test_listed_cells_stand_at_the_first_level_where_they_say_nothing() -> None:
+    listed: tuple[Labels, ...] = ({"lr": 0.3}, {"encoder_norm": "group", "lr": 0.2})
+    assert labels(Design(kind="listed", listed=listed), A, B) == [(0.3, "batch"), (0.2, "group")]
+
+
+def test_excluded_combinations_are_left_out() -> None:
+    exclude: tuple[Labels, ...] = ({"lr": 0.2}, {"lr": 0.1, "encoder_norm": "group"})
+    assert labels(Design(exclude=exclude), A, B) == [(0.1, "batch"), (0.3, "batch"), (0.3, "group")]
+
+
+def test_trials_come_in_replicate_major_order() -> None:
+    two = cells({}, (B,), Design())
+    order = [(trial.seed, trial.cell_id) for trial in trials(two, (7, 3))]
+    first, second = (cell.cell_id for cell in two)
+    assert order == [(7, first), (7, second), (3, first), (3, second)]
+
+
+def test_ids_are_hashes_of_the_canonical_configuration() -> None:
+    (cell,) = cells({"lr": 0.25, "preset": "byol"}, (), Design())
+    (trial,) = trials((cell,), (5,))
+    config = TrialConfig.from_settings({"preset": "byol", "lr": 0.25, "seed": 5})
+    text = json.dumps(config.to_settings(), sort_keys=True, separators=(",", ":"))
+    assert trial.trial_id == hashlib.sha256(text.encode()).hexdigest()[:12]
+    without_seed = {key: value for key, value in config.to_settings().items() if key != "seed"}
+    assert trial.cell_id == digest(without_seed)
+    assert TrialConfig.from_settings(trial.settings) == config
+
+
+def test_ids_do_not_depend_on_how_a_configuration_is_said() -> None:
+    said: list[dict[str, Scalar]] = [
+        {"views": "byol"},
+        {},
+        {"tau_base": 0.99, "view2.solarize_p": 0.2},
+        {"tau_final": 1},
+    ]
+    assert len({cells(settings, (), Design())[0].cell_id for settings in said}) == 1
+
+
+def test_two_cells_of_one_configuration_are_refused() -> None:
+    twin = Factor(name="views", levels=(
+        Level(label="byol", settings={"views": "byol"}), Level(label="default", settings={}),
+    ))  # fmt: skip
+    with pytest.raises(CellError, match="views=default: is the same configuration as views=byol"):
+        cells({}, (twin,), Design())

@@ -1,0 +1,222 @@
+"""Sweeps on a real Ray, with a learner that only pretends."""
+
+import dataclasses
+import io
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from byol.config import TrialConfig
+from sweeps import directory, simulated
+from sweeps.entries import RequestError
+from sweeps.ledger import METRICS
+from sweeps.run import Outcome, RunOptions, run, status
+from sweeps.simulated import LEARNER
+from sweeps.study import Study, study_from_text
+from tests.sweeps.conftest import SMALL
+
+FATES = """
+name: fates
+reference: {dataset: fashion-mnist-8k, steps: 20, eval_every: 5}
+factors:
+  encoder_norm: [batch, group]
+  fate:
+    fine: {}
+    diverges: {lr: 1000}
+    fails: {momentum: 0.123}
+seeds: 1
+collapse: {patience: 2, stop: true, representation_threshold: 0.2}
+"""
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
+
+
+def swept(out: Path, study: Study, *, learner: Any = LEARNER, **options: Any) -> tuple[Outcome, str]:
+    stream = io.StringIO()
+    outcome = run(study, out, options=RunOptions(**options), learner=learner, stream=stream)
+    return outcome, stream.getvalue()
+
+
+def table(out: Path, name: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(out / f"{name}.parquet").to_pylist()
+    return rows
+
+
+def in_fives(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    return [rows[start : start + 5] for start in range(0, len(rows), 5)]
+
+
+@pytest.mark.usefixtures("one_ray")
+class TestOnOneRay:
+    def test_a_sweep_its_tables_and_its_growth(self, tmp_path: Path, small: Study) -> None:
+        outcome, shown = swept(tmp_path, small, workers=1)
+        assert (outcome.ran, outcome.interrupted) == (True, False)
+        assert outcome.counts["complete"] == 8
+        assert outcome.counts["collapsed"] == 4
+        assert len(shown.splitlines()) == 8
+        assert "8/8 done · 0 running · 0 left · 4 collapsed" in shown.splitlines()[-1]
+
+        trials = table(tmp_path, "trials")
+        assert [row["trial_id"] for row in trials] == [trial.trial_id for trial in small.trials()]
+        assert {(row["f_encoder_norm"], row["collapsed"]) for row in trials} == {
+            ("batch", False),
+            ("group", True),
+        }
+        metrics = table(tmp_path, "metrics")
+        # With one worker the order of the rows in time is the order of the trials: replicate-major.
+        assert [row["step"] for row in metrics] == [0, 5, 10, 15, 20] * 8
+        assert len(table(tmp_path, "spectra")) == 80
+        for trial, rows in zip(small.trials(), in_fives(metrics), strict=True):
+            assert_rows_equal_training_without_ray(trial.settings, rows)
+        assert {path.name for path in tmp_path.iterdir()} == {
+            directory.LEDGER, directory.LOCK, directory.STUDY, directory.MANIFEST,
+            "trials.parquet", "metrics.parquet", "spectra.parquet",
+        }  # fmt: skip
+
+        grown = study_from_text(SMALL.replace("seeds: 2", "seeds: 3"), "f")
+        outcome, shown = swept(tmp_path, grown, workers=1)
+        assert outcome.counts["complete"] == 12
+        assert len(shown.splitlines()) == 4, "only the new seed's trials ran"
+        assert {row["attempt"] for row in table(tmp_path, "trials")} == {1}
+
+    def test_actors_are_reused_threads_match_and_a_leak_would_show(
+        self, tmp_path: Path, small: Study
+    ) -> None:
+        leaky = dataclasses.replace(LEARNER, train=train_with_a_leak)
+        swept(tmp_path, small, learner=leaky, workers=1)
+        begun = [row for row in table(tmp_path, "metrics") if row["step"] == 0]
+        assert [row["lr"] for row in begun] == [1, 2, 3, 4, 5, 6, 7, 8]
+        assert {row["tau"] for row in begun} == {1.0}, "threads, of a trial that asks for one CPU"
+        with pytest.raises(AssertionError):
+            assert_rows_equal_training_without_ray(
+                small.trials()[1].settings, table(tmp_path, "metrics")[5:10]
+            )
+
+    def test_collapse_divergence_and_errors_are_told_apart(self, tmp_path: Path) -> None:
+        study = study_from_text(FATES, "f")
+        outcome, shown = swept(tmp_path, study, workers=1)
+        assert (outcome.counts["complete"], outcome.counts["failed"], outcome.counts["diverged"]) == (4, 2, 2)
+        assert shown.count("failed: ") == 2
+        trials = table(tmp_path, "trials")
+        ends = {
+            (row["f_encoder_norm"], row["f_fate"]): (row["end_reason"], row["collapsed"], row["steps_run"])
+            for row in trials
+        }
+        assert ends == {
+            ("batch", "fine"): ("finished", False, 20),
+            ("batch", "diverges"): ("diverged", False, 10),
+            ("batch", "fails"): ("error", None, 0),
+            ("group", "fine"): ("collapsed", True, 10),
+            ("group", "diverges"): ("diverged", True, 10),
+            ("group", "fails"): ("error", None, 0),
+        }
+        assert {row["error"] for row in trials} == {None, "RuntimeError: simulated failure of two lines"}
+        assert {row["attempt"] for row in trials} == {1}, "an error is not tried again by itself"
+        outcome, shown = swept(tmp_path, study)
+        assert (outcome.ran, shown) == (False, "")
+        outcome, shown = swept(tmp_path, study, retry_failed=True, workers=1)
+        assert outcome.ran
+        assert sorted(row["attempt"] for row in table(tmp_path, "trials")) == [1, 1, 1, 1, 2, 2]
+
+    def test_a_worker_that_dies_is_started_again(self, tmp_path: Path, small: Study) -> None:
+        mortal = dataclasses.replace(LEARNER, train=train_and_die_once)
+        study = dataclasses.replace(small, seeds=(0,))
+        outcome, _ = swept(tmp_path, study, learner=mortal, workers=1)
+        assert outcome.counts["complete"] == 4
+        assert sorted(row["attempt"] for row in table(tmp_path, "trials")) == [1, 1, 1, 2]
+        assert len(table(tmp_path, "metrics")) == 20, "no row stands twice"
+
+    def test_more_than_the_machine_has_is_refused_before_anything_starts(
+        self, tmp_path: Path, small: Study
+    ) -> None:
+        with pytest.raises(RequestError, match=r"resources\.cpu: must be at most the \d+ of this machine"):
+            swept(tmp_path / "out", small, cpus_per_trial=1000)
+        assert not (tmp_path / "out").exists()
+
+    def test_a_sweep_that_was_interrupted_says_so_and_goes_on(self, tmp_path: Path) -> None:
+        text = SMALL.replace("steps: 20", "steps: 20, weight_decay: 2")
+        (tmp_path / "small.yaml").write_text(text)
+        out = tmp_path / "out"
+        interrupt_a_run(tmp_path / "small.yaml", out)
+        counts, before = status(out), {row["trial_id"]: row for row in table(out, "trials")}
+        assert counts["running"] == 0
+        assert counts["complete"] >= 1
+        assert counts["waiting"] + counts["interrupted"] >= 4
+        outcome, _ = swept(out, study_from_text(text, "f"))
+        assert outcome.counts["complete"] == 8
+        for row in table(out, "trials"):
+            again = before[row["trial_id"]]["state"] != "COMPLETE"
+            assert row["attempt"] == before[row["trial_id"]]["attempt"] + again
+        assert len(table(out, "metrics")) == 40
+
+
+def interrupt_a_run(study: Path, out: Path) -> None:
+    """Starts the command line in a process of its own and presses Ctrl-C after the first result."""
+    command = [sys.executable, "-c", DRIVER, "run", str(study), "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as driver:
+        try:
+            wait_for_a_result(out)
+            driver.send_signal(signal.SIGINT)
+            shown, errors = driver.communicate(timeout=60)
+        finally:
+            driver.kill()
+    assert errors == ""
+    assert driver.returncode == 130
+    assert "Interrupted. The same command goes on from here." in shown
+    assert "\x1b" not in shown
+
+
+def assert_rows_equal_training_without_ray(settings: Any, rows: Any) -> None:
+    images = simulated.load_data("x")
+    for metrics, row in zip(simulated.train(TrialConfig.from_settings(settings), images), rows, strict=True):
+        for name in METRICS:
+            value = getattr(metrics, name)
+            assert row[name] == (value if value is None else pytest.approx(value, rel=1e-6)), name
+
+
+CALLS = itertools.count(1)
+
+
+def train_with_a_leak(config: TrialConfig, data: Any, **places: Any) -> Iterator[Any]:
+    call = next(CALLS)
+    for metrics in simulated.train(config, data, **places):
+        threads = float(os.environ["OMP_NUM_THREADS"])
+        yield dataclasses.replace(metrics, lr=float(call), tau=threads)
+
+
+def train_and_die_once(
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+) -> Iterator[Any]:
+    assert checkpoint_folder is not None
+    mark = checkpoint_folder.parent.parent / "died"
+    for metrics in simulated.train(config, data):
+        yield metrics
+        if config.encoder_norm == "group" and metrics.step == 10 and not mark.exists():
+            mark.touch()
+            os._exit(1)
+
+
+DRIVER = """
+import sys
+from run_sweep import main
+from sweeps.simulated import LEARNER
+sys.exit(main(sys.argv[1:], learner=LEARNER))
+"""
+
+
+def wait_for_a_result(out: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (out / directory.LEDGER).exists() and status(out)["complete"] > 0:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the sweep did not start")

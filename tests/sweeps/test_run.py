@@ -1,0 +1,150 @@
+"""What a run checks and writes before any trial starts, and what can be asked of a directory afterwards."""
+
+import dataclasses
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from byol.config import TrialConfig
+from sweeps import directory
+from sweeps.directory import DirectoryError
+from sweeps.entries import RequestError
+from sweeps.ledger import Ending, Ledger
+from sweeps.manifest import read_manifest, write_manifest
+from sweeps.run import export_encoder, run, status
+from sweeps.simulated import LEARNER
+from sweeps.study import Study, study_from_text
+from tests.sweeps.conftest import SMALL
+
+
+def planned(out: Path, study: Study) -> Ledger:
+    with directory.held(out):
+        ledger = Ledger(out / directory.LEDGER)
+    ledger.note("study", study.name)
+    ledger.note("collapse", directory.rule_text(study))
+    ledger.plan((trial, 20) for trial in study.trials())
+    return ledger
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith("ledger")}
+
+
+def test_other_data_than_before_is_refused_and_nothing_is_changed(tmp_path: Path, small: Study) -> None:
+    with planned(tmp_path, small) as ledger:
+        ledger.note("data fashion-mnist-8k 0", "another digest")
+    before = files(tmp_path)
+    with pytest.raises(
+        DirectoryError, match="was started with other data: the digest of fashion-mnist-8k must"
+    ):
+        run(small, tmp_path, learner=LEARNER)
+    assert files(tmp_path) == before
+
+
+def test_data_that_cannot_be_loaded_is_a_wrong_request(tmp_path: Path, small: Study) -> None:
+    def broken(dataset: str, *, root: Path | None, train_images: int) -> object:
+        raise ValueError("file.png: sha256 must be\nabc")
+
+    with pytest.raises(RequestError, match=r"^file.png: sha256 must be abc$"):
+        run(small, tmp_path / "out", learner=dataclasses.replace(LEARNER, load_data=broken))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_batch_larger_than_the_data_is_a_wrong_request(tmp_path: Path) -> None:
+    text = SMALL.replace("steps: 20", "epochs: 1").replace("seeds: 2", "  batch_size: [64, 4096]\nseeds: 1")
+    with pytest.raises(RequestError, match="batch_size=4096: batch_size: must not exceed the 1000 training"):
+        run(study_from_text(text, "f"), tmp_path / "out", learner=LEARNER)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_complete_sweep_is_only_written_down_again(tmp_path: Path, small: Study) -> None:
+    with planned(tmp_path, small) as ledger:
+        for trial in small.trials():
+            end = Ending(state="COMPLETE", end_reason="finished", collapsed=False)
+            ledger.end(trial.trial_id, ledger.start(trial.trial_id), end)
+    retitled = dataclasses.replace(small, title="Another title")
+    outcome = run(retitled, tmp_path)  # the learner of byol/ is not even imported
+    assert not outcome.ran
+    assert outcome.counts["complete"] == 8
+    assert "Another title" in (tmp_path / directory.STUDY).read_text()
+    assert (tmp_path / "trials.parquet").exists()
+
+
+def test_status_of_a_directory_without_a_sweep(tmp_path: Path) -> None:
+    with pytest.raises(DirectoryError, match=r"holds no sweep \(no ledger\.sqlite\)"):
+        status(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_copies_the_encoder_or_says_why_not(tmp_path: Path, small: Study) -> None:
+    done, waiting, *_ = (trial.trial_id for trial in small.trials())
+    planned(tmp_path, small).close()
+    folder = tmp_path / "checkpoints" / done
+    folder.mkdir(parents=True)
+    (folder / "encoder.safetensors").write_bytes(b"weights")
+    export_encoder(tmp_path, done, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"weights"
+    with pytest.raises(RequestError, match=rf'holds no trial "{done[:-1]}x" \(did you mean "{done}"'):
+        export_encoder(tmp_path, f"{done[:-1]}x", tmp_path / "copy")
+    with pytest.raises(RequestError, match="left no trained encoder \\(it is waiting\\)"):
+        export_encoder(tmp_path, waiting, tmp_path / "copy")
+    with pytest.raises(RequestError, match="cannot be written: No such file"):
+        export_encoder(tmp_path, done, tmp_path / "missing" / "copy")
+
+
+def test_the_manifest_adds_up_its_drivers(tmp_path: Path) -> None:
+    from datetime import UTC, datetime
+
+    def write(hour: int, seconds: float) -> None:
+        write_manifest(
+            tmp_path / "manifest.json",
+            study="small",
+            precision="fp32",
+            data={"set": "digest"},
+            command=["run_sweep.py", "run"],
+            started=datetime(2026, 1, 1, hour, tzinfo=UTC),
+            wall_seconds=seconds,
+            resources={"CPU": 2.0, "accelerator_type:H200": 1.0, "memory": 1e9},
+        )
+
+    write(1, 1.0)
+    write(1, 10.0)
+    write(2, 5.0)
+    manifest = read_manifest(tmp_path / "manifest.json")
+    assert manifest["created"] == "2026-01-01T01:00:00+00:00"
+    assert [driver["wall_seconds"] for driver in manifest["drivers"]] == [10.0, 5.0]
+    assert manifest["wall_seconds"] == 15.0
+    assert manifest["data"] == {"name": "set", "digest": "digest", "all": {"set": "digest"}}
+    assert manifest["hardware"]["engine"] == {"CPU": 2.0}
+    assert manifest["hardware"]["accelerators"] == ["H200"]
+    assert {"python", "torch", "ray"} <= set(manifest["versions"])
+    assert set(manifest["git"]) == {"commit", "clean"}
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_signals_ask_for_an_end_and_handlers_are_given_back(number: signal.Signals) -> None:
+    from sweeps.engine import interruptible
+
+    before = signal.getsignal(number)
+    with interruptible() as interruption:
+        assert not interruption.stop_all()
+        os.kill(os.getpid(), number)
+        assert interruption.stop_all()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(number) is before
+
+
+def test_the_simulated_learner_depends_on_its_configuration_alone() -> None:
+    images = LEARNER.load_data("x", root=None, train_images=0)
+    config = TrialConfig(steps=20, eval_every=5)
+
+    def stds(of: TrialConfig) -> list[float]:
+        rows = LEARNER.train(of, images, checkpoint_folder=None, checkpoint_every=0)
+        return [row.representation_std for row in rows]
+
+    assert stds(config) == stds(config)
+    assert stds(config) != stds(dataclasses.replace(config, seed=1))
