@@ -16,6 +16,8 @@ from sweeps.entries import RequestError
 from sweeps.learner import Learner
 from sweeps.study import list_studies, load_study
 
+REPORT = "report.html"
+
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
@@ -144,15 +146,15 @@ def _run(options: argparse.Namespace, learner: Learner | None) -> int:
         ),
         learner=learner,
     )
+    _print_findings([options.out])
+    counts = outcome.counts
+    print(", ".join(f"{counts[key]} {key}" for key in ("planned", "complete", "collapsed", "failed")))
+    if counts["failed"]:
+        print("Some trials failed: the report says why; --retry-failed runs them again.")
     if outcome.interrupted:
         print("Interrupted. The same command goes on from here.")
-    _write_report([options.out], options.out / "report.html")
-    if outcome.interrupted:
-        return 130
-    if outcome.counts["failed"]:
-        print("Some trials failed: the report says why; --retry-failed runs them again.")
-        return 1
-    return 0
+    _write_report([options.out], options.out / REPORT)
+    return 130 if outcome.interrupted else 1 if counts["failed"] else 0
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -171,21 +173,24 @@ def _report(options: argparse.Namespace) -> int:
 
     for out in options.out:
         refresh_tables(out)
-    default = options.out[0] / "report.html" if len(options.out) == 1 else Path("report.html")
+    _print_findings(options.out)
+    default = options.out[0] / REPORT if len(options.out) == 1 else Path(REPORT)
     _write_report(options.out, options.to or default)
     return 0
 
 
-def _write_report(folders: list[Path], path: Path) -> None:
-    """Writes the report and says what it found."""
+def _print_findings(folders: list[Path]) -> None:
     from analysis.findings import findings
+    from analysis.load import load_results
+
+    print("\n".join(("", *findings(load_results(folders)).sentences, "")))
+
+
+def _write_report(folders: list[Path], path: Path) -> None:
     from analysis.load import load_results
     from analysis.report import write_report
 
-    results = load_results(folders)
-    found = findings(results)
-    print("\n".join(("", *found.sentences, "")))
-    print(f"Report: {write_report(results, path)}")
+    print(f"Report: {write_report(load_results(folders), path)}")
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -1,0 +1,207 @@
+"""The command line: what it prints, its exit status, and that wrong requests start and change nothing."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from run_sweep import main
+from sweeps import directory
+from sweeps.ledger import Ending, Ledger
+from sweeps.simulated import LEARNER
+from sweeps.study import load_study
+from tests.sweeps.conftest import SMALL
+from tests.sweeps.test_ledger import measurement
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+def complete(out: Path, study_file: Path, *, failed: int = 0) -> None:
+    """A sweep that is over, as a driver would have left it."""
+    study = load_study(study_file)
+    with directory.held(out), Ledger(out / directory.LEDGER) as ledger:
+        ledger.note("study", study.name)
+        ledger.note("collapse", directory.rule_text(study))
+        ledger.note("design", study.design.kind)
+        ledger.plan((trial, 5) for trial in study.trials())
+        for index, trial in enumerate(study.trials()):
+            attempt = ledger.start(trial.trial_id)
+            if index < failed:
+                end = Ending(state="FAIL", end_reason="error", error="boom")
+            else:
+                for step in (0, 5):
+                    ledger.append(trial.trial_id, attempt, measurement(step))
+                end = Ending(
+                    state="COMPLETE", end_reason="finished", collapsed=index % 2 == 0,
+                    projection_collapsed=False, dimensional_collapse=False,
+                )  # fmt: skip
+            ledger.end(trial.trial_id, attempt, end)
+    (out / directory.STUDY).write_text(study.to_yaml())
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_plan_answers_within_a_second(study_file: Path) -> None:
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "run_sweep.py", "plan", str(study_file)], cwd=ROOT, capture_output=True, text=True
+    )
+    seconds = time.perf_counter() - began
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "4 cells x 2 seeds (0, 1) = 8" in done.stdout
+    assert "aliases     none" in done.stdout
+    # A second of processor time is the promise; the clock also counts whatever else this machine does.
+    assert seconds < 5
+
+
+def test_plan_loads_neither_torch_nor_ray_nor_pandas(study_file: Path) -> None:
+    code = f"""
+import sys, time
+from run_sweep import main
+assert main(["plan", {str(study_file)!r}]) == 0
+assert not {{"torch", "ray", "pandas", "numpy", "pyarrow"}} & set(sys.modules), "heavy imports"
+assert time.process_time() < 1, time.process_time()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_plan_as_json(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study_file.write_text(SMALL + "estimate: {seconds_per_trial: 10, hardware: here}\n")
+    assert main(["plan", str(study_file), "--json", "--workers", "3"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["study"], plan["design"], plan["seeds"]) == ("small", "full-factorial", [0, 1])
+    assert [len(plan["cells"]), len(plan["trials"])] == [4, 8]
+    assert plan["cells"][1] == {
+        "cell_id": plan["trials"][1]["cell_id"], "encoder_norm": "batch", "heads": "none",
+    }  # fmt: skip
+    # Eight trials, three at a time, are three rounds of ten seconds.
+    assert (plan["trial_seconds"], plan["wall_seconds"], plan["workers"]) == (80, 30, 3)
+
+
+def test_studies_are_listed_one_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["studies"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("collapse-quickstart ") for line in lines)
+    assert all(" trials  " in line for line in lines)
+
+
+def test_status(tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    complete(tmp_path / "out", study_file, failed=1)
+    assert main(["status", str(tmp_path / "out"), "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out)
+    expected = {"planned": 8, "waiting": 0, "running": 0, "complete": 7, "failed": 1, "collapsed": 3}
+    assert {key: counts[key] for key in expected} == expected
+    assert main(["status", str(tmp_path / "out")]) == 0
+    assert "     8 planned\n" in capsys.readouterr().out
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("failed", "code"), [(0, 0), (1, 1)])
+def test_a_complete_sweep_runs_nothing_and_ends_with_findings_and_the_report(
+    tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str], failed: int, code: int
+) -> None:
+    out = tmp_path / "out"
+    complete(out, study_file, failed=failed)
+    assert main(["run", str(study_file), "--out", str(out)], learner=LEARNER) == code
+    shown = capsys.readouterr().out
+    assert f"\n8 planned, {8 - failed} complete, {4 - failed} collapsed, {failed} failed\n" in shown
+    assert shown.endswith(f"\nReport: {out / 'report.html'}\n")
+    assert (out / "report.html").exists()
+    (out / "report.html").unlink()
+    assert main(["report", str(out)]) == 0
+    assert (out / "report.html").exists()
+
+
+GOOD = "steps: 20"
+WRONG: list[tuple[list[str], str, str]] = [
+    (["plan", "{study}"], "stesp: 20", 'reference.stesp: is not a setting (did you mean "steps"?)'),
+    (["run", "{study}", "--out", "{out}"], "stesp: 20", "small.yaml:4: reference.stesp: is not a setting"),
+    (["run", "{study}", "--out", "{out}"], "steps: many", "must be a whole number, but got 'many'"),
+    (["run", "{study}", "--out", "{out}"], "steps: -5", "must be at least 0, but got -5"),
+    (["run", "{study}", "--out", "{out}"], "steps: [", "is not YAML"),
+    (
+        ["run", "{study}", "--out", "{out}"],
+        "batch_size: 9999, epochs: 1",
+        "must not exceed the 1000 training",
+    ),
+    (["run", "{missing}", "--out", "{out}"], GOOD, "cannot be read: No such file or directory"),
+    (["run", "colapse-quickstart", "--out", "{out}"], GOOD, '(did you mean "collapse-quickstart"?)'),
+    (["run", "{study}"], GOOD, "the following arguments are required: --out"),
+    (["run", "{study}", "--out", "{study}"], GOOD, "must be a directory, but is a file"),
+    (["run", "{study}", "--out", "{out}", "--workers", "0"], GOOD, "must be a whole number, at least 1, but"),
+    (["run", "{study}", "--out", "{out}", "--gpus-per-trial", "1.5"], GOOD, "must be whole, or a fraction"),
+    (["run", "{study}", "--out", "{out}", "--worker", "x"], GOOD, "--worker"),
+    (["paln", "{study}"], GOOD, "invalid choice: 'paln'"),
+    (["status", "{out}"], GOOD, "holds no sweep"),
+    (["report", "{out}"], GOOD, "holds no sweep"),
+    (["export", "{out}", "abc", "--to", "{missing}"], GOOD, "holds no sweep"),
+]
+
+
+@pytest.mark.parametrize(("command", "setting", "message"), WRONG, ids=[wrong[2][:40] for wrong in WRONG])
+def test_a_wrong_request_is_answered_in_one_line_and_changes_nothing(
+    tmp_path: Path,
+    study_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    setting: str,
+    message: str,
+) -> None:
+    study_file.write_text(SMALL.replace(GOOD, setting))
+    places = {"study": study_file, "out": tmp_path / "out", "missing": tmp_path / "missing.yaml"}
+    before = snapshot(tmp_path)
+    try:
+        code = main([argument.format(**places) for argument in command], learner=LEARNER)
+    except SystemExit as ended:  # argparse leaves by itself
+        code = int(str(ended.code))
+    shown = capsys.readouterr()
+    assert code == 2
+    assert shown.out == ""
+    assert message in shown.err
+    assert shown.err.count("\n") == 1
+    assert snapshot(tmp_path) == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_directory_that_holds_another_study_is_left_alone(
+    tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    complete(tmp_path / "out", study_file)
+    before = snapshot(tmp_path / "out")
+    study_file.write_text(SMALL.replace("name: small", "name: other"))
+    assert main(["run", str(study_file), "--out", str(tmp_path / "out")], learner=LEARNER) == 2
+    assert 'holds the study "small", not "other"' in capsys.readouterr().err
+    assert {name: data for name, data in snapshot(tmp_path / "out").items() if "ledger" not in name} == {
+        name: data for name, data in before.items() if "ledger" not in name
+    }
+
+
+def test_a_damaged_data_file_is_named(
+    tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from byol import named_sets as data
+
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    for path in data.ASSETS.glob("fashion-mnist-8k*"):
+        (assets / path.name).write_bytes(path.read_bytes()[:-1])
+    (assets / "fashion-mnist-8k.sha256").write_text((data.ASSETS / "fashion-mnist-8k.sha256").read_text())
+    monkeypatch.setattr(data, "ASSETS", assets)
+    assert main(["run", str(study_file), "--out", str(tmp_path / "out")]) == 2
+    shown = capsys.readouterr()
+    assert "fashion-mnist-8k-train.png: sha256 must be" in shown.err
+    assert shown.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
