@@ -1,7 +1,8 @@
 """Accuracy of frozen features: weighted kNN and a linear probe. Plain functions of features and labels.
 
 Shape suffixes: N labelled (bank or training) samples, M queries or test samples, D features, C classes, b a
-block of queries, k neighbours. Labels are integers 0..C-1, C being one more than the largest that occurs.
+block of queries, k neighbours. Labels are integers from 0; C is one more than the largest of the labelled
+samples, and a class that occurs only among the queries is never right.
 """
 
 import math
@@ -13,10 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _BLOCK = 1024  # queries whose similarities to the whole bank are held at a time
-
-
-def _class_count(*labels: Tensor) -> int:
-    return int(torch.stack([own.max() for own in labels]).max()) + 1
 
 
 def _finite(*features: Tensor) -> bool:
@@ -56,7 +53,7 @@ def knn_accuracy(
     if not _finite(bank_ND, queries_MD):
         return math.nan
     bank_ND, queries_MD = F.normalize(bank_ND.float(), dim=1), F.normalize(queries_MD.float(), dim=1)
-    classes = _class_count(bank_labels_N, query_labels_M)
+    classes = int(bank_labels_N.max()) + 1
     correct = torch.zeros((), dtype=torch.int64, device=bank_ND.device)
     for start in range(0, len(queries_MD), _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -106,8 +103,7 @@ def fit_linear(x_ND: Tensor, labels_N: Tensor, *, classes: int, weight_decay: fl
         torch.autograd.backward(loss)
         return loss
 
-    with torch.enable_grad():
-        optimizer.step(objective)  # type: ignore[arg-type, unused-ignore]
+    optimizer.step(objective)  # type: ignore[arg-type, unused-ignore]
     return weight_CD.detach(), bias_C.detach()
 
 
@@ -163,7 +159,7 @@ def linear_probe(
         return ProbeResult(accuracy=math.nan, validation_accuracy=math.nan, weight_decay=math.nan)
     order_N = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).to(train_ND.device)
     validation, rest = ((train_ND[part], train_labels_N[part]) for part in (order_N[:held], order_N[held:]))
-    classes = _class_count(train_labels_N, test_labels_M)
+    classes = int(train_labels_N.max()) + 1
     best, chosen = -1.0, 0.0
     for weight_decay in sorted(weight_decays, reverse=True):
         accuracy = _fitted_accuracy(rest, validation, classes=classes, weight_decay=weight_decay)

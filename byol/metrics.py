@@ -109,8 +109,8 @@ def uniformity(x_ND: Tensor) -> Tensor:
     total = unit_ND.new_tensor(-count)  # takes out the pairs of a sample with itself
     for start in range(0, count, _BLOCK):
         rows = slice(start, start + _BLOCK)
-        exponent_bN = (4 * unit_ND[rows]) @ unit_ND.T  # -2 (|x|^2 + |y|^2 - 2 x.y), at most 0
-        exponent_bN.sub_(2 * length_N).sub_(2 * length_N[rows, None]).clamp_max_(0)
+        exponent_bN = (4 * unit_ND[rows]) @ unit_ND.T  # of -2 (|x|^2 + |y|^2 - 2 x.y)
+        exponent_bN.sub_(2 * length_N).sub_(2 * length_N[rows, None])
         total += exponent_bN.exp_().sum()
     return (total / (count * (count - 1))).log() if count > 1 else total * torch.nan
 

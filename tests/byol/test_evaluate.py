@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 import scipy.optimize
 import torch
+import torch._dynamo  # an optimiser loads it on first use, for seconds: not on a test's clock
 from torch import Tensor
 
 from byol import evaluate
@@ -168,6 +169,26 @@ def test_regularisation_is_chosen_on_the_training_samples_alone() -> None:
     assert results[0].accuracy == pytest.approx(1 - results[1].accuracy)
     assert results[0].weight_decay == results[1].weight_decay
     assert results[0].validation_accuracy == results[1].validation_accuracy
+
+
+def test_the_decay_that_validates_best_is_chosen() -> None:
+    # the difference of two features tells the class; strong decay keeps to the one whose mean differs
+    generator = torch.Generator().manual_seed(6)
+    labels = torch.randint(2, (400,), generator=generator)
+    common, own = (torch.randn(400, generator=generator) for _ in range(2))
+    x = torch.stack([labels + 10 * common, 10 * common + 0.1 * own], dim=1)
+    result = linear_probe(x, labels, x, labels, weight_decays=(10.0, 1e-6, 1.0), seed=0)
+    assert result.weight_decay == 1e-6
+    assert result.validation_accuracy > 0.95
+
+
+def test_validation_samples_are_not_fitted() -> None:
+    # pure noise in more dimensions than samples: whatever was fitted would be right
+    generator = torch.Generator().manual_seed(7)
+    x, labels = torch.randn(200, 400, generator=generator), torch.randint(2, (200,), generator=generator)
+    result = linear_probe(x, labels, x, labels, weight_decays=(1e-4,), seed=0, validation_fraction=0.5)
+    assert result.accuracy == 1.0
+    assert 0.3 < result.validation_accuracy < 0.7
 
 
 def test_probe_is_refitted_on_all_training_samples() -> None:

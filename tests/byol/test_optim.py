@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 import torch
+import torch._dynamo  # an optimiser loads it on first use, for seconds: not on a test's clock
 from torch import Tensor, nn
 
 from byol.config import TrialConfig
