@@ -146,14 +146,13 @@ def _run(options: argparse.Namespace, learner: Learner | None) -> int:
         ),
         learner=learner,
     )
-    _print_findings([options.out])
     counts = outcome.counts
-    print(", ".join(f"{counts[key]} {key}" for key in ("planned", "complete", "collapsed", "failed")))
+    closing = [", ".join(f"{counts[key]} {key}" for key in ("planned", "complete", "collapsed", "failed"))]
     if counts["failed"]:
-        print("Some trials failed: the report says why; --retry-failed runs them again.")
+        closing.append("Some trials failed: the report says why; --retry-failed runs them again.")
     if outcome.interrupted:
-        print("Interrupted. The same command goes on from here.")
-    _write_report([options.out], options.out / REPORT)
+        closing.append("Interrupted. The same command goes on from here.")
+    _finish([options.out], options.out / REPORT, closing)
     return 130 if outcome.interrupted else 1 if counts["failed"] else 0
 
 
@@ -173,24 +172,20 @@ def _report(options: argparse.Namespace) -> int:
 
     for out in options.out:
         refresh_tables(out)
-    _print_findings(options.out)
     default = options.out[0] / REPORT if len(options.out) == 1 else Path(REPORT)
-    _write_report(options.out, options.to or default)
+    _finish(options.out, options.to or default, [])
     return 0
 
 
-def _print_findings(folders: list[Path]) -> None:
+def _finish(folders: list[Path], path: Path, closing: list[str]) -> None:
+    """Writes the report and says in words what it found; `closing` goes between the two."""
     from analysis.findings import findings
-    from analysis.load import load_results
-
-    print("\n".join(("", *findings(load_results(folders)).sentences, "")))
-
-
-def _write_report(folders: list[Path], path: Path) -> None:
     from analysis.load import load_results
     from analysis.report import write_report
 
-    print(f"Report: {write_report(load_results(folders), path)}")
+    results = load_results(folders)
+    print("\n".join(("", *findings(results).sentences, "", *closing)))
+    print(f"Report: {write_report(results, path)}")
 
 
 def _export(options: argparse.Namespace) -> int:

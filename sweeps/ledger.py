@@ -117,7 +117,7 @@ class Ending:
     onset_step: int | None = None
     """First step of the collapse that lasted."""
     error: str | None = None
-    """The last line of what went wrong."""
+    """What went wrong, as one line."""
     traceback: str | None = None
     """All of it."""
 

@@ -73,8 +73,8 @@ class Tracker:
 
     def failed(self, trial_id: str, error: str, traceback: str) -> None:
         """A trial has raised an error, or its process has died too often."""
-        lines = error.strip().splitlines() or ["unknown error"]
-        self._end(trial_id, Ending(state="FAIL", end_reason="error", error=lines[-1], traceback=traceback))
+        one_line = " ".join(error.split())
+        self._end(trial_id, Ending(state="FAIL", end_reason="error", error=one_line, traceback=traceback))
 
     def tick(self) -> None:
         """Gives the display a chance to show the current state."""

@@ -37,7 +37,7 @@ seeds: 1
 collapse: {patience: 2, stop: true, representation_threshold: 0.2}
 """
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 
 def swept(out: Path, study: Study, *, learner: Any = LEARNER, **options: Any) -> tuple[Outcome, str]:
@@ -214,7 +214,7 @@ sys.exit(main(sys.argv[1:], learner=LEARNER))
 
 
 def wait_for_a_result(out: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
         if (out / directory.LEDGER).exists() and status(out)["complete"] > 0:
             return
