@@ -19,7 +19,7 @@ from PIL import Image
 from byol.decoding import DataError, EncodedImages, Labels, Pixels, decode_all
 from byol.parquet_images import ArrowImages, import_parquet
 
-EXTENSIONS = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """What counts as an image in a folder: torchvision's list."""
 
 HELD_OUT = 0.1
@@ -114,25 +114,27 @@ def list_folder(path: Path) -> EncodedSet:
 
 
 def _list_split(folder: Path) -> tuple[EncodedSplit, tuple[str, ...] | None]:
-    files = [
-        Path(where, name).relative_to(folder)
-        for where, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if Path(name).suffix.lower() in EXTENSIONS and not name.startswith(".")
-    ]
+    files = []
+    for where, _, names in os.walk(folder, followlinks=True):
+        below = Path(where).relative_to(folder).as_posix()
+        prefix = "" if below == "." else f"{below}/"
+        shown = (name for name in names if not name.startswith("."))
+        files += [prefix + name for name in shown if name.lower().endswith(EXTENSIONS)]
     if not files:
-        raise DataError(f"{folder}: must hold images ({', '.join(sorted(EXTENSIONS))}), but holds none")
-    files.sort(key=lambda file: name_hash(file.as_posix()))
+        raise DataError(f"{folder}: must hold images ({', '.join(EXTENSIONS)}), but holds none")
+    files.sort(key=name_hash)
     images = FolderImages(root=folder, names_N=np.array([os.fsencode(file) for file in files]))
-    beside = [file for file in files if len(file.parts) == 1]
-    classes = tuple(sorted({file.parts[0] for file in files if len(file.parts) > 1}))
+    beside = [file for file in files if "/" not in file]
+    classes = tuple(sorted({file.partition("/")[0] for file in files if "/" in file}))
     if beside and classes:
         rule = "images must be all in class folders or all beside each other"
         raise DataError(f"{folder}: {rule}, but {min(beside)} is beside {classes[0]}/")
     if len(classes) < 2:
         return EncodedSplit(images=images, labels=None), None
     index = {name: label for label, name in enumerate(classes)}
-    return EncodedSplit(images=images, labels=np.array([index[file.parts[0]] for file in files])), classes
+    return EncodedSplit(
+        images=images, labels=np.array([index[file.partition("/")[0]] for file in files])
+    ), classes
 
 
 def list_parquet(path: Path, cache: Path) -> EncodedSet:
@@ -167,7 +169,7 @@ def _labelled(split: EncodedSplit) -> EncodedSplit:
 def split_by_name(all_images: EncodedSplit, classes: tuple[str, ...] | None) -> EncodedSet:
     """Holds out the images whose names hash into the lowest tenth."""
     names = [all_images.images.name(index) for index in range(len(all_images.images))]
-    is_test_N = np.array([name_hash(Path(name).as_posix()) < HELD_OUT * 2**64 for name in names])
+    is_test_N = np.array([name_hash(name) < HELD_OUT * 2**64 for name in names])
     if is_test_N.all() or not is_test_N.any():
         raise DataError(f"{len(names)} images are too few to hold some out: add a test split (docs/data.md)")
     train, test = (all_images.take(np.flatnonzero(which_N)) for which_N in (~is_test_N, is_test_N))

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from byol import parquet_images
 from byol.data import DataError, load_data
 from tests.byol.image_sources import in_memory, values
 
@@ -79,13 +80,16 @@ def test_changed_parquet_is_read_again(tmp_path: Path) -> None:
         assert values(in_memory(f"parquet:{tmp_path / 'set'}", root=tmp_path).train_images) == colors
 
 
-def test_missing_bytes_are_a_broken_image(tmp_path: Path) -> None:
-    column = pa.array([{"bytes": None, "path": "elsewhere.png"}, encoded(7)])
+def test_missing_bytes_are_a_broken_image_named_by_its_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_images, "BATCH_ROWS", 1)
+    column = pa.array([encoded(7), {"bytes": None, "path": "elsewhere.png"}])
     (tmp_path / "set").mkdir()
     pq.write_table(pa.table({"image": column}), tmp_path / "set" / "train.parquet")
     write_parquet(tmp_path / "set" / "test.parquet", [3], None)
     data = in_memory(f"parquet:{tmp_path / 'set'}", root=tmp_path, on_broken="skip")
-    assert data.broken == ("train.parquet#0",)
+    assert data.broken == ("train.parquet#1",)
     assert values(data.train_images) == [7]
 
 
