@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+COSINE_RESOLUTION = 1 / 256
+"""Cosines that differ by less count as equal. It is the precision of bf16 near 1."""
+
 _BLOCK = 1024  # queries whose similarities to the whole bank are held at a time
 
 
@@ -28,12 +31,17 @@ def knn_accuracy(
     *,
     k: int,
     temperature: float,
+    resolution: float = COSINE_RESOLUTION,
 ) -> float:
     """Share of queries that a vote of their k nearest bank samples labels correctly, 0..1.
 
     Near is by cosine; a neighbour's vote weighs exp(cosine / temperature). Of classes with equal votes the
     lowest wins; which of several equally near samples become the k-th neighbour is left to torch.topk (in
     full collapse that is all of them, and accuracy is then at chance). Features that are not finite give NaN.
+
+    Cosines are rounded to `resolution` first. Mixed-precision benchmarks compare no more digits, whereas
+    float32 finds the classes in what is left, a hundredth wide, of an embedding that has collapsed to a point.
+    Rounding costs a spread-out embedding nothing, and makes the number the same on every kind of machine.
 
     Args:
         bank_ND: features of labelled, clean training images.
@@ -42,6 +50,7 @@ def knn_accuracy(
         query_labels_M: their labels.
         k: neighbours, 1..N.
         temperature: > 0; the smaller, the more the nearest count.
+        resolution: cosines closer than this are equal; 0 compares all digits of float32.
 
     Raises:
         ValueError: k is not in 1..N.
@@ -57,7 +66,10 @@ def knn_accuracy(
     correct = torch.zeros((), dtype=torch.int64, device=bank_ND.device)
     for start in range(0, len(queries_MD), _BLOCK):
         block = slice(start, start + _BLOCK)
-        cosine_bk, nearest_bk = (queries_MD[block] @ bank_ND.T).topk(k, dim=1)
+        cosine_bN = queries_MD[block] @ bank_ND.T
+        if resolution:
+            cosine_bN.div_(resolution).round_().mul_(resolution)
+        cosine_bk, nearest_bk = cosine_bN.topk(k, dim=1)
         # softmax is exp(cosine / temperature) up to a factor per query, and can't overflow
         votes_bC = cosine_bk.new_zeros(len(cosine_bk), classes)
         votes_bC.scatter_add_(1, bank_labels_N[nearest_bk], (cosine_bk / temperature).softmax(dim=1))

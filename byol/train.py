@@ -6,6 +6,7 @@ Start here to read the learner: `train` drives `Learner.step` (learner.py) over 
 Shape suffixes: B batch, C channels, H height, W width.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from byol import checkpoint
 from byol.config import TrialConfig
 from byol.data import ImageData
 from byol.learner import Encoder, Learner
-from byol.measure import Measurer
+from byol.measure import Measurer, resident
 from byol.metrics import Metrics
 from byol.precision import uses_bf16
 from byol.seeding import stream
@@ -86,7 +87,7 @@ def _loop(
             rate = (step - measured_at) * config.batch_size / (time.perf_counter() - clock)
             metrics = measurer.measure(step=step, loss=loss, samples_per_second=rate)
             yield metrics
-            if metrics.diverged:
+            if not (math.isfinite(loss) and math.isfinite(metrics.representation_std)):
                 return
             measured_at, clock = step, time.perf_counter()
         if folder and checkpoint_every and step % checkpoint_every == 0 and step < total:

@@ -44,7 +44,9 @@ def test_knn_against_brute_force(k: int, temperature: float, monkeypatch: pytest
     expected = np.mean(
         np.array(knn_by_hand(bank, bank_labels, queries, k, temperature)) == query_labels.numpy()
     )
-    accuracy = knn_accuracy(bank, bank_labels, queries, query_labels, k=k, temperature=temperature)
+    accuracy = knn_accuracy(
+        bank, bank_labels, queries, query_labels, k=k, temperature=temperature, resolution=0
+    )
     assert 0.3 < accuracy < 0.9  # neither trivial nor hopeless, so that a difference shows
     assert accuracy == pytest.approx(expected, abs=1e-12)
 
@@ -234,3 +236,15 @@ def test_a_split_with_an_empty_side_is_refused(fraction: float) -> None:
         linear_probe(train, labels, train, labels, weight_decays=DECAYS, seed=0, validation_fraction=fraction)
     with pytest.raises(ValueError, match="weight_decays must not be empty"):
         linear_probe(train, labels, train, labels, weight_decays=(), seed=0)
+
+
+def test_remnants_of_a_collapsed_embedding_score_at_chance() -> None:
+    """Classes a thousandth apart around one point: all digits of float32 tell them, bf16 and so the default do not."""
+    labels = torch.arange(1000) % 10
+    point = torch.nn.functional.normalize(torch.rand(32, generator=torch.Generator().manual_seed(0)), dim=0)
+    features = point + 1e-3 * torch.nn.functional.one_hot(labels, 32)
+    split = (features[:800], labels[:800], features[800:], labels[800:])
+    assert knn_accuracy(*split, k=20, temperature=0.1, resolution=0) == 1.0
+    assert knn_accuracy(*split, k=20, temperature=0.1) < 0.2
+    apart = (split[0] - point, split[1], split[2] - point, split[3])
+    assert knn_accuracy(*apart, k=20, temperature=0.1) == 1.0
