@@ -1,4 +1,4 @@
-"""Reasons to believe the result, or not: balance of the design, nulls, and whether the verdicts can be repeated."""
+"""Reasons to believe the result, or not: balance of the design, nulls, verdicts that can be repeated."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,16 @@ import numpy as np
 from analysis.load import StudyResults
 from analysis.onset import cadence
 from analysis.outcomes import JUDGED, Cell, Counts, seed_table
-from analysis.stats import PValue, clopper_pearson, mcnemar, paired_difference, risk_difference, sign_flip
-from analysis.wording import listed, mean_points, number, percent_range, plural, points, points_range
+from analysis.stats import (
+    Mean,
+    PValue,
+    clopper_pearson,
+    mcnemar,
+    paired_difference,
+    risk_difference,
+    sign_flip,
+)
+from analysis.wording import exact, listed, number, percent_range, plural, points, points_range
 
 MEASURED = ("loss", "representation_std", "projection_std", "effective_rank", "knn_accuracy")
 
@@ -37,8 +45,8 @@ def audit(study: StudyResults, found: Sequence[Cell], counts: Counts) -> list[tu
                 f"{listed([str(seed) for seed in study.seeds][:20])}; {whole} with a verdict in every cell",
             )
         )
-    rows.append(("Threshold", f"representation std {number(study.representation_threshold, 2)}, "
-                              f"projection std {number(study.projection_threshold, 2)}; set in the study file"))  # fmt: skip
+    levels = f"{exact(study.representation_threshold)}, projection std {exact(study.projection_threshold)}"
+    rows.append(("Threshold", f"representation std {levels}; set in the study file"))
     rows.append(("Verdicts repeated from the tables", _repeated(study)))
     every = cadence(study.metrics)
     if every:
@@ -81,9 +89,9 @@ REMOVAL_HEADER = (
     "cell",
     "collapsed",
     "exact 95 %",
-    "difference to the reference (Newcombe)",
+    "difference (Newcombe)",
     "McNemar",
-    "kNN, paired difference",
+    "kNN difference, paired (t)",
     "sign-flip",
 )
 
@@ -107,15 +115,20 @@ def removal_rows(study: StudyResults, found: Sequence[Cell]) -> list[tuple[str, 
         both = ~np.isnan(accuracies).any(axis=0)
         knn, flips = "–", "–"
         if both.any() and not cell.collapsed and not reference.collapsed:
-            knn = mean_points(paired_difference(*accuracies))
+            knn = _paired(paired_difference(*accuracies))
             flips = _p(sign_flip(accuracies[1, both] - accuracies[0, both])) if both.sum() <= 20 else "–"
         elif both.any():
             change = float(accuracies[1, both].mean() - accuracies[0, both].mean())
-            knn = f"{points(change)} points (one of them collapsed)"
+            knn = f"{points(change)} (one of them collapsed)"
         name = f"{study.factors[index].name} = {cell.labels[index]}"
         risk = f"{points(difference, 0)} ({points_range(interval, 0)})"
         rows.append((name, *_share(cell), risk, _p(test), knn, flips))
     return rows
+
+
+def _paired(mean: Mean) -> str:
+    interval = "no interval" if mean.interval is None else points_range(mean.interval)
+    return f"{points(mean.estimate)} ({interval}; n = {mean.n})"
 
 
 def _share(cell: Cell) -> tuple[str, str]:

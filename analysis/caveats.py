@@ -8,7 +8,7 @@ from analysis.finding import Finding, Value
 from analysis.load import StudyResults
 from analysis.outcomes import JUDGED, Cell, Counts
 from analysis.stats import threshold_sensitivity
-from analysis.wording import listed, number, plural
+from analysis.wording import exact, listed, number, plural
 
 
 def caveats(study: StudyResults, found: Sequence[Cell], counts: Counts) -> tuple[Finding, ...]:
@@ -83,7 +83,8 @@ def _lengths(study: StudyResults) -> Finding | None:
     lengths = study.trials["steps_planned"].dropna().unique()
     if len(lengths) < 2:
         return None
-    text = f"Trials were planned with {min(lengths):,} to {max(lengths):,} steps: accuracies are at unequal steps."
+    span = f"{min(lengths):,} to {max(lengths):,} steps"
+    text = f"Trials were planned with {span}, so accuracies are at unequal steps."
     return _caveat("lengths", text, least=int(min(lengths)), most=int(max(lengths)))
 
 
@@ -110,7 +111,7 @@ def _threshold(study: StudyResults) -> Finding | None:
     if low == middle == high:
         return None
     text = (
-        f"The count depends on the threshold: {low} trials below {number(threshold / 2, 2)}, {middle} below "
-        f"{number(threshold, 2)} (the recorded one), {high} below {number(threshold * 2, 2)}."
+        f"The count depends on the threshold: {low} trials below {exact(threshold / 2)}, {middle} below "
+        f"{exact(threshold)} (the recorded one), {high} below {exact(threshold * 2)}."
     )
     return _caveat("threshold", text, low=low, middle=middle, high=high, stable_low=stable.low)

@@ -8,14 +8,14 @@ from analysis.load import Factor, StudyResults
 from analysis.markup import element, escaped
 from analysis.outcomes import Cell, full_length
 from analysis.stats import clopper_pearson
-from analysis.wording import number, percent
+from analysis.wording import percent
 
 _TILES_UP_TO = 144
 _VIEWS = (("representation", "Representation"), ("projection", "Projection"), ("knn", "kNN accuracy"))
 
 
 def collapse_map(study: StudyResults, found: Sequence[Cell]) -> str:
-    """The map as HTML. Nested rows and columns if the design fills at least half of all combinations, else a list.
+    """The map as HTML: nested rows and columns if the design fills half of all combinations, else a list.
 
     A tile shows k of n and the exact 95 % interval; a hatched one has no result.
     """
@@ -23,10 +23,8 @@ def collapse_map(study: StudyResults, found: Sequence[Cell]) -> str:
     crossed = combinations <= _TILES_UP_TO and 2 * len(found) >= combinations
     by_codes = {cell.codes: cell for cell in found}
     scale = _knn_scale(found)
-    if crossed:
-        body = _crossed(study.factors, by_codes, scale)
-    else:
-        body = _listed(study.factors, found, scale)
+    factors = study.factors
+    body = _crossed(factors, by_codes, scale) if crossed else _listed(factors, found, scale)
     switch = "".join(
         f'<button type="button" data-view="{view}" aria-pressed="{str(not index).lower()}">{label}</button>'
         for index, (view, label) in enumerate(_VIEWS)
@@ -37,9 +35,11 @@ def collapse_map(study: StudyResults, found: Sequence[Cell]) -> str:
         f'<span class="for-knn"><i>{low}</i><b class="ramp knn"></b><i>{high} kNN</i></span>'
         '<span><b class="hatch"></b><i>no result</i></span>'
     )
-    top = f'<div class="map-top"><div class="switch" role="group" aria-label="What the map shows">{switch}</div></div>'
+    group = f'<div class="switch" role="group" aria-label="What the map shows">{switch}</div>'
+    top = f'<div class="map-top">{group}</div>'
     foot = f'<p class="key">{key}</p>'
-    return f'<div class="map" data-view="representation">{top}<div class="scroll" tabindex="0">{body}</div>{foot}</div>'
+    box = f'<div class="scroll" tabindex="0">{body}</div>'
+    return f'<div class="map" data-view="representation">{top}{box}{foot}</div>'
 
 
 def _knn_scale(found: Sequence[Cell]) -> tuple[float, float]:
@@ -58,20 +58,17 @@ def _crossed(
         inner = math.prod(len(other.levels) for other in above[depth + 1 :])
         outer = math.prod(len(other.levels) for other in above[:depth])
         corner = f'<th class="name" colspan="{max(1, len(beside))}" scope="row">{escaped(factor.name)}</th>'
-        if depth == len(above) - 1 and beside:  # the row factors' names stand just above their levels
-            corner = "".join(f'<th class="name side">{escaped(other.name)}</th>' for other in beside[:-1])
-            corner += f'<th class="name side">{escaped(beside[-1].name)}<em>{escaped(factor.name)}</em></th>'
         cells = "".join(
             f'<th scope="col" colspan="{inner}">{escaped(level)}</th>'
             for _ in range(outer)
             for level in factor.levels
         )
         head += f"<tr>{corner}{cells}</tr>"
-    if not above:
-        head = (
+    if beside:
+        head += (
             "<tr>"
             + "".join(f'<th class="name side">{escaped(other.name)}</th>' for other in beside)
-            + "<th></th></tr>"
+            + "</tr>"
         )
     body = ""
     for row in itertools.product(*(range(len(factor.levels)) for factor in beside)):
@@ -128,7 +125,8 @@ def _tile(cell: Cell | None, scale: tuple[float, float]) -> str:
     title = f"{cell.text}: show its trials"
     reference = ' data-reference=""' if cell.is_reference else ""
     inner = "".join(faces) + note
-    return f'<td{reference}><button type="button" class="tile" data-cell="{escaped(cell.text)}" title="{escaped(title)}">{inner}</button></td>'
+    button = element("button", inner, type="button", class_="tile", data_cell=cell.text, title=title)
+    return f"<td{reference}>{button}</td>"
 
 
 def _rate_face(view: str, k: int, n: int) -> str:
@@ -163,6 +161,3 @@ def _knn_face(cell: Cell, scale: tuple[float, float]) -> str:
         data_face="knn",
         style=share,
     )
-
-
-_ = number

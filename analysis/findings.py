@@ -123,9 +123,11 @@ def _onset(study: StudyResults) -> Finding | None:
     onsets, every = times[events], cadence(study.metrics)
     curve = kaplan_meier(times, events)
     middle = float(sorted(onsets)[(len(onsets) - 1) // 2])
-    measured = f", measured every {plural(every, 'step')}" if every else ""
-    text = "Where it happened, collapse was first seen between "
-    text += f"steps {onsets.min():,.0f} and {onsets.max():,.0f} (median {middle:,.0f}, {plural(len(onsets), 'trial')}{measured})."
+    first, last = f"{onsets.min():,.0f}", f"{onsets.max():,.0f}"
+    text = (
+        f"Where it happened, collapse was first seen between steps {first} and {last} (median {middle:,.0f}, "
+    )
+    text += plural(len(onsets), "trial") + (f", measured every {plural(every, 'step')})." if every else ").")
     values: dict[str, Value] = {"first": float(onsets.min()), "last": float(onsets.max()), "median": middle}
     values |= {"n": len(onsets), "cadence": every, "restricted_mean": curve.restricted_mean}
     return Finding(kind="onset", text=text, values=values)
@@ -147,8 +149,8 @@ def _knn(study: StudyResults, found: tuple[Cell, ...]) -> Finding | None:
     factor, level = study.factors[top.factors[0]], top.levels[0]
     text = (
         f"Among the {len(survivors)} cells that did not collapse, kNN accuracy depends most on "
-        f"{factor.name}: {factor.levels[level]} instead of {factor.levels[0]} changes it by {mean_points(top.mean)}, over "
-        f"{top.matched} of {plural(top.planned, 'matched pair')} of cells."
+        f"{factor.name}: {factor.levels[level]} instead of {factor.levels[0]} changes it by "
+        f"{mean_points(top.mean)}, over {top.matched} of {plural(top.planned, 'matched pair')} of cells."
     )
     values: dict[str, Value] = {"effect": top.mean.estimate, "seeds": top.mean.n, "pairs": top.matched}
     values |= {"cells": len(survivors), "factor": factor.name}
@@ -177,6 +179,8 @@ def _loss(study: StudyResults) -> Finding | None:
     lowest = rows.sort_values(["loss", "trial_id"]).iloc[0]
     fate = {"collapsed": "collapsed", "dimensional": "collapsed to few dimensions"}
     ended = fate.get(str(lowest["outcome"]), "did not collapse")
+    if ended == "did not collapse" and lowest["projection_collapsed"] is True:
+        ended = "collapsed at the projection"
     parts = [
         f"Low loss is not success: the trial with the lowest loss {ended} and ranks "
         f"{agreement.best_loss_knn_rank} of {agreement.n} by kNN accuracy"

@@ -10,8 +10,7 @@ def escaped(value: object) -> str:
 
 
 def element(tag: str, inner: str, **attributes: str) -> str:
-    """An element; `inner` is HTML. An underscore at the end of an attribute's name is dropped (class_), others
-    become dashes."""
+    """An element; `inner` is HTML. In names of attributes a last underscore is dropped, others become dashes."""
     parts = [
         f' {name.rstrip("_").replace("_", "-")}="{escaped(value)}"' for name, value in attributes.items()
     ]

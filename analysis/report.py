@@ -33,7 +33,7 @@ _PARTS = (
 
 
 def write_report(results: Results, path: Path) -> Path:
-    """Writes the report over one or several studies to `path`, replacing it in one step, and returns `path`."""
+    """Writes the report over one or several studies to `path`, replacing it in one step; returns `path`."""
     text = render(results)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -116,7 +116,8 @@ def _trouble() -> str:
 
 def _footer() -> str:
     return (
-        "<footer>Intervals are 95 %: exact (Clopper–Pearson) for rates, t over seeds for means and differences. "
-        "Trials that share a seed are not independent, so claims over several cells count seeds. "
-        "std is √d times the mean standard deviation of the unit embedding: 1 is isotropic, 0 is a point.</footer>"
+        "<footer>Intervals are 95 %: exact (Clopper–Pearson) for rates, t over seeds for means and "
+        "differences. Trials that share a seed are not independent, so claims over several cells count seeds. "
+        "std is √d times the mean standard deviation of the unit embedding: 1 is isotropic, 0 is a point."
+        "</footer>"
     )

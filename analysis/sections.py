@@ -39,18 +39,20 @@ def study_page(study: StudyResults, prefix: str) -> StudyPage:
     parts = [
         _section(prefix, "answer", "", "", _head(study), _answer(study, found, said)),
         _section(
-            prefix, "belief", "Why to believe it", "The sources' expectation, the balance of the design, the threshold.",
+            prefix, "belief", "Why to believe it",
+            "What the sources expect, the balance of the design, the threshold.",
             element("div", _agreement(study, said) + _audit(study, found, said.counts), class_="two"),
             element("div", figure(planes.sensitivity) + figure(accuracy.knn_ecdf), class_="halves"),
         ),
         _section(
-            prefix, "when", "When it happens", "Both levels are measured: the projection can collapse while the "
-            "representation, which is what one keeps, survives.",
+            prefix, "when", "When it happens",
+            "Both levels are measured: the projection can collapse while the representation, which is what one keeps, survives.",
             figure(trajectories.trajectories), figure(onset.onset),
         ),
         _section(
-            prefix, "how", "How it happens", "Collapse, dimensional collapse and divergence are three different ends.",
-            element("div", figure(planes.loss_against_std) + figure(planes.rank_against_std), class_="halves"),
+            prefix, "how", "How it happens",
+            "Collapse, dimensional collapse and divergence are three different ends.",
+            element("div", figure(planes.loss_plane) + figure(planes.rank_plane), class_="halves"),
             figure(spectrum.spectrum),
         ),
         _section(
@@ -59,7 +61,8 @@ def study_page(study: StudyResults, prefix: str) -> StudyPage:
             "" if study.searched else figure(forest.forest) + _removals(study, found) + figure(slopes.slopes),
             figure(accuracy.knn_by_cell),
         ),
-        _section(prefix, "trials", "Every trial", "Click a heading to sort, or a tile of the map above to see its trials.",
+        _section(prefix, "trials", "Every trial",
+                 "Click a heading to sort, or a tile of the map above to see its trials.",
                  trial_table_shell(study, prefix)),
         _section(prefix, "provenance", "Provenance", "", _provenance(study)),
     ]  # fmt: skip
@@ -102,19 +105,23 @@ def _answer(study: StudyResults, found: Sequence[Cell], said: Findings) -> str:
     items = "".join(
         element("li", escaped(item.text), **({"class_": "caveat"} if item.caveat else {})) for item in rest
     )
-    verdict = element("p", escaped(first.text), class_="lead") + element("ul", items)
-    card = element("section", verdict, class_="card verdict", aria_label="Verdict")
+    lead = element("section", element("p", escaped(first.text)), class_="card lead", aria_label="Verdict")
+    card = (
+        element("section", element("ul", items), class_="card verdict", aria_label="Findings") if rest else ""
+    )
     right = ""
     if found:
-        names = " · ".join(factor.name for factor in study.factors)
+        names = escaped(" · ".join(factor.name for factor in study.factors))
         title = element("h3", "Collapse map") + element(
-            "p", f"Tiles: trials collapsed of trials judged, exact 95 % interval. Framed: the reference. {escaped(names)}.",
+            "p",
+            f"Tiles: trials collapsed of trials judged, exact 95 % interval. Framed: the reference. {names}.",
             class_="note",
-        )  # fmt: skip
+        )
         inner = title + collapse_map(study, found) + _least(study, found)
         right = element("section", inner, class_="card", aria_label="Collapse map")
-    both = element("div", card + right, class_="answer") if right else card
-    return _counts(said.counts) + both
+    return _counts(said.counts) + (
+        element("div", lead + card + right, class_="answer") if right else lead + card
+    )
 
 
 def _counts(counts: Counts) -> str:
@@ -181,7 +188,7 @@ def _removals(study: StudyResults, found: Sequence[Cell]) -> str:
     inner = (
         element("h3", "One component at a time")
         + element("p", note, class_="note")
-        + table(REMOVAL_HEADER, rows)
+        + table(REMOVAL_HEADER, rows, class_="compact")
     )
     return element("section", inner, class_="card")
 

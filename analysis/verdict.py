@@ -73,7 +73,8 @@ def _nothing(study: StudyResults, found: Sequence[Cell]) -> Finding:
     n = sum(cell.judged for cell in found)
     text = (
         "Nothing collapsed: the representation kept its spread in all "
-        f"{n} trials of {plural(len(found), 'cell')} (collapse in {seeds_phrase(study, found)}). No component is shown to be needed at this scale."
+        f"{n} trials of {plural(len(found), 'cell')} (collapse in {seeds_phrase(study, found)}). "
+        "No component is shown to be needed at this scale."
     )
     return Finding(kind="verdict", text=text, values={"k": 0, "n": n, "size": 0})
 
@@ -120,7 +121,8 @@ def _undetermined(study: StudyResults, found: Sequence[Cell]) -> Finding:
     run = sum(cell.judged > 0 for cell in found)
     text = (
         "Which components prevent collapse is undetermined: the cells with results "
-        f"({run} of {len(found)}) do not cover any set of them. So far the representation collapsed in {k} of {plural(judged, 'trial')}."
+        f"({run} of {len(found)}) do not cover any set of them. So far the representation collapsed in "
+        f"{k} of {plural(judged, 'trial')}."
     )
     return Finding(kind="verdict", text=text, values={"k": k, "n": judged, "run": run})
 

@@ -16,6 +16,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{decimals}f}".replace("-", "−")
 
 
+def exact(value: float) -> str:
+    """A number that somebody set, as they would write it."""
+    return f"{value:g}"
+
+
 def percent(value: float | None, digits: int = 0) -> str:
     """A share as a percentage."""
     return "–" if value is None or math.isnan(value) else f"{100 * value:.{digits}f} %"

@@ -44,7 +44,8 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
         middle, _, low, high = (np.array(column) for column in means)
         figure.add_scatter(
             x=rounded(middle), y=means[1], mode="markers", name="mean and 95 % t interval", hoverinfo="skip",
-            marker={"symbol": "line-ns-open", "size": 11, "color": colour("ink"), "line": {"width": 2}},
+            marker={"symbol": "line-ns-open", "size": 11, "color": colour("ink"),
+                    "line": {"width": 2, "color": colour("ink")}},
             error_x={"type": "data", "symmetric": False, "array": rounded(high - middle), "width": 0,
                      "arrayminus": rounded(middle - low), "color": colour("axis"), "thickness": 4},
         )  # fmt: skip
@@ -53,7 +54,8 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
             xs, ys, texts = marks[outcome]
             figure.add_scatter(
                 x=rounded(xs), y=ys, mode="markers", name=outcome, text=texts,
-                marker={"color": colour(outcome), "symbol": SYMBOLS[outcome], "size": 7, "line": {"width": 1.6}},
+                marker={"color": colour(outcome), "symbol": SYMBOLS[outcome], "size": 7,
+                        "line": {"width": 1.6, "color": colour(outcome)}},
                 hovertemplate="%{text}: %{x:.1%}<extra></extra>", opacity=0.85,
             )  # fmt: skip
     figure.update_layout(
@@ -98,8 +100,9 @@ def knn_ecdf(study: StudyResults) -> Panel | None:
             hovertemplate="%{y:.0%} of trials at or below %{x:.1%}<extra>" + name + "</extra>",
         )  # fmt: skip
         rows.append((name, str(len(x)), *(percent(float(np.quantile(x, q)), 1) for q in (0.1, 0.5, 0.9))))
+    ends = known["knn_accuracy"].min() - 0.02, known["knn_accuracy"].max() + 0.02
     figure.update_layout(
-        xaxis=axis("kNN accuracy at the end", tickformat=".0%"),
+        xaxis=axis("kNN accuracy at the end", tickformat=".0%", range=rounded(ends)),
         yaxis=axis("share of trials", tickformat=".0%", range=[-0.02, 1.04]),
     )
     caption = "All trials, collapsed ones too: no survivors only, no best of n."

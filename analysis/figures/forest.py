@@ -31,10 +31,10 @@ def effects_of(
 
 def effect_name(study: StudyResults, effect: Effect) -> str:
     """`encoder_norm: batch → group`, or two of them joined by ×."""
-    parts = [
-        f"{study.factors[index].name}: {study.factors[index].levels[0]} → {study.factors[index].levels[level]}"
-        for index, level in zip(effect.factors, effect.levels, strict=True)
+    pairs = [
+        (study.factors[index], level) for index, level in zip(effect.factors, effect.levels, strict=True)
     ]
+    parts = [f"{factor.name}: {factor.levels[0]} → {factor.levels[level]}" for factor, level in pairs]
     return " × ".join(parts)
 
 
@@ -89,9 +89,9 @@ def forest(study: StudyResults) -> Panel | None:
             if effect.mean is not None
         ]
     caption = (
-        "What leaving the reference's level changes: mean over matched pairs of cells within each seed, then a t "
-        "interval over seeds. An open mark has no interval (one seed, or the same value in every seed). × is an "
-        "interaction: how much one effect changes when the other factor changes too."
+        "What leaving the reference's level changes: mean over matched pairs of cells within each seed, then a "
+        "t interval over seeds. An open mark has no interval (one seed, or the same value in every seed). × is "
+        "an interaction: how much one effect changes when the other factor changes too."
     )
     if bimodal:
         caption += (

@@ -15,11 +15,16 @@ class Group:
 
     name: str
     """Levels with the names of their factors."""
-    short: str
+    levels: tuple[str, ...]
     """Levels alone."""
     trials: pd.DataFrame
     merged: bool
     """Whether it holds more than one cell."""
+
+    @property
+    def short(self) -> str:
+        """The levels in the order of the factors."""
+        return " · ".join(self.levels)
 
     @property
     def judged(self) -> int:
@@ -55,7 +60,7 @@ def _group(study: StudyResults, codes: tuple[int, ...], tables: Sequence[pd.Data
     pairs = [(factor.name, factor.levels[code]) for factor, code in zip(study.factors, codes, strict=False)]
     return Group(
         name=", ".join(f"{name} = {level}" for name, level in pairs),
-        short=" · ".join(level for _, level in pairs),
+        levels=tuple(level for _, level in pairs),
         trials=pd.concat(tables),
         merged=len(tables) > 1,
     )
@@ -63,6 +68,6 @@ def _group(study: StudyResults, codes: tuple[int, ...], tables: Sequence[pd.Data
 
 def _by_outcome(trials: pd.DataFrame) -> list[Group]:
     return [
-        Group(name=str(outcome), short=str(outcome), trials=rows, merged=True)
+        Group(name=str(outcome), levels=(str(outcome),), trials=rows, merged=True)
         for outcome, rows in sorted(trials.groupby("outcome", sort=True), key=lambda pair: str(pair[0]))
     ]

@@ -29,12 +29,21 @@ def onset(study: StudyResults) -> Panel | None:
         views.append((factor.name, curves))
     views.sort(key=lambda view: _spread([curve for _, curve, _ in view[1]]), reverse=True)
     marks = np.linspace(0, horizon, 6).round()
-    figure, shown, rows = go.Figure(layout=base(330)), [], []
+    most = max(len(curves) for _, curves in views)
+    below = 16 * most + 52  # the height of the numbers at risk and the axis above them
+    height = 300 + below
+    figure, shown, rows = go.Figure(layout=base(height)), [], []
     for name, curves in views:
         first = len(figure.data)
         for index, (label, curve, own_times) in enumerate(curves):
             at_risk = numbers_at_risk(own_times, marks)
-            _draw(figure, curve, label, LINES[index % len(LINES)], horizon)
+            tint = LINES[index % len(LINES)]
+            _draw(figure, curve, label, tint, horizon)
+            figure.add_scatter(
+                x=marks.tolist(), y=[index] * len(marks), text=[str(n) for n in at_risk], mode="text",
+                cliponaxis=False, textfont={"color": tint, "size": 11}, showlegend=False,
+                hoverinfo="skip", yaxis="y2",
+            )  # fmt: skip
             risks = ", ".join(f"{int(step)}: {n}" for step, n in zip(marks, at_risk, strict=True))
             middle = "not reached" if curve.median is None else number(curve.median)
             end = percent(float(curve.survival[-1]))
@@ -44,14 +53,16 @@ def onset(study: StudyResults) -> Panel | None:
         shown.append((name, tuple(range(first, len(figure.data)))))
     every = cadence(study.metrics)
     figure.update_layout(
-        xaxis=axis("step", range=[0, horizon * 1.01]),
-        yaxis=axis("share not collapsed", range=[-0.02, 1.04], tickformat=".0%"),
+        xaxis=axis("step; below: trials at risk", range=[-0.02 * horizon, horizon * 1.02], anchor="y"),
+        yaxis=axis("share not collapsed", range=[-0.02, 1.04], tickformat=".0%", domain=[below / height, 1]),
+        yaxis2={"visible": False, "range": [most - 0.5, -0.5], "domain": [0, (below - 52) / height]},
+        margin={"b": 8},
     )
     caption = (
         "Each step down is a collapse of the representation; a trial that never collapsed counts to its end. "
         + (f"Onset is known to {plural(every, 'step')}, the distance between measurements. " if every else "")
-        + "Bands are pointwise 95 % intervals that take trials as independent, so they are narrower than seeds "
-        "alone would give."
+        + "Bands are pointwise 95 % intervals that take trials as independent, so they are narrower than "
+        "seeds alone would give."
     )
     if study.searched:
         caption = caption.split("Bands")[0]

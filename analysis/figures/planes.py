@@ -8,7 +8,7 @@ from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, 
 from analysis.load import StudyResults
 from analysis.outcomes import JUDGED
 from analysis.stats import threshold_sensitivity
-from analysis.wording import number, percent, plural
+from analysis.wording import exact, number, percent, plural
 
 _POINTS_UP_TO = 3000
 """SVG points that a browser draws without making its reader wait."""
@@ -16,7 +16,7 @@ _FLOOR = 1e-4
 """Smaller stds are drawn here, since a logarithmic axis has no 0."""
 
 
-def loss_against_std(study: StudyResults) -> Panel | None:
+def loss_plane(study: StudyResults) -> Panel | None:
     """The last loss against the last representation std."""
     caption = (
         "Low loss is not success: a collapsed trial (left of the dotted threshold) can have the best loss. "
@@ -25,7 +25,7 @@ def loss_against_std(study: StudyResults) -> Panel | None:
     return _plane(study, "loss", "loss at the end", "loss-std", "Loss against spread", caption)
 
 
-def rank_against_std(study: StudyResults) -> Panel | None:
+def rank_plane(study: StudyResults) -> Panel | None:
     """The last effective rank against the last representation std."""
     caption = (
         "Spread without rank is dimensional collapse: right of the threshold, but near the bottom. "
@@ -53,7 +53,12 @@ def _plane(study: StudyResults, column: str, label: str, name: str, title: str, 
             mode="markers",
             name=f"{outcome} ({len(every)})",
             text=[text(label) for label in trial_names(study, own)],
-            marker={"color": colour(outcome), "symbol": SYMBOLS[outcome], "size": 8, "line": {"width": 1.6}},
+            marker={
+                "color": colour(outcome),
+                "symbol": SYMBOLS[outcome],
+                "size": 8,
+                "line": {"width": 1.6, "color": colour(outcome)},
+            },
             opacity=0.75,
             hovertemplate="%{text}<br>std %{x:.3g}, " + label + " %{y:.3g}<extra></extra>",
         )
@@ -105,12 +110,12 @@ def sensitivity(study: StudyResults) -> Panel | None:
         xaxis=axis(
             "threshold on representation std", type="log", range=list(np.log10(found.thresholds[[0, -1]]))
         ),
-        yaxis=axis("trials that would count as collapsed", range=[-0.03 * found.n, found.n * 1.05], nticks=5),
+        yaxis=axis("collapsed trials", range=[-0.03 * found.n, found.n * 1.05], nticks=5),
     )
     threshold_line(figure, study.representation_threshold, vertical=True)
     high = "any" if found.stable.high == np.inf else number(found.stable.high, 2)
     caption = (
-        f"A flat line around the recorded threshold ({number(study.representation_threshold, 2)}, dotted) means "
+        f"A flat line around the recorded threshold ({exact(study.representation_threshold)}, dotted) means "
         "that the verdicts do not hang on it: none changes for thresholds from "
         f"{number(found.stable.low, 2)} to {high}."
     )

@@ -25,8 +25,8 @@ def spectrum(study: StudyResults) -> Panel | None:
         ["representation", "projection"],
         columns=(2, 1),
         row_px=230,
-        x=axis("eigenvalue, by size", type="log"),
-        y=axis("size", type="log", exponentformat="power", dtick=2),
+        x=axis("number of the eigenvalue", type="log"),
+        y=axis("eigenvalue", type="log", exponentformat="power", dtick=1),
     )
     by_trial = dict(list(study.spectra.groupby("trial_id", sort=False)))
     views, rows = [], []
@@ -72,9 +72,9 @@ def spectrum(study: StudyResults) -> Panel | None:
     if not views:
         return None
     caption = (
-        "A healthy spectrum falls slowly; a collapsed one sinks as a whole (towards a point) or keeps a few large "
-        "values (dimensional collapse). Medians over the cell's trials. The eigenvalues are of the centred "
-        "covariance; the effective rank beside them is not centred, so that a point reads 1."
+        "A healthy spectrum falls slowly; a collapsed one sinks as a whole (towards a point) or keeps a few "
+        "large values (dimensional collapse). Medians over the cell's trials. The eigenvalues are of the centred "
+        "covariance; the effective rank (on hover, and in the numbers) is not, so that a point reads 1."
     )
     if len(every) > len(views):
         caption += f" {plural(len(views), 'group')} of {len(every)} can be chosen."
@@ -104,7 +104,7 @@ def _median(rows: pd.DataFrame) -> np.ndarray | None:
 
 
 def _thinned(values: np.ndarray) -> tuple[list[int], list[float | None]]:
-    """At most _VALUES of the eigenvalues, evenly on a logarithmic axis; the ones lost in rounding left out."""
+    """At most _VALUES of the eigenvalues, evenly on a logarithmic axis; not those lost in rounding."""
     index = np.unique(np.geomspace(1, len(values), _VALUES).round().astype(int))
     floor = max(values[0], 1e-30) * 10.0**-_DECADES
     kept = index[values[index - 1] > floor]

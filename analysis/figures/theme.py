@@ -34,7 +34,8 @@ COLOURS = {
 other; for that each light colour stands for one name only. Blue and vermilion are colour-blind safe."""
 
 LINES = ("#2b6ca2", "#c4511a", "#4d9078", "#7b5ea6", "#a5761b", "#6b7281", "#b0487a", "#3c8fa8")
-"""For levels of a factor; readable on both papers."""
+LINES_DARK = ("#74b3e4", "#f28d54", "#7fc4ab", "#b9a0e2", "#e0b354", "#9aa3b4", "#e08bb4", "#7cc3d8")
+"""For levels of a factor and for seeds."""
 
 SYMBOLS = {
     "survived": "circle",
@@ -51,8 +52,8 @@ def colour(name: str) -> str:
 
 def dark_map() -> dict[str, str]:
     """Light colour -> dark colour."""
-    pairs = dict(COLOURS.values())
-    assert len(pairs) == len(COLOURS), "a light colour stands for two names"
+    pairs = dict(COLOURS.values()) | dict(zip(LINES, LINES_DARK, strict=True))
+    assert len(pairs) == len(COLOURS) + len(LINES), "a light colour stands for two names"
     return pairs
 
 
@@ -130,6 +131,7 @@ def base(height: int, *, legend: bool = True, faceted: bool = False, **more: Any
             "yanchor": "bottom",
             "font": {"size": 12, "color": colour("ink")},
             "itemsizing": "constant",
+            "traceorder": "normal",
             "bgcolor": "rgba(0,0,0,0)",
         },
         dragmode=False,
@@ -151,6 +153,7 @@ def facets(
     y: Mapping[str, Any],
     shared: bool = True,
     legend: bool = True,
+    narrow_titles: Sequence[str] = (),
 ) -> go.Figure:
     """An empty figure of several plots in a grid.
 
@@ -161,8 +164,14 @@ def facets(
         x, y: axes, as `axis` makes them.
         shared: whether all facets zoom together.
         legend: whether there is one.
+        narrow_titles: titles for a narrow screen, where they may have two lines.
     """
-    wide, narrow = (_grid(len(titles), count, row_px, legend) for count in columns)
+    two_lines = any("<br>" in title for title in narrow_titles)
+    wide = _grid(len(titles), columns[0], row_px, 52, legend)
+    narrow = _grid(len(titles), columns[1], row_px, 66 if two_lines else 52, legend)
+    narrow |= {"margin.l": 34}
+    if two_lines:
+        narrow |= {f"annotations.{index}.text": title for index, title in enumerate(narrow_titles)}
     layout = base(wide.pop("height"), legend=legend, faceted=True)
     figure = go.Figure(layout=layout)
     for index, title in enumerate(titles):
@@ -193,11 +202,10 @@ def facets(
     return figure
 
 
-def _grid(n: int, columns: int, row_px: int, legend: bool) -> dict[str, Any]:
+def _grid(n: int, columns: int, row_px: int, gap_px: int, legend: bool) -> dict[str, Any]:
     """Domains of n facets and the height of the figure, as a flat update of the layout."""
     columns = min(columns, n)
     rows = -(-n // columns)
-    gap_px = 52
     inner = rows * row_px + (rows - 1) * gap_px
     gap_x = 0.05 if columns > 2 else 0.1
     width = (1 - gap_x * (columns - 1)) / columns
@@ -208,8 +216,8 @@ def _grid(n: int, columns: int, row_px: int, legend: bool) -> dict[str, Any]:
         left = column * (width + gap_x)
         update[f"xaxis{key(index)}.domain"] = [round(left, 5), round(min(1.0, left + width), 5)]
         update[f"yaxis{key(index)}.domain"] = [max(0.0, round(top - row_px / inner, 5)), round(top, 5)]
-    update["height"] = inner + (60 if legend else 30) + 44
-    update["legend.y"] = 1 + 24 / inner
+    update["height"] = inner + gap_px + (8 if legend else -22) + 44
+    update["legend.y"] = 1 + (gap_px - 28) / inner
     return update
 
 
@@ -225,7 +233,7 @@ def threshold_line(figure: go.Figure, value: float, index: int = 0, *, vertical:
     if not vertical:
         refs = {"xref": f"x{suffix} domain", "yref": f"y{suffix}"}
     line = {"color": colour("muted"), "width": 1, "dash": "dot"}
-    figure.add_shape(type="line", layer="below", line=line, **ends, **refs)
+    figure.add_shape(type="line", layer="above", line=line, **ends, **refs)
 
 
 def quantiles(values: np.ndarray) -> tuple[list[float | None], list[float | None], list[float | None]]:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from analysis.figures.groups import Group, groups
 from analysis.figures.theme import Panel, axis, colour, facets, key, quantiles, rounded, text, threshold_line
 from analysis.load import StudyResults
-from analysis.wording import number, plural
+from analysis.wording import exact, number, plural
 
 LEVELS = {"representation_std": "representation", "projection_std": "projection"}
 LINES_UP_TO = 10
@@ -25,9 +25,10 @@ def trajectories(study: StudyResults) -> Panel | None:
     ]
     if not shown:
         return None
-    titles = [_title(group) for group in shown]
+    titles = [_title(group, " · ") for group in shown]
     ticks = axis(nticks=4, rangemode="tozero")
-    figure = facets(titles, columns=(4, 2), row_px=96, x=ticks, y=axis(range=[0, 1.05], tickvals=[0, 0.5, 1]))
+    figure = facets(titles, columns=(4, 2), row_px=96, x=ticks, y=axis(range=[0, 1.05], tickvals=[0, 0.5, 1]),
+                    narrow_titles=[_title(group, "<br>") for group in shown])  # fmt: skip
     rows = []
     for index, group in enumerate(shown):
         threshold_line(figure, study.representation_threshold, index)
@@ -44,7 +45,7 @@ def trajectories(study: StudyResults) -> Panel | None:
     few = max(len(group.trials) for group in shown) <= LINES_UP_TO
     caption = (
         "Across: step. Up: std of the embedding (1 is isotropic, 0 is a point; dotted: the threshold, "
-        f"{number(study.representation_threshold, 2)}). Heavy lines are medians, bands span 10 to 90 % of the trials"
+        f"{exact(study.representation_threshold)}). Heavy lines are medians, bands span 10 to 90 % of trials"
         f"{', thin lines are single trials' if few else ''}. {groups_note(study, shown)}"
     )
     header = ("cell", "level", "trials", "median at the first step", "median of the last values")
@@ -62,10 +63,13 @@ def groups_note(study: StudyResults, shown: Sequence[Group]) -> str:
     return f"Titles: {names}; k/n is how many collapsed." if not study.searched else ""
 
 
-def _title(group: Group) -> str:
+def _title(group: Group, middle: str) -> str:
+    """The levels, `middle` between their first and second half, and how many collapsed."""
     tint = colour("collapsed") if group.collapsed else colour("ink")
     share = f"{group.collapsed}/{group.judged}" if group.judged else "no result"
-    return f'{text(group.short)}  <span style="color:{tint}"><b>{share}</b></span>'
+    half = (len(group.levels) + 1) // 2
+    halves = [text(" · ".join(part)) for part in (group.levels[:half], group.levels[half:]) if part]
+    return f'{middle.join(halves)}  <span style="color:{tint}"><b>{share}</b></span>'
 
 
 def _draw(figure: go.Figure, index: int, table: pd.DataFrame, level: str) -> None:
@@ -82,8 +86,10 @@ def _draw(figure: go.Figure, index: int, table: pd.DataFrame, level: str) -> Non
         x = [step for _ in values for step in (*steps, None)]
         y = [number for row in values for number in (*rounded(row), None)]
         thin = {"color": colour(level), "width": 0.7}
-        figure.add_scatter(x=x, y=y, mode="lines", line=thin, opacity=0.45, hoverinfo="skip", showlegend=False,
-                           connectgaps=False, **place)  # fmt: skip
+        figure.add_scatter(
+            x=x, y=y, mode="lines", line=thin, opacity=0.45, hoverinfo="skip", showlegend=False, **place
+        )
     line = {"color": colour(level), "width": 2, "dash": "solid" if level == "representation" else "5px,2px"}
-    figure.add_scatter(x=steps, y=middle, mode="lines", line=line, name=level, showlegend=index == 0,
-                       hovertemplate=f"{level}: %{{y:.3f}} at step %{{x}}<extra></extra>", **place)  # fmt: skip
+    hover = f"{level}: %{{y:.3f}} at step %{{x}}<extra></extra>"
+    line_of_medians = {"line": line, "name": level, "showlegend": index == 0, "hovertemplate": hover}
+    figure.add_scatter(x=steps, y=middle, mode="lines", **line_of_medians, **place)

@@ -120,7 +120,7 @@
     const box = document.querySelector(`.trials-box[data-for="${id}"]`);
     const [search, outcome, note] = ["input", "select", ".count"].map((name) => box.querySelector(name));
     const [before, after, all, csv] = ["before", "after", "all", "csv"].map((name) => box.querySelector(`[data-do="${name}"]`));
-    const page = 50;
+    const page = 25;
     let sorted = null, descending = false, cell = null, at = 0, shown = rows.map((_, index) => index);
     const outcomeAt = columns.findIndex((column) => column.name === "outcome");
     for (const name of [...new Set(rows.map((row) => row[outcomeAt]))].sort()) outcome.add(new Option(name, name));
