@@ -3,7 +3,7 @@
 Shape suffixes: B images, C channels (1 or 3), H x W pixels in, S pixels out per side, N pixels along one
 axis. Images are float32 in 0 to 1 and stay there. A parameter_B that means "leave this image alone"
 (factor 1, sigma 0, fires False) leaves every bit of it alone. A trailing underscore means in place, as in
-torch: on a CPU a third of the time would go into fresh memory.
+torch: on a CPU, fresh memory is a good part of the time.
 
 Nothing here waits for the device, branches on values or has shapes that depend on them, and no constant is
 copied from the host, so that the operations can be captured in a CUDA graph.

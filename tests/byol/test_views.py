@@ -196,9 +196,11 @@ def test_crops_made_elsewhere_give_the_same_view() -> None:
     )
 
 
-def test_float_images_are_the_same_as_bytes() -> None:
+@pytest.mark.parametrize("cropped", [False, True])
+def test_float_images_are_the_same_as_bytes(cropped: bool) -> None:
     images, table = photographs(16, 3, 24, 24), draws(16)
-    torch.testing.assert_close(view(images / 255, table, BUSY), view(images, table, BUSY), atol=1e-5, rtol=0)
+    of_floats = view(images / 255, table, BUSY, 24, cropped=cropped)
+    torch.testing.assert_close(of_floats, view(images, table, BUSY, 24, cropped=cropped), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("settings", [BUSY, ViewConfig(blur_p=1.0), ViewConfig(contrast=0.0, solarize_p=1.0)])
