@@ -1,5 +1,6 @@
 """Sweeps on a real Ray, with a learner that only pretends."""
 
+import contextlib
 import dataclasses
 import io
 import itertools
@@ -12,8 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from byol.config import TrialConfig
 from sweeps import directory, simulated
@@ -23,6 +26,23 @@ from sweeps.run import Outcome, RunOptions, run, status
 from sweeps.simulated import LEARNER
 from sweeps.study import Study, study_from_text
 from tests.sweeps.conftest import SMALL
+
+TRAINED = """
+name: trained
+reference:
+  train_images: 64
+  batch_size: 16
+  steps: 4
+  eval_every: 2
+  eval_images: 64
+  projector_width: 32
+  projector_size: 16
+  predictor_width: 32
+  precision: fp32
+factors:
+  encoder_norm: [batch, group]
+seeds: 2
+"""
 
 FATES = """
 name: fates
@@ -135,6 +155,34 @@ class TestOnOneRay:
         assert sorted(row["attempt"] for row in table(tmp_path, "trials")) == [1, 1, 1, 2]
         assert len(table(tmp_path, "metrics")) == 20, "no row stands twice"
 
+    def test_a_trained_trial_is_the_same_in_a_fresh_actor_a_used_one_and_without_ray(
+        self, tmp_path: Path
+    ) -> None:
+        """Number for number, with the learner of byol/: what reusing actors asks of it."""
+        from byol.data import ImageData, load_data
+        from byol.train import train
+
+        study = study_from_text(TRAINED, "f")
+        swept(tmp_path, study, learner=None, workers=1)
+        data = load_data("fashion-mnist-8k", train_images=64)
+        assert isinstance(data, ImageData)
+        metrics, spectra = table(tmp_path, "metrics"), table(tmp_path, "spectra")
+        torch.set_num_threads(1)
+        for trial in reversed(study.trials()):
+            rows = [row for row in metrics if row["trial_id"] == trial.trial_id]
+            mine = [row for row in spectra if row["trial_id"] == trial.trial_id]
+            direct = list(train(TrialConfig.from_settings(trial.settings), data))
+            assert [row["step"] for row in rows] == [0, 2, 4]
+            for name in set(METRICS) - {"samples_per_second"}:
+                expected = [getattr(one, name) for one in direct]
+                stored = [None if value is None else float(np.float32(value)) for value in expected]
+                assert [row[name] for row in rows] == stored, name
+            for level in ("representation", "projection"):
+                kept = [row["eigenvalues"] for row in mine if row["level"] == level]
+                assert kept == [getattr(one, f"{level}_spectrum").tolist() for one in direct]
+        encoders = sorted(path.parent.name for path in tmp_path.glob("checkpoints/*/encoder.safetensors"))
+        assert encoders == sorted(trial.trial_id for trial in study.trials())
+
     def test_more_than_the_machine_has_is_refused_before_anything_starts(
         self, tmp_path: Path, small: Study
     ) -> None:
@@ -162,13 +210,16 @@ class TestOnOneRay:
 def interrupt_a_run(study: Path, out: Path) -> None:
     """Starts the command line in a process of its own and presses Ctrl-C after the first result."""
     command = [sys.executable, "-c", DRIVER, "run", str(study), "--out", str(out)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as driver:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as driver:
         try:
             wait_for_a_result(out)
-            driver.send_signal(signal.SIGINT)
-            shown, errors = driver.communicate(timeout=60)
+            os.killpg(driver.pid, signal.SIGINT)  # a terminal sends it to Ray's processes, too
+            shown, errors = driver.communicate(timeout=90)
         finally:
-            driver.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(driver.pid, signal.SIGKILL)
     assert errors == ""
     assert driver.returncode == 130
     assert "Interrupted. The same command goes on from here." in shown
