@@ -38,16 +38,13 @@ from byol.collapse import CollapseRule, should_stop  # noqa: E402
 from byol.config import Scalar, TrialConfig  # noqa: E402
 from sweeps.designs import Trial  # noqa: E402
 from sweeps.entries import RequestError  # noqa: E402
-from sweeps.learner import Images, Train  # noqa: E402
+from sweeps.learner import DataKey, Images, Train  # noqa: E402
 from sweeps.ledger import METRICS, Measurement  # noqa: E402
 from sweeps.study import Resources  # noqa: E402
 from sweeps.tracker import Tracker  # noqa: E402
 
 DEATHS = 3
 """How often a trial is started again after its process or node died."""
-
-DataKey = tuple[str, int]
-"""dataset, train_images."""
 
 
 class EngineError(RequestError):
@@ -233,7 +230,7 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
     began = time.perf_counter()
     try:
         trial = TrialConfig.from_settings({**job.common, **config["trial"]["settings"]})
-        images = ray.get(job.data[trial.dataset, trial.train_images])
+        images = ray.get(job.data[trial.dataset, trial.train_images, trial.image_size])
         folder = job.checkpoints / config["trial"]["id"]
         rows: list[dict[str, float | None]] = []
         for metrics in job.train(trial, images, checkpoint_folder=folder, checkpoint_every=0):

@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from byol.config import TrialConfig
+from sweeps.study import OnBroken
 
 if TYPE_CHECKING:  # the command line imports this module, and answers at once
     import numpy as np
     import numpy.typing as npt
+
+DataKey = tuple[str, int, int]
+"""dataset, train_images, image_size: what tells data sets apart."""
 
 
 class Images(Protocol):
@@ -24,7 +28,9 @@ class Images(Protocol):
 class LoadData(Protocol):
     """`byol.data.load_data`."""
 
-    def __call__(self, dataset: str, *, root: Path | None, train_images: int) -> Any: ...
+    def __call__(
+        self, dataset: str, *, root: Path | None, train_images: int, image_size: int, on_broken: OnBroken
+    ) -> Any: ...
 
 
 class Train(Protocol):

@@ -1,5 +1,6 @@
 """Runs a study into a directory, or goes on with one: everything but the command line and Ray itself."""
 
+import functools
 import shutil
 import sys
 import time
@@ -13,7 +14,7 @@ from byol.config import ConfigError, TrialConfig, nearest
 from sweeps import directory
 from sweeps.designs import Trial, describe
 from sweeps.entries import RequestError
-from sweeps.learner import Images, Learner, byol_learner
+from sweeps.learner import DataKey, Images, Learner, byol_learner
 from sweeps.ledger import Ledger, states
 from sweeps.manifest import write_manifest
 from sweeps.progress import Display
@@ -80,19 +81,15 @@ def run(
     began, started = time.monotonic(), datetime.now(UTC)
     trials = {trial.trial_id: trial for trial in study.trials()}
     directory.check(out, study, set(trials))
-    steps = _known_steps(out)
     if not _anything_left(out, trials, retry_failed=options.retry_failed):
-        with directory.held(out), Ledger(out / directory.LEDGER) as ledger:
-            _enter(ledger, out, study, trials, steps)
-            write_tables(ledger, out, design=study.design.kind)
-            return Outcome(counts=states(ledger.trials()), interrupted=False, ran=False)
+        return _write_down(study, out, trials)
     learner = learner or byol_learner()
-    data = _load(out, trials.values(), learner, options.data_root)
+    data = _load(study, out, trials.values(), learner, options.data_root)
     steps = {trial_id: _steps(trial, data[_data_key(trial)]) for trial_id, trial in trials.items()}
+    resources = _resources(study, options)
 
     from sweeps import engine  # imports Ray, which takes seconds: only when something is left to run
 
-    resources = _resources(study, options)
     with (
         engine.interruptible() as interruption,
         engine.connected(options.address, resources) as available,
@@ -102,33 +99,26 @@ def run(
         ledger.interrupt()  # what a driver that died has left behind
         _enter(ledger, out, study, trials, steps)
         for key, images in data.items():
-            ledger.note(f"data {key[0]} {key[1]}", images.digest)
-
-        def record() -> None:
-            write_tables(ledger, out, design=study.design.kind)
-            write_manifest(
-                out / directory.MANIFEST,
-                study=study.name,
-                precision=learner.precision(),
-                data={
-                    key[0] if not key[1] else f"{key[0]} ({key[1]} images)": images.digest
-                    for key, images in data.items()
-                },
-                command=sys.argv,
-                started=started,
-                wall_seconds=time.monotonic() - began,
-                resources=available,
-            )
-
+            ledger.note(_data_name(key), images.digest)
+        record = functools.partial(
+            _record,
+            ledger,
+            out,
+            study,
+            precision=learner.precision(),
+            data=data,
+            started=started,
+            began=began,
+            resources=available,
+        )
         record()
         left = [trials[trial_id] for trial_id in ledger.left(retry_failed=options.retry_failed)]
         display = Display(stream, columns=shutil.get_terminal_size().columns)
-        tracker = Tracker(ledger, display, trials, rule=study.collapse)
         try:
             if not interruption.asked:
                 engine.run_trials(
                     left,
-                    tracker,
+                    Tracker(ledger, display, trials, rule=study.collapse),
                     interruption,
                     data=data,
                     train=learner.train,
@@ -199,11 +189,39 @@ def _enter(
     ledger.plan((trial, steps[trial_id]) for trial_id, trial in trials.items())
 
 
-def _known_steps(out: Path) -> dict[str, int]:
-    if not (out / directory.LEDGER).exists():
-        return {}
-    with directory.open_ledger(out) as ledger:
-        return {row["trial_id"]: row["steps_planned"] for row in ledger.trials()}
+def _write_down(study: Study, out: Path, trials: Mapping[str, Trial]) -> Outcome:
+    """Brings labels, texts and tables of a complete sweep up to date."""
+    with directory.held(out), Ledger(out / directory.LEDGER) as ledger:
+        steps = {row["trial_id"]: row["steps_planned"] for row in ledger.trials()}
+        _enter(ledger, out, study, trials, steps)
+        write_tables(ledger, out, design=study.design.kind)
+        return Outcome(counts=states(ledger.trials()), interrupted=False, ran=False)
+
+
+def _record(
+    ledger: Ledger,
+    out: Path,
+    study: Study,
+    *,
+    precision: str,
+    data: Mapping[DataKey, Images],
+    started: datetime,
+    began: float,
+    resources: Mapping[str, float],
+) -> None:
+    """Writes tables and manifest as things stand now."""
+    write_tables(ledger, out, design=study.design.kind)
+    names = {key: key[0] if len(data) == 1 else _data_name(key) for key in data}
+    write_manifest(
+        out / directory.MANIFEST,
+        study=study.name,
+        precision=precision,
+        data={names[key]: images.digest for key, images in data.items()},
+        command=sys.argv,
+        started=started,
+        wall_seconds=time.monotonic() - began,
+        resources=resources,
+    )
 
 
 def _anything_left(out: Path, trials: Iterable[str], *, retry_failed: bool) -> bool:
@@ -216,25 +234,33 @@ def _anything_left(out: Path, trials: Iterable[str], *, retry_failed: bool) -> b
     return bool(open_) or not set(trials) <= {row["trial_id"] for row in rows}
 
 
-def _data_key(trial: Trial) -> tuple[str, int]:
-    return str(trial.settings["dataset"]), int(trial.settings["train_images"])
+def _data_key(trial: Trial) -> DataKey:
+    settings = trial.settings
+    return str(settings["dataset"]), int(settings["train_images"]), int(settings["image_size"])
+
+
+def _data_name(key: DataKey) -> str:
+    dataset, train_images, image_size = key
+    return f"{dataset}, {train_images or 'all'} training images, {image_size} pixels"
 
 
 def _load(
-    out: Path, trials: Iterable[Trial], learner: Learner, root: Path | None
-) -> dict[tuple[str, int], Images]:
+    study: Study, out: Path, trials: Iterable[Trial], learner: Learner, root: Path | None
+) -> dict[DataKey, Images]:
     """The distinct data sets of the trials, checked against what the sweep was started with."""
     facts: dict[str, str] = {}
     if (out / directory.LEDGER).exists():
         with directory.open_ledger(out) as ledger:
             facts = ledger.facts()
-    data: dict[tuple[str, int], Images] = {}
+    data: dict[DataKey, Images] = {}
     for key in dict.fromkeys(_data_key(trial) for trial in trials):
         try:
-            images: Images = learner.load_data(key[0], root=root, train_images=key[1])
+            images: Images = learner.load_data(
+                key[0], root=root, train_images=key[1], image_size=key[2], on_broken=study.on_broken
+            )
         except (ValueError, OSError) as error:
             raise RequestError(" ".join(str(error).split())) from error
-        before = facts.get(f"data {key[0]} {key[1]}", images.digest)
+        before = facts.get(_data_name(key), images.digest)
         if images.digest != before:
             raise directory.DirectoryError(
                 f"{out}: was started with other data: the digest of {key[0]} must be {before}, "

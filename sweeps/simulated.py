@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from byol.config import TrialConfig
 from sweeps.learner import Learner
+from sweeps.study import OnBroken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,14 @@ class SimulatedImages:
     """The name asked for."""
 
 
-def load_data(dataset: str, *, root: Path | None = None, train_images: int = 0) -> SimulatedImages:
+def load_data(
+    dataset: str,
+    *,
+    root: Path | None = None,
+    train_images: int = 0,
+    image_size: int = 28,
+    on_broken: OnBroken = "fail",
+) -> SimulatedImages:
     """A data set of 1,000 empty images, or of as many as are asked for."""
     images = np.zeros((train_images or 1000, 1, 1, 1), np.uint8)
     return SimulatedImages(train_images=images, digest=f"simulated-{len(images)}", name=dataset)

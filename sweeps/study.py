@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from byol.collapse import CollapseRule
 from byol.config import SETTING_NAMES, ConfigError, Scalar, TrialConfig, nearest
@@ -21,6 +21,10 @@ __all__ = ["Design", "Factor", "Level", "Resources", "Study", "StudyError", "lis
 
 SHIPPED = Path(__file__).parent / "studies"
 """Where the studies that ship live."""
+
+
+OnBroken: TypeAlias = Literal["fail", "skip"]
+"""Whether images that cannot be read are an error, or left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,8 @@ class Study:
     """What one trial occupies."""
     collapse: CollapseRule
     """When a trial counts as collapsed."""
+    on_broken: OnBroken
+    """What happens when an image of a folder cannot be read."""
     estimate: Estimate | None
     """What a trial was measured to take, if anybody did."""
 
@@ -159,6 +165,7 @@ def study_from_text(text: str, file: str) -> Study:
         seeds=_seeds(entries.get("seeds")),
         resources=_resources(entries.get("resources")),
         collapse=_collapse(entries.get("collapse")),
+        on_broken=_on_broken(entries.get("on_broken")),
         estimate=_estimate(entries.get("estimate")),
     )
     _check_cells(study, entries)
@@ -317,6 +324,14 @@ def _collapse(entry: Entry | None) -> CollapseRule:
         else:
             given[key] = value.number(0)
     return CollapseRule(**given)
+
+
+def _on_broken(entry: Entry | None) -> OnBroken:
+    value = "fail" if entry is None else entry.text()
+    if value not in ("fail", "skip"):
+        assert entry is not None
+        raise entry.wrong("must be fail or skip")
+    return "skip" if value == "skip" else "fail"
 
 
 def _estimate(entry: Entry | None) -> Estimate | None:

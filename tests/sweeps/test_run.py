@@ -34,7 +34,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_other_data_than_before_is_refused_and_nothing_is_changed(tmp_path: Path, small: Study) -> None:
     with planned(tmp_path, small) as ledger:
-        ledger.note("data fashion-mnist-8k 0", "another digest")
+        ledger.note("fashion-mnist-8k, all training images, 28 pixels", "another digest")
     before = files(tmp_path)
     with pytest.raises(
         DirectoryError, match="was started with other data: the digest of fashion-mnist-8k must"
@@ -44,7 +44,7 @@ def test_other_data_than_before_is_refused_and_nothing_is_changed(tmp_path: Path
 
 
 def test_data_that_cannot_be_loaded_is_a_wrong_request(tmp_path: Path, small: Study) -> None:
-    def broken(dataset: str, *, root: Path | None, train_images: int) -> object:
+    def broken(dataset: str, **options: object) -> object:
         raise ValueError("file.png: sha256 must be\nabc")
 
     with pytest.raises(RequestError, match=r"^file.png: sha256 must be abc$"):
@@ -139,7 +139,7 @@ def test_signals_ask_for_an_end_and_handlers_are_given_back(number: signal.Signa
 
 
 def test_the_simulated_learner_depends_on_its_configuration_alone() -> None:
-    images = LEARNER.load_data("x", root=None, train_images=0)
+    images = LEARNER.load_data("x", root=None, train_images=0, image_size=28, on_broken="fail")
     config = TrialConfig(steps=20, eval_every=5)
 
     def stds(of: TrialConfig) -> list[float]:

@@ -107,6 +107,7 @@ BAD = [
     ("stop: true", "stop: yes", "f:17: collapse.stop: must be true or false, but got 'yes'"),
     ("patience: 5", "patience: 0", "f:17: collapse.patience: must be a whole number, at least 1, but got 0"),
     ("seconds_per_trial: 8", "seconds_per_trial: .nan", "must be a number, at least 0"),
+    ("estimate:", "on_broken: no\nestimate:", "f:18: on_broken: must be fail or skip, but got 'no'"),
     ("factors:", "factors: 3\nother:", "f:10: other: is not a key of a study"),
     ("title: A title", "title: [a", "is not YAML"),
 ]  # fmt: skip
