@@ -133,9 +133,14 @@ def test_every_acknowledged_row_survives_a_kill(tmp_path: Path, small: Study) ->
     assert spectra == 2 * len(steps), "a measurement is whole or absent"
 
 
-def test_reading_does_not_wait_for_the_writer(tmp_path: Path, ledger: Ledger, small: Study) -> None:
+def test_reader_and_writer_do_not_wait_for_each_other(tmp_path: Path, ledger: Ledger, small: Study) -> None:
     trial_id = small.trials()[0].trial_id
     attempt = ledger.start(trial_id)
+    ledger.append(trial_id, attempt, measurement(0))
+    ledger.append(trial_id, attempt, measurement(5))
     with Ledger(tmp_path / "ledger.sqlite", read_only=True) as reader:
-        ledger.append(trial_id, attempt, measurement(0))
-        assert len(reader.rows(trial_id)) == 1
+        reading = reader.metrics()
+        next(reading)
+        assert ledger.append(trial_id, attempt, measurement(10)), "while somebody is in the midst of reading"
+        assert len(list(reading)) == 1, "who goes on to see what there was"
+        assert len(reader.rows(trial_id)) == 3

@@ -27,7 +27,7 @@ def rows(*stds: float, loss: float = 1.0) -> list[Row]:
         (rows(0.8, 0.8, 0.01), CollapseRule(), "finished", True, 10),
         (rows(0.8, 0.01), STOPS, None, None, None),
         (rows(0.01, 0.01), STOPS, "collapsed", True, 0),
-        (rows(0.01, 0.01), CollapseRule(), None, None, None),
+        (rows(0.01, 0.01), CollapseRule(patience=2), None, None, None),
         (rows(0.8, 0.8, loss=math.nan), STOPS, "diverged", False, None),
         (rows(math.nan, math.nan, math.nan), STOPS, "diverged", None, None),
         ([], STOPS, None, None, None),
