@@ -246,7 +246,7 @@ class TrialConfig:
     """After warm-up: cosine to 0, or constant."""
     warmup_epochs: float = _number(0.0, 0)
     """Epochs of linear warm-up."""
-    momentum: float = _number(0.9, 0, 1)
+    momentum: float = _number(0.9, 0, 0.9999)
     """Momentum of the optimiser; beta1 of adamw."""
     weight_decay: float = _number(5e-4, 0)
     """Weight decay."""

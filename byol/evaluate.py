@@ -40,7 +40,7 @@ def knn_accuracy(
     full collapse that is all of them, and accuracy is then at chance). Features that are not finite give NaN.
 
     Cosines are rounded to `resolution` first. Mixed-precision benchmarks compare no more digits, whereas
-    float32 finds the classes in what is left, a hundredth wide, of an embedding that has collapsed to a point.
+    float32 finds the classes in the remnants, a hundredth wide, of an embedding collapsed to a point.
     Rounding costs a spread-out embedding nothing, and makes the number the same on every kind of machine.
 
     Args:

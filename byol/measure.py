@@ -9,7 +9,6 @@ Shape suffixes: N images, B batch, C channels, H height, W width, F features, D 
 import contextlib
 import warnings
 from collections.abc import Iterator
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from byol import metrics
-from byol.config import TrialConfig
+from byol.config import TrialConfig, ViewConfig
 from byol.data import ImageData
 from byol.evaluate import knn_accuracy, linear_probe
 from byol.learner import Learner
@@ -63,19 +62,11 @@ class Measurer:
         self.config = config
         self.data = data
         self.learner = learner
-        self._normal = {"size": config.image_size, "mean": data.mean, "std": data.std}
         held_out = resident(data.test_images[: config.eval_images], learner.device)
-        self._clean = self._prepared(held_out)
+        self._clean = torch.cat([self._cleaned(part) for part in self._batches(held_out)])
         # One stream for all trials, so that every trial is measured on the same draws.
         self._views = [
-            torch.cat(
-                [
-                    make_view(images, draws.to(learner.device), settings, **self._normal)
-                    for images, draws in zip(
-                        self._batches(held_out), self._batches(draw(stream(0, name), len(held_out))), strict=True
-                    )
-                ]
-            )
+            self._drawn(held_out, draw(stream(0, name), len(held_out)), settings)
             for name, settings in (("measured1", config.view1), ("measured2", config.view2))
         ]
 
@@ -124,7 +115,9 @@ class Measurer:
         device = self.learner.device
         with torch.no_grad(), evaluating(self.learner.online, batch_statistics=False):
             features = [self._represent(resident(images, device)) for images in (bank, self.data.test_images)]
-        labels = [torch.from_numpy(np.array(own)).to(device) for own in (self._bank_labels, self.data.test_labels)]
+        labels = [
+            torch.from_numpy(np.array(own)).to(device) for own in (self._bank_labels, self.data.test_labels)
+        ]
         return features[0], labels[0], features[1], labels[1]
 
     def _knn(self) -> float:
@@ -149,11 +142,17 @@ class Measurer:
 
     def _represent(self, images_NCHW: Tensor) -> Tensor:
         encoder = self.learner.online.encoder
-        parts = [encoder(clean_view(part, **self._normal)) for part in self._batches(images_NCHW)]
-        return torch.cat(parts).float()
+        return torch.cat([encoder(self._cleaned(part)) for part in self._batches(images_NCHW)]).float()
 
-    def _prepared(self, images_NCHW: Tensor) -> Tensor:
-        return torch.cat([clean_view(part, **self._normal) for part in self._batches(images_NCHW)])
+    def _cleaned(self, images_BCHW: Tensor) -> Tensor:
+        size, mean, std = self.config.image_size, self.data.mean, self.data.std
+        return clean_view(images_BCHW, size=size, mean=mean, std=std)
+
+    def _drawn(self, images_NCHW: Tensor, draws_NS: Tensor, settings: ViewConfig) -> Tensor:
+        size, mean, std = self.config.image_size, self.data.mean, self.data.std
+        draws_NS = draws_NS.to(images_NCHW.device)
+        pairs = zip(self._batches(images_NCHW), self._batches(draws_NS), strict=True)
+        return torch.cat([make_view(*pair, settings, size=size, mean=mean, std=std) for pair in pairs])
 
     def _embed(self, images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
         parts = [self.learner.online(part) for part in self._batches(images_NCHW)]

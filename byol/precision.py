@@ -19,7 +19,7 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
 def native_bf16(device: torch.device) -> bool:
     """Whether the device has bf16 arithmetic of its own. Without it, bf16 is emulated and twice as slow."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and _cpu_has_bf16()
 
 

@@ -99,7 +99,7 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The two views of each step from `start` to `total`, on the device, [B, 3, S, S] each.
 
-    Order and draws of a step depend on the seed and the step alone, so a resumed trial sees what it would have.
+    Order and draws of a step depend on the seed and the step alone: a resumed trial sees what it would have.
     """
     images = resident(data.train_images, device)
     per_epoch = config.steps_per_epoch(len(images))
@@ -119,8 +119,6 @@ def two_views(config: TrialConfig, data: ImageData, images_BCHW: Tensor, step: i
         draws = draw(stream(config.seed, name, step), len(images_BCHW))
         if images_BCHW.is_cuda:
             draws = draws.pin_memory().to(images_BCHW.device, non_blocking=True)
-        view = make_view(
-            images_BCHW, draws, settings, size=config.image_size, mean=data.mean, std=data.std
-        )
+        view = make_view(images_BCHW, draws, settings, size=config.image_size, mean=data.mean, std=data.std)
         views.append(view)
     return views[0], views[1]

@@ -239,7 +239,7 @@ def test_a_split_with_an_empty_side_is_refused(fraction: float) -> None:
 
 
 def test_remnants_of_a_collapsed_embedding_score_at_chance() -> None:
-    """Classes a thousandth apart around one point: all digits of float32 tell them, bf16 and so the default do not."""
+    """Classes a thousandth apart around one point: all digits of float32 tell them, the default does not."""
     labels = torch.arange(1000) % 10
     point = torch.nn.functional.normalize(torch.rand(32, generator=torch.Generator().manual_seed(0)), dim=0)
     features = point + 1e-3 * torch.nn.functional.one_hot(labels, 32)

@@ -1,0 +1,199 @@
+"""The loop: golden losses, resumption bit for bit, measurements, checkpoints."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torchvision import models
+
+from byol import checkpoint
+from byol.config import TrialConfig
+from byol.data import ImageData, load_data
+from byol.learner import Learner
+from byol.measure import Measurer, evaluating
+from byol.metrics import Metrics, embedding_std
+from byol.train import train
+from byol.views import clean_view
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageData:
+    return load_data("fashion-mnist-8k", train_images=200)
+
+
+def tiny(**changes: Any) -> TrialConfig:
+    small = {"image_size": 16, "projector_width": 32, "projector_size": 16, "predictor_width": 32}
+    run = {"batch_size": 32, "steps": 8, "lr": 0.3, "eval_every": 4, "eval_images": 64, "precision": "fp32"}
+    return TrialConfig.from_settings({**small, **run, **changes})
+
+
+def numbers(metrics: Metrics) -> dict[str, Any]:
+    """All that is measured but the speed."""
+    row = dataclasses.asdict(metrics)
+    row.pop("samples_per_second")
+    return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in row.items()}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    # The order of a sum depends on the number of threads.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+GOLDEN: dict[str, list[float]] = {
+    # Recorded 2026-11-23 with torch 2.15 on an x86-64 CPU. They change only when numerics are meant to.
+    "byol": [3.617493, 2.256398, 1.843694, 1.802672],
+    "simsiam": [0.977375, 0.965825, 0.970762, 0.943162],
+    "simclr": [5.933065, 5.80579, 5.572566, 5.590267],
+}
+
+
+@pytest.mark.parametrize("preset", GOLDEN)
+def test_golden_losses(preset: str, data: ImageData) -> None:
+    heads = {"projector_width": 32, "projector_size": 16, "predictor_width": 32}
+    losses = [row.loss for row in train(tiny(preset=preset, **heads, eval_every=2), data)][1:]
+    assert losses == pytest.approx(GOLDEN[preset], rel=1e-3)
+
+
+def test_a_trial_repeats_itself_whatever_the_global_generator(data: ImageData) -> None:
+    torch.manual_seed(1)
+    first = [numbers(row) for row in train(tiny(), data)]
+    torch.manual_seed(2)
+    again = [numbers(row) for row in train(tiny(), data)]
+    other = [numbers(row) for row in train(tiny(seed=1), data)]
+    assert first == again
+    assert first[-1]["loss"] != other[-1]["loss"]
+
+
+def test_measurements_come_at_the_cadence_and_at_the_end(data: ImageData) -> None:
+    rows = list(train(tiny(steps=10, knn_every=8), data))
+    assert [row.step for row in rows] == [0, 4, 8, 10]
+    assert [row.knn_accuracy is not None for row in rows] == [True, False, True, True]
+    assert rows[0].loss is None
+    assert rows[-1].epoch == pytest.approx(10 / 6)
+    assert rows[1].tau == pytest.approx(1 - 0.01 * (math.cos(math.pi * 4 / 10) + 1) / 2)
+
+
+def test_the_loss_of_a_measurement_is_the_mean_since_the_last(data: ImageData) -> None:
+    every = [row.loss for row in train(tiny(steps=7, eval_every=1), data)][1:]
+    fourth = [row.loss for row in train(tiny(steps=7), data)][1:]
+    assert fourth == pytest.approx([np.mean(every[:4]), np.mean(every[4:])], rel=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lars", "adamw"])
+@pytest.mark.parametrize("stopped_at", [3, 4, 6])
+def test_a_resumed_trial_equals_one_that_was_not_stopped(
+    optimizer: str, stopped_at: int, data: ImageData, tmp_path: Path
+) -> None:
+    """Bit for bit, stopped between measurements or at one; with a target of its own and tau on its way."""
+    config = tiny(optimizer=optimizer, lr=0.01 if optimizer == "adamw" else 0.3, steps=10)
+    whole = {row.step: numbers(row) for row in train(config, data)}
+    interrupted = train(config, data, checkpoint_folder=tmp_path, checkpoint_every=stopped_at)
+    seen = {}
+    for row in interrupted:
+        seen[row.step] = numbers(row)
+        if row.step > stopped_at:
+            interrupted.close()
+    assert (tmp_path / checkpoint.STATE).exists()
+    resumed = {row.step: numbers(row) for row in train(config, data, checkpoint_folder=tmp_path)}
+    assert min(resumed) > stopped_at
+    assert seen | resumed == whole
+
+
+def test_a_state_of_another_trial_is_refused(data: ImageData, tmp_path: Path) -> None:
+    learner = Learner(tiny(seed=1), train_images=200, device=CPU)
+    checkpoint.save_state(learner, tmp_path)
+    with pytest.raises(checkpoint.CheckpointError, match="another trial"):
+        next(train(tiny(seed=2), data, checkpoint_folder=tmp_path))
+
+
+def test_a_damaged_state_is_refused(data: ImageData, tmp_path: Path) -> None:
+    (tmp_path / checkpoint.STATE).write_bytes(b"not a checkpoint")
+    with pytest.raises(checkpoint.CheckpointError, match="not a readable safetensors file"):
+        next(train(tiny(), data, checkpoint_folder=tmp_path))
+
+
+def test_a_checkpoint_holds_no_pickle(tmp_path: Path) -> None:
+    learner = Learner(tiny(), train_images=200, device=CPU)
+    checkpoint.save_state(learner, tmp_path)
+    content = (tmp_path / checkpoint.STATE).read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    assert json.loads(header["__metadata__"]["config"])["tau_base"] == 0.99
+
+
+def test_a_diverging_trial_ends_with_the_measurement_that_shows_it(data: ImageData) -> None:
+    rows = list(train(tiny(lr=1e30, encoder_norm="none", loss_norm="none", steps=40), data))
+    assert rows[-1].step < 40
+    assert not math.isfinite(rows[-1].loss or 0.0) or math.isnan(rows[-1].representation_std)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group-ws"])
+def test_the_exported_encoder_runs_in_plain_torchvision(norm: str, data: ImageData, tmp_path: Path) -> None:
+    config = tiny(encoder="resnet18", encoder_stem="imagenet", encoder_norm=norm, image_size=32, steps=1)
+    learner = Learner(config, train_images=200, device=CPU)
+    images = clean_view(torch.from_numpy(data.test_images[:8]), size=32, mean=data.mean, std=data.std)
+    learner.step(images, images.flip(3))
+    path = checkpoint.save_encoder(learner, tmp_path, {"dataset": "x"})
+    plain = models.resnet18(
+        norm_layer=(lambda c: nn.GroupNorm(min(32, c // 4), c)) if norm != "batch" else None
+    )
+    missing, unexpected = plain.load_state_dict(load_file(path), strict=False)
+    assert (sorted(missing), unexpected) == (["fc.bias", "fc.weight"], [])
+    plain.fc = nn.Identity()
+    with torch.no_grad():
+        expected = learner.online.eval().encoder(images)
+        torch.testing.assert_close(plain.eval()(images), expected, atol=1e-3, rtol=1e-3)
+
+
+def test_collapse_metrics_see_batch_statistics_and_leave_running_ones_alone(data: ImageData) -> None:
+    config = tiny()
+    learner = Learner(config, train_images=200, device=CPU)
+    before = {name: buffer.clone() for name, buffer in learner.online.named_buffers()}
+    row = Measurer(config, data, learner).measure(step=0, loss=None, samples_per_second=None)
+    assert all(torch.equal(before[name], buffer) for name, buffer in learner.online.named_buffers())
+    assert learner.online.training
+    images = clean_view(torch.from_numpy(data.test_images[:64]), size=16, mean=data.mean, std=data.std)
+    with torch.no_grad():
+        y, _ = zip(*(learner.online(part) for part in images.chunk(2)), strict=True)  # train mode
+    assert row.representation_std == pytest.approx(embedding_std(torch.cat(y)).item(), rel=1e-5)
+    with torch.no_grad(), evaluating(learner.online, batch_statistics=False):
+        running = embedding_std(learner.online(images)[0]).item()
+    assert running != pytest.approx(row.representation_std, rel=0.05)
+
+
+def test_without_labels_knn_is_null_and_collapse_is_still_measured(data: ImageData) -> None:
+    unlabelled = dataclasses.replace(data, train_labels=None, test_labels=None, classes=None)
+    rows = list(train(tiny(knn_every=4, probe=True), unlabelled))
+    assert {row.knn_accuracy for row in rows} == {None}
+    assert rows[-1].probe_accuracy is None
+    assert rows[-1].representation_std > 0
+
+
+def test_the_probe_is_fitted_at_the_end_only(data: ImageData) -> None:
+    rows = list(train(tiny(probe=True, steps=4), data))
+    assert rows[0].probe_accuracy is None
+    assert rows[-1].probe_accuracy is not None
+    assert 0.3 < rows[-1].probe_accuracy <= 1
+
+
+def test_every_trial_is_measured_on_the_same_draws(data: ImageData) -> None:
+    measurers = [
+        Measurer(config, data, Learner(config, train_images=200, device=CPU))
+        for config in (tiny(), tiny(seed=9))
+    ]
+    assert torch.equal(measurers[0]._views[0], measurers[1]._views[0])
+    assert not torch.equal(measurers[0]._views[0], measurers[0]._views[1])
