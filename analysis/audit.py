@@ -16,6 +16,7 @@ from analysis.stats import (
     risk_difference,
     sign_flip,
 )
+from analysis.verdict import one_changed
 from analysis.wording import exact, listed, number, percent_range, plural, points, points_range
 
 MEASURED = ("loss", "representation_std", "projection_std", "effective_rank", "knn_accuracy")
@@ -101,8 +102,7 @@ def removal_rows(study: StudyResults, found: Sequence[Cell]) -> list[tuple[str, 
     reference = next((cell for cell in found if cell.is_reference and cell.judged), None)
     if reference is None:
         return []
-    single = [cell for cell in found if sum(code > 0 for code in cell.codes) == 1 and cell.judged]
-    single.sort(key=lambda cell: [-code for code in cell.codes])
+    single = one_changed(found)
     rows: list[tuple[str, ...]] = [("reference", *_share(reference), "–", "–", "–", "–")] if single else []
     for cell in single:
         index = next(index for index, code in enumerate(cell.codes) if code)

@@ -43,7 +43,7 @@ def _ends(counts: Counts) -> Finding | None:
     words = {
         "failed": "failed",
         "diverged": "diverged (loss or embedding not finite, which is neither collapse nor success)",
-        "pruned": "were stopped by a scheduler",
+        "pruned": "stopped by a scheduler",
         "unknown": "finished without a measurement",
     }
     parts = [f"{getattr(counts, name)} {said}" for name, said in words.items() if getattr(counts, name)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from analysis.load import Factor, StudyResults
 from analysis.markup import element, escaped
-from analysis.outcomes import Cell, full_length
+from analysis.outcomes import Cell
 from analysis.stats import clopper_pearson
 from analysis.wording import percent
 
@@ -152,7 +152,7 @@ def _knn_face(cell: Cell, scale: tuple[float, float]) -> str:
         return '<span class="face hatched" data-face="knn"><strong>–</strong><small>no kNN</small></span>'
     mean, (low, high) = float(values.mean()), scale
     share = f"--share:{(mean - low) / (high - low) if high > low else 1:.3f}"
-    early = int(cell.judged - full_length(cell.trials).sum())
+    early = int(cell.judged - cell.trials["full_length"].sum())
     n = f"n = {len(values)}" + (f", {early} ended early" if early else "")
     return element(
         "span",

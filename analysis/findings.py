@@ -7,8 +7,8 @@ from analysis.effects import main_effects
 from analysis.finding import Finding, Value
 from analysis.load import Results, StudyResults
 from analysis.onset import cadence, kaplan_meier, onset_times
-from analysis.outcomes import Cell, Counts, cells, count, full_length, seed_table
-from analysis.stats import clopper_pearson, loss_rank_agreement, mean_interval
+from analysis.outcomes import Cell, Counts, cells, count, seed_table
+from analysis.stats import Mean, clopper_pearson, loss_rank_agreement, mean_interval
 from analysis.verdict import removals, verdict
 from analysis.wording import mean_percent, mean_points, number, percent, plural, rate
 
@@ -148,18 +148,23 @@ def _knn(study: StudyResults, found: tuple[Cell, ...]) -> Finding | None:
     assert top.mean is not None
     factor, level = study.factors[top.factors[0]], top.levels[0]
     text = (
-        f"Among the {len(survivors)} cells that did not collapse, kNN accuracy depends most on "
+        f"Among the {len(survivors)} cells that did not collapse, the largest kNN effect is that of "
         f"{factor.name}: {factor.levels[level]} instead of {factor.levels[0]} changes it by "
-        f"{mean_points(top.mean)}, over {top.matched} of {plural(top.planned, 'matched pair')} of cells."
+        f"{mean_points(top.mean)}, over {top.matched} of {plural(top.planned, 'matched pair')} of cells"
+        f"{', which may be none at all.' if _covers_zero(top.mean) else '.'}"
     )
     values: dict[str, Value] = {"effect": top.mean.estimate, "seeds": top.mean.n, "pairs": top.matched}
     values |= {"cells": len(survivors), "factor": factor.name}
     return Finding(kind="knn", text=text, values=values)
 
 
+def _covers_zero(mean: Mean) -> bool:
+    return mean.interval is not None and mean.interval.low <= 0 <= mean.interval.high
+
+
 def _best(study: StudyResults) -> Finding | None:
     """The best trial of a search, with the warning that it deserves."""
-    comparable = study.trials[full_length(study.trials)].dropna(subset=["knn_accuracy"])
+    comparable = study.trials[study.trials["full_length"]].dropna(subset=["knn_accuracy"])
     if not study.searched or comparable.empty:
         return None
     best = comparable.sort_values(["knn_accuracy", "trial_id"]).iloc[-1]
@@ -172,7 +177,7 @@ def _best(study: StudyResults) -> Finding | None:
 
 
 def _loss(study: StudyResults) -> Finding | None:
-    rows = study.trials[full_length(study.trials)].dropna(subset=["loss", "knn_accuracy"])
+    rows = study.trials[study.trials["full_length"]].dropna(subset=["loss", "knn_accuracy"])
     agreement = loss_rank_agreement(rows["loss"], rows["knn_accuracy"])
     if agreement is None:
         return None
@@ -188,9 +193,8 @@ def _loss(study: StudyResults) -> Finding | None:
         else f"The trial with the lowest loss is also first of {agreement.n} by kNN accuracy"
     ]
     if agreement.spearman == agreement.spearman:
-        parts.append(
-            f"low loss and high kNN correlate at {number(agreement.spearman, 2)} (Spearman, all trials)"
-        )
+        correlation = number(agreement.spearman, 2)
+        parts.append(f"low loss and high kNN correlate at {correlation} (Spearman, full-length trials)")
     values: dict[str, Value] = {"rank": agreement.best_loss_knn_rank, "n": agreement.n}
     values["spearman"] = agreement.spearman
     return Finding(kind="loss", text=f"{'; '.join(parts)}.", values=values)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from analysis.outcomes import classify
+from analysis.outcomes import classify, ran_full_length
 
 _TEXT, _WHOLE, _REAL, _FLAG = "str", "Int64", "float64", "boolean"
 
@@ -47,9 +47,9 @@ class Factor:
         return f"f_{self.name}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class StudyResults:
-    """One study: all trials of it that any of the directories holds."""
+    """One study: all trials of it that any of the directories holds. Equal only to itself."""
 
     name: str
     title: str
@@ -66,8 +66,8 @@ class StudyResults:
     seeds: tuple[int, ...]
     """All that were planned."""
     trials: pd.DataFrame
-    """A row per planned trial: the columns of trials.parquet, `outcome` (see outcomes.py), and each factor's
-    levels as text, unless a search drew numbers."""
+    """A row per planned trial: the columns of trials.parquet, `outcome` and `full_length` (see outcomes.py),
+    and each factor's levels as text, unless a search drew numbers."""
     metrics: pd.DataFrame
     """A row per trial and measurement, in order of step."""
     spectra: pd.DataFrame
@@ -137,6 +137,7 @@ def _read(directory: Path) -> StudyResults:
     rule = document.get("collapse") or {}
     factors = _factors(document.get("factors") or [], trials)
     trials = trials.assign(outcome=classify(trials))
+    trials = trials.assign(full_length=ran_full_length(trials))
     for factor in factors:
         if factor.levels:
             trials[factor.column] = _texts(trials[factor.column])

@@ -10,7 +10,7 @@ def escaped(value: object) -> str:
 
 
 def element(tag: str, inner: str, **attributes: str) -> str:
-    """An element; `inner` is HTML. In names of attributes a last underscore is dropped, others become dashes."""
+    """An element; `inner` is HTML. Attributes lose a last underscore; others become dashes."""
     parts = [
         f' {name.rstrip("_").replace("_", "-")}="{escaped(value)}"' for name, value in attributes.items()
     ]

@@ -1,5 +1,6 @@
 """When collapse sets in: Kaplan-Meier survival over training steps."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +55,8 @@ def kaplan_meier(times: npt.ArrayLike, events: npt.ArrayLike, horizon: float | N
             horizon=end, restricted_mean=end, median=None,
         )  # fmt: skip
     found = stats.ecdf(stats.CensoredData(uncensored=t[event], right=t[~event])).sf
-    with np.errstate(all="ignore"):  # the log-log interval is undefined where survival is 0 or 1
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)  # log-log is undefined where survival is 0 or 1
         band = found.confidence_interval(method="log-log")
     steps, survival = found.quantiles, found.probabilities
     low, high = band.low.probabilities, band.high.probabilities

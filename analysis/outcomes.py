@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -103,8 +104,8 @@ class Cell:
 
     def values(self, column: str) -> npt.NDArray[np.float64]:
         """A column over the judged trials that ran to their planned end, without nulls. Shape [trials]."""
-        rows = self.trials[full_length(self.trials)]
-        return rows[column].dropna().to_numpy(np.float64)
+        found = self.trials.loc[self.trials["full_length"], column].dropna()
+        return np.asarray(found, dtype=np.float64)
 
 
 def classify(trials: pd.DataFrame) -> pd.Series:
@@ -128,8 +129,11 @@ def classify(trials: pd.DataFrame) -> pd.Series:
     return pd.Series(chosen, index=trials.index, dtype="str")
 
 
-def full_length(trials: pd.DataFrame) -> pd.Series:
-    """Which judged trials ran to their planned end: only these can be compared at their last step."""
+def ran_full_length(trials: pd.DataFrame) -> pd.Series:
+    """Which judged trials ran to their planned end: only these can be compared at their last step.
+
+    `trials` needs the column `outcome`.
+    """
     short = (trials["steps_run"] < trials["steps_planned"]).fillna(False).astype(bool)
     return trials["outcome"].isin(JUDGED) & (trials["end_reason"] != "collapsed").fillna(True) & ~short
 
@@ -164,6 +168,7 @@ def count(trials: pd.DataFrame) -> Counts:
     )
 
 
+@lru_cache(maxsize=4)  # every figure asks for them, and 10,000 trials take a second
 def cells(study: StudyResults) -> tuple[Cell, ...]:
     """The cells of a design that were planned, the reference first, in the order of the levels.
 
@@ -215,9 +220,8 @@ def seed_table(
     for row, cell in enumerate(found):
         if survivors_only and cell.collapsed:
             continue
-        trials = cell.trials[
-            cell.trials["outcome"].isin(JUDGED) if value == "collapsed" else full_length(cell.trials)
-        ]
+        kept = cell.trials["outcome"].isin(JUDGED) if value == "collapsed" else cell.trials["full_length"]
+        trials = cell.trials[kept]
         values = trials["outcome"] == "collapsed" if value == "collapsed" else trials[value]
         for seed, number in zip(trials["seed"], values.to_numpy(np.float64, na_value=np.nan), strict=True):
             table[row, column[int(seed)]] = number

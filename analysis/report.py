@@ -116,8 +116,8 @@ def _trouble() -> str:
 
 def _footer() -> str:
     return (
-        "<footer>Intervals are 95 %: exact (Clopper–Pearson) for rates, t over seeds for means and "
-        "differences. Trials that share a seed are not independent, so claims over several cells count seeds. "
+        "<footer>Intervals are 95 %: exact (Clopper–Pearson) for rates, t over seeds for means. "
+        "Trials that share a seed are not independent, so claims over several cells count seeds. "
         "std is √d times the mean standard deviation of the unit embedding: 1 is isotropic, 0 is a point."
         "</footer>"
     )

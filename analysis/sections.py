@@ -46,7 +46,8 @@ def study_page(study: StudyResults, prefix: str) -> StudyPage:
         ),
         _section(
             prefix, "when", "When it happens",
-            "Both levels are measured: the projection can collapse while the representation, which is what one keeps, survives.",
+            "Both levels are measured: the projection can collapse while the representation, which one "
+            "keeps, survives.",
             figure(trajectories.trajectories), figure(onset.onset),
         ),
         _section(
@@ -152,7 +153,9 @@ def _least(study: StudyResults, found: Sequence[Cell]) -> str:
         text = "no component: nothing collapsed"
     else:
         text = ""
-    pills = [f'<span class="pill">{escaped(components(study, kept))}</span>' for kept in suffices.sets]
+    pills = [
+        f'<span class="pill">{escaped(components(study, kept))}</span>' for kept in suffices.sets if kept
+    ]
     body = escaped(text) or " or ".join(pills)
     return f'<div class="least"><h3>Smallest set of components that prevents collapse</h3><p>{body}</p></div>'
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special, stats
 
 Floats = npt.NDArray[np.float64]
 
@@ -105,8 +105,10 @@ def clopper_pearson(k: int, n: int, level: float = 0.95) -> Rate:
     """A rate with its exact interval, whose coverage is never below nominal. For claims."""
     if n == 0:
         return Rate(k=0, n=0, interval=None)
-    found = stats.binomtest(k, n).proportion_ci(level, method="exact")
-    return Rate(k=k, n=n, interval=Interval(low=float(found.low), high=float(found.high)))
+    tail = (1 - level) / 2
+    low = float(special.betaincinv(k, n - k + 1, tail)) if k else 0.0
+    high = float(special.betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
+    return Rate(k=k, n=n, interval=Interval(low=low, high=high))
 
 
 def wilson(k: int, n: int, level: float = 0.95) -> Rate:

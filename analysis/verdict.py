@@ -130,8 +130,7 @@ def _undetermined(study: StudyResults, found: Sequence[Cell]) -> Finding:
 def removals(study: StudyResults, found: Sequence[Cell]) -> Finding | None:
     """What happens when one component alone leaves the reference's level; None without such results."""
     reference = next((cell for cell in found if cell.is_reference), None)
-    single = [cell for cell in found if sum(code > 0 for code in cell.codes) == 1 and cell.judged]
-    single.sort(key=lambda cell: cell.codes, reverse=True)  # in the order of the factors
+    single = one_changed(found)
     if reference is None or not reference.judged or not single:
         return None
     fatal = [cell for cell in single if cell.collapsed]
@@ -149,6 +148,17 @@ def removals(study: StudyResults, found: Sequence[Cell]) -> Finding | None:
             f" ({'each: ' if len(harmless) > 1 else ''}{seeds_phrase(study, [fewest])})."
         )
     return Finding(kind="removals", text=" ".join(parts), values=values)
+
+
+def one_changed(found: Sequence[Cell]) -> list[Cell]:
+    """The cells with results that differ from the reference in one factor, in the order of the factors."""
+    single = [cell for cell in found if sum(code > 0 for code in cell.codes) == 1 and cell.judged]
+    return sorted(single, key=_first_change)
+
+
+def _first_change(cell: Cell) -> tuple[int, int]:
+    index = next(index for index, code in enumerate(cell.codes) if code)
+    return index, cell.codes[index]
 
 
 def _change(study: StudyResults, cell: Cell) -> str:

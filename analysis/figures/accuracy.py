@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from analysis.figures.groups import groups
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text
 from analysis.load import StudyResults
-from analysis.outcomes import JUDGED, full_length
+from analysis.outcomes import JUDGED
 from analysis.stats import mean_interval
 from analysis.wording import mean_percent, percent, plural
 
@@ -28,7 +28,7 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
             xs += own["knn_accuracy"].tolist()
             ys += [place] * len(own)
             texts += [text(f"{group.short}, seed {seed}") for seed in own["seed"]]
-        values = group.trials[full_length(group.trials)]["knn_accuracy"].dropna().to_numpy(np.float64)
+        values = group.trials[group.trials["full_length"]]["knn_accuracy"].dropna().to_numpy(np.float64)
         if len(values):
             mean = mean_interval(values)
             if mean.interval and not group.merged:
@@ -68,7 +68,7 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
         ),
     )
     caption = "A mark per trial. A cell whose marks lie far apart depends on the seed: a mean hides that."
-    early = int((study.trials["outcome"].isin(JUDGED) & ~full_length(study.trials)).sum())
+    early = int((study.trials["outcome"].isin(JUDGED) & ~study.trials["full_length"]).sum())
     if early:
         caption += f" {plural(early, 'trial')} ended early: drawn, but not part of any mean."
     if any(group.merged for group in shown):

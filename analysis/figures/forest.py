@@ -89,9 +89,9 @@ def forest(study: StudyResults) -> Panel | None:
             if effect.mean is not None
         ]
     caption = (
-        "What leaving the reference's level changes: mean over matched pairs of cells within each seed, then a "
-        "t interval over seeds. An open mark has no interval (one seed, or the same value in every seed). × is "
-        "an interaction: how much one effect changes when the other factor changes too."
+        "What leaving the reference's level changes: mean over matched pairs of cells within each seed, then "
+        "a t interval over seeds. An open mark has no interval (one seed, or the same value in all seeds). × "
+        "is an interaction: how much one effect changes when the other factor changes too."
     )
     if bimodal:
         caption += (

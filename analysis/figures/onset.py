@@ -45,7 +45,7 @@ def onset(study: StudyResults) -> Panel | None:
                 hoverinfo="skip", yaxis="y2",
             )  # fmt: skip
             risks = ", ".join(f"{int(step)}: {n}" for step, n in zip(marks, at_risk, strict=True))
-            middle = "not reached" if curve.median is None else number(curve.median)
+            middle = "not reached" if curve.median is None else f"{curve.median:,.0f}"
             end = percent(float(curve.survival[-1]))
             rows.append(
                 (label, f"{curve.events} of {curve.n}", end, middle, number(curve.restricted_mean), risks)

@@ -64,9 +64,9 @@ def slopes(study: StudyResults) -> Panel | None:
             rows.append((study.factors[factor].name, str(seed), ", ".join(shown), str(matched)))
     names = listed(sorted({study.factors[factor].name for factor, _, _ in plots}))
     caption = (
-        f"{'kNN accuracy' if percentage else 'Representation std'}, a line per seed. Lines that run alike mean "
-        "that the factor does the same in every seed, however far apart seeds lie. Each is a mean over the "
-        "cells that have results at every level of the factor"
+        f"{'kNN accuracy' if percentage else 'Representation std'}, a line per seed. Lines alike say "
+        "that the factor does the same in every seed, however far apart seeds lie. Each point is a mean over "
+        "the cells that have results at every level of the factor"
         + (", among cells without any collapse." if bimodal else ".")
         + ("" if len(plots) == len(study.factors) else f" Only {names} can be compared so.")
     )

@@ -73,7 +73,7 @@ def spectrum(study: StudyResults) -> Panel | None:
         return None
     caption = (
         "A healthy spectrum falls slowly; a collapsed one sinks as a whole (towards a point) or keeps a few "
-        "large values (dimensional collapse). Medians over the cell's trials. The eigenvalues are of the centred "
+        "large values (dimensional collapse). Medians over the trials. The eigenvalues are of the centred "
         "covariance; the effective rank (on hover, and in the numbers) is not, so that a point reads 1."
     )
     if len(every) > len(views):
@@ -104,7 +104,7 @@ def _median(rows: pd.DataFrame) -> np.ndarray | None:
 
 
 def _thinned(values: np.ndarray) -> tuple[list[int], list[float | None]]:
-    """At most _VALUES of the eigenvalues, evenly on a logarithmic axis; not those lost in rounding."""
+    """At most _VALUES of the eigenvalues, evenly on a logarithmic axis; without those lost in rounding."""
     index = np.unique(np.geomspace(1, len(values), _VALUES).round().astype(int))
     floor = max(values[0], 1e-30) * 10.0**-_DECADES
     kept = index[values[index - 1] > floor]

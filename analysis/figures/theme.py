@@ -172,34 +172,32 @@ def facets(
     narrow |= {"margin.l": 34}
     if two_lines:
         narrow |= {f"annotations.{index}.text": title for index, title in enumerate(narrow_titles)}
-    layout = base(wide.pop("height"), legend=legend, faceted=True)
-    figure = go.Figure(layout=layout)
+    height = wide.pop("height")
+    layout: dict[str, Any] = {"annotations": []}
     for index, title in enumerate(titles):
         suffix = key(index)
-        matches = {"matches": "x"} if shared and index else {}
-        figure.update_layout(
+        linked = shared and index > 0
+        layout[f"xaxis{suffix}"] = {**x, "anchor": f"y{suffix}"} | ({"matches": "x"} if linked else {})
+        layout[f"yaxis{suffix}"] = {**y, "anchor": f"x{suffix}"} | ({"matches": "y"} if linked else {})
+        layout["annotations"].append(
             {
-                f"xaxis{suffix}": {**x, **matches, "anchor": f"y{suffix}"},
-                f"yaxis{suffix}": {**y, **({"matches": "y"} if matches else {}), "anchor": f"x{suffix}"},
+                "text": title,
+                "xref": f"x{suffix} domain",
+                "yref": f"y{suffix} domain",
+                "x": 0,
+                "y": 1,
+                "yshift": 4,
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "showarrow": False,
+                "font": {"size": 11, "color": colour("ink")},
+                "align": "left",
             }
         )
-        figure.add_annotation(
-            text=title,
-            xref=f"x{suffix} domain",
-            yref=f"y{suffix} domain",
-            x=0,
-            y=1,
-            yshift=4,
-            xanchor="left",
-            yanchor="bottom",
-            showarrow=False,
-            font={"size": 11, "color": colour("ink")},
-            align="left",
-        )
-    figure.update_layout(wide)
     # The page applies one of them by the width that it finds.
-    figure.layout.meta = {"wide": {**wide, "height": layout.height}, "narrow": narrow}
-    return figure
+    meta = {"wide": {**wide, "height": height}, "narrow": narrow}
+    figure = go.Figure(layout=base(height, legend=legend, faceted=True, meta=meta, **layout))
+    return figure.update_layout(wide)
 
 
 def _grid(n: int, columns: int, row_px: int, gap_px: int, legend: bool) -> dict[str, Any]:

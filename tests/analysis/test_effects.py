@@ -1,0 +1,97 @@
+"""Effects and sufficient sets against designs small enough to work out by hand."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from analysis.effects import interactions, main_effects, sufficient_sets
+
+TWO_BY_TWO = [(0, 0), (0, 1), (1, 0), (1, 1)]
+VALUES = np.array([[10.0, 20.0], [13.0, 24.0], [8.0, 17.0], [5.0, 14.0]])
+"""By cell of TWO_BY_TWO and seed."""
+
+
+def test_main_effects_by_hand() -> None:
+    first, second = main_effects(VALUES, TWO_BY_TWO, [2, 2])
+    # Seed 0: (8 - 10 + 5 - 13) / 2 = -5; seed 1: (17 - 20 + 14 - 24) / 2 = -6.5.
+    assert first.contrasts.tolist() == [-5.0, -6.5]
+    assert second.contrasts.tolist() == [0.0, 0.5]  # (13 - 10 + 5 - 8) / 2; (24 - 20 + 14 - 17) / 2
+    assert first.mean is not None
+    assert first.mean.estimate == -5.75
+    assert first.complete
+
+
+def test_interaction_by_hand() -> None:
+    (found,) = interactions(VALUES, TWO_BY_TWO, [2, 2])
+    assert found.contrasts.tolist() == [-6.0, -7.0]  # 5 - 13 - 8 + 10; 14 - 24 - 17 + 20
+
+
+def test_effects_equal_those_of_a_linear_model() -> None:
+    codes = list(itertools.product(range(2), repeat=3))
+    values = np.random.default_rng(1).standard_normal((8, 4))
+    signs = 2 * np.array(codes) - 1
+    design = np.column_stack([np.ones(8), signs, signs[:, 0] * signs[:, 1]])
+    fitted = np.linalg.lstsq(design, values.mean(axis=1), rcond=None)[0]
+    mains = [effect.mean.estimate for effect in main_effects(values, codes, [2, 2, 2]) if effect.mean]
+    crossed = interactions(values, codes, [2, 2, 2])[0].mean
+    assert mains == pytest.approx(2 * fitted[1:4])  # from -1 to +1
+    assert crossed is not None
+    assert crossed.estimate == pytest.approx(4 * fitted[4])
+
+
+def test_only_seeds_with_all_pairs_are_averaged() -> None:
+    values = VALUES.copy()
+    values[3, 1] = np.nan
+    first, _ = main_effects(values, TWO_BY_TWO, [2, 2])
+    assert first.contrasts.tolist() == [-5.0]
+    assert (first.matched, first.planned) == (2, 2)
+
+
+def test_a_missing_cell_makes_an_effect_incomplete() -> None:
+    values = VALUES.copy()
+    values[3] = np.nan
+    first, _ = main_effects(values, TWO_BY_TWO, [2, 2])
+    assert first.contrasts.tolist() == [-2.0, -3.0]
+    assert not first.complete
+
+
+def test_three_levels_give_two_effects_against_the_first() -> None:
+    found = main_effects(np.array([[1.0], [4.0], [9.0]]), [(0,), (1,), (2,)], [3])
+    assert [effect.contrasts.tolist() for effect in found] == [[3.0], [8.0]]
+
+
+def test_one_component_suffices() -> None:
+    found = sufficient_sets(TWO_BY_TWO, [0, 0, 3, 3], [3, 3, 3, 3], [2, 2])
+    assert found.sets == ((0,),)
+    assert found.determined
+
+
+def test_either_of_two_suffices() -> None:
+    assert sufficient_sets(TWO_BY_TWO, [0, 0, 0, 1], [3, 3, 3, 3], [2, 2]).sets == ((0,), (1,))
+
+
+def test_both_are_needed() -> None:
+    assert sufficient_sets(TWO_BY_TWO, [0, 3, 3, 3], [3, 3, 3, 3], [2, 2]).sets == ((0, 1),)
+
+
+def test_nothing_is_needed_where_nothing_collapses() -> None:
+    assert sufficient_sets(TWO_BY_TWO, [0, 0, 0, 0], [3, 3, 3, 3], [2, 2]).sets == ((),)
+
+
+def test_a_missing_cell_leaves_it_undetermined() -> None:
+    found = sufficient_sets(TWO_BY_TWO, [0, 0, 3, 0], [3, 0, 3, 3], [2, 2])
+    assert not found.determined
+    assert (0,) in found.open_sets
+
+
+def test_a_larger_alternative_is_found_beside_the_smallest() -> None:
+    codes = list(itertools.product(range(2), repeat=3))
+    collapsed = [0 if code[0] == 0 or code[1:] == (0, 0) else 1 for code in codes]
+    assert sufficient_sets(codes, collapsed, [1] * 8, [2, 2, 2]).sets == ((0,), (1, 2))
+
+
+def test_a_collapsed_reference_leaves_no_set() -> None:
+    found = sufficient_sets(TWO_BY_TWO, [1, 0, 0, 0], [3, 3, 3, 3], [2, 2])
+    assert found.reference_collapsed
+    assert found.sets == ()

@@ -1,0 +1,124 @@
+"""Figures hold the numbers that they show, text cannot become markup, and every colour has its dark one."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.figures import accuracy, forest, onset, planes, slopes, spectrum, theme, trajectories
+from analysis.load import StudyResults, load_results
+from analysis.outcomes import cells, seed_table
+from tests.analysis.tables import Row, write_sweep
+
+MAKERS = (
+    trajectories.trajectories,
+    onset.onset,
+    planes.loss_plane,
+    planes.rank_plane,
+    planes.sensitivity,
+    spectrum.spectrum,
+    forest.forest,
+    slopes.slopes,
+    accuracy.knn_by_cell,
+    accuracy.knn_ecdf,
+)
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+def test_every_colour_can_turn_dark(study: StudyResults, make: type) -> None:
+    panel = make(study)
+    text = json.dumps(panel.figure.to_plotly_json(), default=list)
+    unknown = set(re.findall(r"#[0-9a-f]{6}", text)) - set(theme.dark_map()) - set(spectrum._SCALE)
+    assert unknown == set()
+    assert {trace.type for trace in panel.figure.data} == {"scatter"}  # SVG only
+    assert panel.table[1], "no numbers beside the figure"
+    assert all(len(row) == len(panel.table[0]) for row in panel.table[1])
+
+
+def test_medians_by_step(study: StudyResults) -> None:
+    panel = trajectories.trajectories(study)
+    assert panel is not None
+    first = next(trace for trace in panel.figure.data if trace.name == "representation")
+    ids = cells(study)[0].trials["trial_id"]
+    rows = study.metrics[study.metrics["trial_id"].isin(ids)]
+    assert list(first.y) == pytest.approx(rows.groupby("step")["representation_std"].median(), rel=1e-3)
+    assert len(panel.figure.layout.annotations) == 16
+
+
+def test_marks_in_the_plane_are_the_last_values(study: StudyResults) -> None:
+    panel = planes.loss_plane(study)
+    assert panel is not None
+    collapsed = next(trace for trace in panel.figure.data if trace.name.startswith("collapsed"))
+    rows = study.trials[study.trials["outcome"] == "collapsed"]
+    assert sorted(collapsed.x) == pytest.approx(sorted(rows["representation_std"]), rel=1e-3)
+    assert collapsed.name == "collapsed (12)"
+
+
+def test_the_factor_that_separates_most_comes_first(study: StudyResults) -> None:
+    panel = onset.onset(study)
+    assert panel is not None
+    assert {panel.views[0][0], panel.views[1][0]} == {"encoder_norm", "head_norm"}
+    row = next(row for row in panel.table[1] if row[0] == "encoder_norm = group")
+    assert row[1:4] == ("12 of 24", "50 %", "60")
+    assert row[5].startswith("0: 24, 20: 24, 40: 24, 60: 16")  # at 60: 24 less 4 at 40 and 4 at 50
+
+
+def test_effects_on_the_rate_are_exact(study: StudyResults) -> None:
+    effects = forest.effects_of(study, cells(study), "collapsed", survivors_only=False)
+    found = {forest.effect_name(study, effect): effect.mean for effect in effects}
+    main, crossed = (
+        found["encoder_norm: batch → group"],
+        found["encoder_norm: batch → group × head_norm: batch → none"],
+    )
+    assert main is not None
+    assert crossed is not None
+    assert (main.estimate, main.interval, crossed.estimate) == (0.5, None, 1.0)
+
+
+def test_an_unbalanced_factorial_gets_no_unconditional_estimate(tmp_path: Path) -> None:
+    def lose_a_cell(trials: list[Row], metrics: list[Row]) -> None:
+        for row in trials:
+            if row["cell_id"] == trials[15]["cell_id"]:
+                row.update(state="FAIL", end_reason="error", collapsed=None)
+
+    study = load_results([write_sweep(tmp_path, edit=lose_a_cell)]).studies[0]
+    assert forest.effects_of(study, cells(study), "collapsed", survivors_only=False) == ()
+
+
+def test_slopes_compare_the_same_cells_at_each_level(study: StudyResults) -> None:
+    found = cells(study)
+    table = seed_table(found, study.seeds, "knn_accuracy", survivors_only=True)
+    means, used, matched = slopes.by_level(found, table, 0, 2)
+    assert (used, matched) == ([0, 1, 2], 4)  # where the heads have batch norm, in both encoders
+    heads = [index for index, cell in enumerate(found) if cell.labels[1] == "batch"]
+    groups = [found[index].labels[0] for index in heads]
+    expected = pd.DataFrame(table[heads], index=groups).groupby(level=0).mean().to_numpy()
+    assert means == pytest.approx(expected)
+
+
+def test_the_share_of_trials_below(study: StudyResults) -> None:
+    panel = accuracy.knn_ecdf(study)
+    assert panel is not None
+    everything = panel.figure.data[0]
+    values = np.sort(study.trials["knn_accuracy"])
+    assert list(everything.x)[1:] == pytest.approx(values, rel=1e-3)
+    assert everything.y[-1] == 1
+
+
+@pytest.mark.parametrize("hostile", ["<b>x</b>", '<a href="http://x">y</a>', "%{customdata}", "a&lt;b"])
+def test_text_stays_text(hostile: str) -> None:
+    shown = theme.text(hostile)
+    assert "<" not in shown
+    assert "%{" not in shown
+
+
+def test_bands_only_where_trials_are_many(tmp_path: Path) -> None:
+    levels = {"encoder_norm": ["batch", "group"], "head_norm": ["none"]}
+    study = load_results([write_sweep(tmp_path, factors=levels, seeds=range(12))]).studies[0]
+    panel = trajectories.trajectories(study)
+    assert panel is not None
+    assert not any(trace.opacity == 0.45 for trace in panel.figure.data)
+    assert "single trials" not in panel.caption
