@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from byol import metrics
 from byol.config import TrialConfig, ViewConfig
-from byol.data import ImageData
+from byol.data import ImageData, Images
 from byol.evaluate import knn_accuracy, linear_probe
 from byol.learner import Learner
 from byol.metrics import Metrics
@@ -58,7 +58,7 @@ def evaluating(module: nn.Module, *, batch_statistics: bool) -> Iterator[None]:
 class Measurer:
     """Measures one learner. Holds the held-out images and their two views on the learner's device."""
 
-    def __init__(self, config: TrialConfig, data: ImageData, learner: Learner) -> None:
+    def __init__(self, config: TrialConfig, data: Images, learner: Learner) -> None:
         self.config = config
         self.data = data
         self.learner = learner
@@ -109,7 +109,10 @@ class Measurer:
 
     def _features(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Bank and query features of clean images with their labels."""
-        bank = self.data.train_images if self.data.bank_images is None else self.data.bank_images
+        bank = self.data.bank_images
+        if bank is None:
+            assert isinstance(self.data, ImageData), "a streamed set has a bank"
+            bank = self.data.train_images
         assert self._bank_labels is not None
         assert self.data.test_labels is not None
         device = self.learner.device

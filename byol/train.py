@@ -16,18 +16,19 @@ from torch import Tensor
 
 from byol import checkpoint
 from byol.config import TrialConfig
-from byol.data import ImageData
+from byol.data import Images, StreamedImages
 from byol.learner import Encoder, Learner
 from byol.measure import Measurer, resident
 from byol.metrics import Metrics
 from byol.precision import uses_bf16
 from byol.seeding import stream
+from byol.streaming import streamed_batches
 from byol.views import draw, make_view
 
 
 def train(
     config: TrialConfig,
-    data: ImageData,
+    data: Images,
     *,
     device: torch.device | str | None = None,
     encoder: Encoder | None = None,
@@ -72,7 +73,7 @@ def train(
 def _loop(
     learner: Learner,
     measurer: Measurer,
-    data: ImageData,
+    data: Images,
     start: int,
     folder: Path | None,
     checkpoint_every: int,
@@ -95,12 +96,20 @@ def _loop(
 
 
 def batches(
-    config: TrialConfig, data: ImageData, device: torch.device, start: int, total: int
+    config: TrialConfig, data: Images, device: torch.device, start: int, total: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The two views of each step from `start` to `total`, on the device, [B, 3, S, S] each.
 
-    Order and draws of a step depend on the seed and the step alone: a resumed trial sees what it would have.
+    Order and draws of a step depend on the seed and the step alone: a resumed trial sees what it would have, a
+    streamed set the same as one in memory.
     """
+    if isinstance(data, StreamedImages):
+        for batch in streamed_batches(
+            config, data, start=start, total=total, pin_memory=device.type == "cuda"
+        ):
+            crops = (batch.crops1, batch.crops2), (batch.draws1, batch.draws2)
+            yield _two_views(config, data, *crops, device, cropped=True)
+        return
     images = resident(data.train_images, device)
     per_epoch = config.steps_per_epoch(len(images))
     order = torch.empty(0)
@@ -109,16 +118,33 @@ def batches(
         if position == 0 or step == start:
             order = torch.randperm(len(images), generator=stream(config.seed, "order", epoch)).to(device)
         chosen = order[position * config.batch_size : (position + 1) * config.batch_size]
-        yield two_views(config, data, images.index_select(0, chosen), step)
+        batch_BCHW = images.index_select(0, chosen)
+        draws = [draw(stream(config.seed, name, step), len(chosen)) for name in ("view1", "view2")]
+        if device.type == "cuda":
+            draws = [own.pin_memory() for own in draws]
+        yield _two_views(config, data, (batch_BCHW, batch_BCHW), (draws[0], draws[1]), device, cropped=False)
 
 
-def two_views(config: TrialConfig, data: ImageData, images_BCHW: Tensor, step: int) -> tuple[Tensor, Tensor]:
-    """Two independently drawn views of a batch of uint8 images."""
-    views = []
-    for name, settings in (("view1", config.view1), ("view2", config.view2)):
-        draws = draw(stream(config.seed, name, step), len(images_BCHW))
-        if images_BCHW.is_cuda:
-            draws = draws.pin_memory().to(images_BCHW.device, non_blocking=True)
-        view = make_view(images_BCHW, draws, settings, size=config.image_size, mean=data.mean, std=data.std)
-        views.append(view)
-    return views[0], views[1]
+def _two_views(
+    config: TrialConfig,
+    data: Images,
+    images: tuple[Tensor, Tensor],
+    draws: tuple[Tensor, Tensor],
+    device: torch.device,
+    *,
+    cropped: bool,
+) -> tuple[Tensor, Tensor]:
+    """Both views of a batch; what is not on the device yet is copied there without a wait."""
+    view1, view2 = (
+        make_view(
+            own_BCHW.to(device, non_blocking=True),
+            draws_BS.to(device, non_blocking=True),
+            settings,
+            size=config.image_size,
+            mean=data.mean,
+            std=data.std,
+            cropped=cropped,
+        )
+        for own_BCHW, draws_BS, settings in zip(images, draws, (config.view1, config.view2), strict=True)
+    )
+    return view1, view2
