@@ -87,6 +87,8 @@ def run(
     data = _load(study, out, trials.values(), learner, options.data_root)
     steps = {trial_id: _steps(trial, data[_data_key(trial)]) for trial_id, trial in trials.items()}
     resources = _resources(study, options)
+    where = f"on the cluster at {options.address}" if options.address else "on this machine"
+    print(f"{study.name}: {len(trials)} trials planned; starting Ray {where}", file=stream, flush=True)
 
     from sweeps import engine  # imports Ray, which takes seconds: only when something is left to run
 

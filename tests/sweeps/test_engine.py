@@ -82,7 +82,7 @@ class TestOnOneRay:
         assert (outcome.ran, outcome.interrupted) == (True, False)
         assert outcome.counts["complete"] == 8
         assert outcome.counts["collapsed"] == 4
-        assert len(shown.splitlines()) == 8
+        assert len(shown.splitlines()) == 9
         assert "8/8 done · 0 running · 0 left · 4 collapsed" in shown.splitlines()[-1]
 
         trials = table(tmp_path, "trials")
@@ -105,7 +105,7 @@ class TestOnOneRay:
         grown = study_from_text(SMALL.replace("seeds: 2", "seeds: 3"), "f")
         outcome, shown = swept(tmp_path, grown, workers=1)
         assert outcome.counts["complete"] == 12
-        assert len(shown.splitlines()) == 4, "only the new seed's trials ran"
+        assert len(shown.splitlines()) == 5, "only the new seed's trials ran"
         assert {row["attempt"] for row in table(tmp_path, "trials")} == {1}
 
     def test_actors_are_reused_threads_match_and_a_leak_would_show(
