@@ -7,17 +7,7 @@ import numpy as np
 from analysis.load import StudyResults
 from analysis.onset import cadence
 from analysis.outcomes import JUDGED, Cell, Counts, seed_table
-from analysis.stats import (
-    Mean,
-    PValue,
-    clopper_pearson,
-    mcnemar,
-    paired_difference,
-    risk_difference,
-    sign_flip,
-)
-from analysis.verdict import one_changed
-from analysis.wording import exact, listed, number, percent_range, plural, points, points_range
+from analysis.wording import exact, listed, plural
 
 MEASURED = ("loss", "representation_std", "projection_std", "effective_rank", "knn_accuracy")
 
@@ -43,7 +33,7 @@ def audit(study: StudyResults, found: Sequence[Cell], counts: Counts) -> list[tu
         rows.append(
             (
                 "Seeds",
-                f"{listed([str(seed) for seed in study.seeds][:20])}; {whole} with a verdict in every cell",
+                f"{_seeds(study.seeds)}; {whole} with a verdict in every cell",
             )
         )
     levels = f"{exact(study.representation_threshold)}, projection std {exact(study.projection_threshold)}"
@@ -60,6 +50,12 @@ def audit(study: StudyResults, found: Sequence[Cell], counts: Counts) -> list[tu
     if study.duplicates:
         rows.append(("In several directories", f"{plural(study.duplicates, 'trial')}, read once"))
     return rows
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    if len(seeds) <= 10:
+        return listed([str(seed) for seed in seeds])
+    return f"{len(seeds)}, from {min(seeds)} to {max(seeds)}"
 
 
 def _repeated(study: StudyResults) -> str:
@@ -84,60 +80,3 @@ def _nulls(study: StudyResults) -> str:
         if parts
         else f"none of {plural(len(ended), 'trial')}"
     )
-
-
-REMOVAL_HEADER = (
-    "cell",
-    "collapsed",
-    "exact 95 %",
-    "difference (Newcombe)",
-    "McNemar",
-    "kNN difference, paired (t)",
-    "sign-flip",
-)
-
-
-def removal_rows(study: StudyResults, found: Sequence[Cell]) -> list[tuple[str, ...]]:
-    """The reference, and each cell that differs from it in one factor, compared seed by seed."""
-    reference = next((cell for cell in found if cell.is_reference and cell.judged), None)
-    if reference is None:
-        return []
-    single = one_changed(found)
-    rows: list[tuple[str, ...]] = [("reference", *_share(reference), "–", "–", "–", "–")] if single else []
-    for cell in single:
-        index = next(index for index, code in enumerate(cell.codes) if code)
-        difference, interval = risk_difference(
-            reference.collapsed, reference.judged, cell.collapsed, cell.judged
-        )
-        pair = [reference, cell]
-        test = mcnemar(*seed_table(pair, study.seeds, "collapsed"))
-        accuracies = seed_table(pair, study.seeds, "knn_accuracy")
-        both = ~np.isnan(accuracies).any(axis=0)
-        knn, flips = "–", "–"
-        if both.any() and not cell.collapsed and not reference.collapsed:
-            knn = _paired(paired_difference(*accuracies))
-            flips = _p(sign_flip(accuracies[1, both] - accuracies[0, both])) if both.sum() <= 20 else "–"
-        elif both.any():
-            change = float(accuracies[1, both].mean() - accuracies[0, both].mean())
-            knn = f"{points(change)} (one of them collapsed)"
-        name = f"{study.factors[index].name} = {cell.labels[index]}"
-        risk = f"{points(difference, 0)} ({points_range(interval, 0)})"
-        rows.append((name, *_share(cell), risk, _p(test), knn, flips))
-    return rows
-
-
-def _paired(mean: Mean) -> str:
-    interval = "no interval" if mean.interval is None else points_range(mean.interval)
-    return f"{points(mean.estimate)} ({interval}; n = {mean.n})"
-
-
-def _share(cell: Cell) -> tuple[str, str]:
-    found = clopper_pearson(cell.collapsed, cell.judged)
-    return f"{found.k} of {found.n}", percent_range(found.interval) if found.interval else "–"
-
-
-def _p(test: PValue) -> str:
-    """The p-value, or why there is none to give: never a star."""
-    if test.least > 0.05:
-        return f"n = {test.n}, too few for p < .05" if test.n else "no discordant seed"
-    return f"p = {number(test.p, 2)}, n = {test.n}"

@@ -10,7 +10,7 @@ from analysis.outcomes import Cell
 from analysis.stats import clopper_pearson
 from analysis.wording import percent
 
-_TILES_UP_TO = 144
+_TILES_UP_TO = 600
 _VIEWS = (("representation", "Representation"), ("projection", "Projection"), ("knn", "kNN accuracy"))
 
 
@@ -101,63 +101,48 @@ def _listed(factors: Sequence[Factor], found: Sequence[Cell], scale: tuple[float
 def _tile(cell: Cell | None, scale: tuple[float, float]) -> str:
     if cell is None:
         return '<td class="hatched"><span class="tile"><small>not planned</small></span></td>'
-    rest = cell.trials["outcome"].value_counts()
-    others = [
-        f"{rest[name]} {name}"
-        for name in (
-            "diverged",
-            "failed",
-            "pruned",
-            "interrupted",
-            "unknown",
-            "running",
-            "waiting",
-            "dimensional",
-        )
-        if name in rest
-    ]
-    note = f"<small>{escaped(', '.join(others))}</small>" if others else ""
+    note = _note(cell)
     faces = [
-        _rate_face("representation", cell.collapsed, cell.judged),
-        _rate_face("projection", cell.projection_collapsed, cell.projection_judged),
-        _knn_face(cell, scale),
+        _rate_face("representation", cell.collapsed, cell.judged, note),
+        _rate_face("projection", cell.projection_collapsed, cell.projection_judged, note),
+        _knn_face(cell, scale, note),
     ]
     title = f"{cell.text}: show its trials"
     reference = ' data-reference=""' if cell.is_reference else ""
-    inner = "".join(faces) + note
+    inner = "".join(faces)
     button = element("button", inner, type="button", class_="tile", data_cell=cell.text, title=title)
     return f"<td{reference}>{button}</td>"
 
 
-def _rate_face(view: str, k: int, n: int) -> str:
+def _note(cell: Cell) -> str:
+    """The trials that the rate leaves out, and those that it hides."""
+    rest = cell.trials["outcome"].value_counts()
+    left = sum(int(rest.get(name, 0)) for name in ("running", "waiting", "interrupted"))
+    named = ("dimensional", "diverged", "failed", "pruned", "unknown")
+    parts = [f"{rest[name]} {name}" for name in named if name in rest] + ([f"{left} to come"] if left else [])
+    return f"<small>{', '.join(parts)}</small>" if parts else ""
+
+
+def _face(view: str, strong: str, small: str, note: str, share: float | None) -> str:
+    inner = f"<strong>{strong}</strong>" + (f"<small>{small}</small>" if small else "") + note
+    if share is None:
+        return element("span", inner, class_="face hatched", data_face=view)
+    return element("span", inner, class_="face", data_face=view, style=f"--share:{share:.3f}")
+
+
+def _rate_face(view: str, k: int, n: int, note: str) -> str:
     found = clopper_pearson(k, n)
     if found.interval is None:
-        return (
-            f'<span class="face hatched" data-face="{view}"><strong>–</strong><small>no result</small></span>'
-        )
+        return _face(view, "–", "" if note else "no result", note, None)
     low, high = (f"{100 * value:.0f}" for value in (found.interval.low, found.interval.high))
-    share = f"--share:{found.estimate:.3f}"
-    return element(
-        "span",
-        f"<strong>{k}/{n}</strong><small>{low}–{high} %</small>",
-        class_="face",
-        data_face=view,
-        style=share,
-    )
+    return _face(view, f"{k}/{n}", f"{low}–{high} %", note, found.estimate)
 
 
-def _knn_face(cell: Cell, scale: tuple[float, float]) -> str:
+def _knn_face(cell: Cell, scale: tuple[float, float], note: str) -> str:
     values = cell.values("knn_accuracy")
     if not len(values):
-        return '<span class="face hatched" data-face="knn"><strong>–</strong><small>no kNN</small></span>'
+        return _face("knn", "–", "" if note else "no kNN", note, None)
     mean, (low, high) = float(values.mean()), scale
-    share = f"--share:{(mean - low) / (high - low) if high > low else 1:.3f}"
     early = int(cell.judged - cell.trials["full_length"].sum())
     n = f"n = {len(values)}" + (f", {early} ended early" if early else "")
-    return element(
-        "span",
-        f"<strong>{percent(mean, 1)}</strong><small>{n}</small>",
-        class_="face knn",
-        data_face="knn",
-        style=share,
-    )
+    return _face("knn", percent(mean, 1), n, note, (mean - low) / (high - low) if high > low else 1.0)

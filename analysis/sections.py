@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.audit import REMOVAL_HEADER, audit, removal_rows
+from analysis.audit import audit
 from analysis.collapse_map import collapse_map
-from analysis.figures import accuracy, forest, onset, planes, slopes, spectrum, trajectories
+from analysis.comparisons import HEADER, comparison_rows
+from analysis.figures import accuracy, forest, onset, planes, search, slopes, spectrum, trajectories
 from analysis.figures.theme import Panel
 from analysis.findings import Findings, study_findings
 from analysis.load import StudyResults
@@ -59,8 +60,8 @@ def study_page(study: StudyResults, prefix: str) -> StudyPage:
         _section(
             prefix, "factors", "How much each factor matters", "" if study.searched else
             "Differences within seeds, so that what seeds share does not blur them.",
-            "" if study.searched else figure(forest.forest) + _removals(study, found) + figure(slopes.slopes),
-            figure(accuracy.knn_by_cell),
+            "" if study.searched else figure(forest.forest) + _comparisons(study, found) + figure(slopes.slopes),
+            figure(search.search), figure(accuracy.knn_by_cell),
         ),
         _section(prefix, "trials", "Every trial",
                  "Click a heading to sort, or a tile of the map above to see its trials.",
@@ -180,18 +181,18 @@ def _audit(study: StudyResults, found: Sequence[Cell], counts: Counts) -> str:
     return element("section", inner, class_="card")
 
 
-def _removals(study: StudyResults, found: Sequence[Cell]) -> str:
-    rows = removal_rows(study, found)
+def _comparisons(study: StudyResults, found: Sequence[Cell]) -> str:
+    rows = comparison_rows(study, found)
     if not rows:
         return ""
     note = (
-        "Each cell that differs from the reference in one factor. Tests are exact and never starred; "
+        "Each cell that differs from the reference in one factor. Tests are exact, adjusted by Holm within a column, and never starred; "
         "kNN is compared seed by seed where neither cell collapsed."
     )
     inner = (
         element("h3", "One component at a time")
         + element("p", note, class_="note")
-        + table(REMOVAL_HEADER, rows, class_="compact")
+        + table(HEADER, rows, class_="compact")
     )
     return element("section", inner, class_="card")
 

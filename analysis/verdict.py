@@ -41,7 +41,10 @@ def verdict(study: StudyResults, found: Sequence[Cell], counts: Counts) -> Findi
         return _nothing(study, found)
     if suffices.determined:
         return _sufficient(study, found, suffices)
-    return _one_by_one(study, found) or _undetermined(study, found)
+    single = removals(study, found)
+    if single is not None and 2 * len(one_changed(found)) >= len(found) - 1:
+        return _one_by_one(single)
+    return _undetermined(study, found, suffices)
 
 
 def _descriptive(study: StudyResults, counts: Counts) -> Finding:
@@ -108,22 +111,24 @@ def _holds(cell: Cell, kept: Sequence[int]) -> bool:
     return all(cell.codes[index] == 0 for index in kept)
 
 
-def _one_by_one(study: StudyResults, found: Sequence[Cell]) -> Finding | None:
-    single = removals(study, found)
-    if single is None:
-        return None
+def _one_by_one(single: Finding) -> Finding:
     text = f"{single.text} The smallest set that suffices is undetermined: not all combinations have results."
     return Finding(kind="verdict", text=text, values=single.values)
 
 
-def _undetermined(study: StudyResults, found: Sequence[Cell]) -> Finding:
+def _undetermined(study: StudyResults, found: Sequence[Cell], suffices: Sufficient) -> Finding:
     judged, k = sum(cell.judged for cell in found), sum(cell.collapsed for cell in found)
     run = sum(cell.judged > 0 for cell in found)
     text = (
-        "Which components prevent collapse is undetermined: the cells with results "
-        f"({run} of {len(found)}) do not cover any set of them. So far the representation collapsed in "
+        "Which components prevent collapse is undetermined, with results in "
+        f"{run} of {plural(len(found), 'cell')}: so far the representation collapsed in "
         f"{k} of {plural(judged, 'trial')}."
     )
+    candidates = [*suffices.sets, *suffices.open_sets]
+    least = min((len(kept) for kept in candidates), default=0)
+    if least:
+        names = [components(study, kept) for kept in candidates if len(kept) == least]
+        text += f" None of those had {listed(names, 'or')}."
     return Finding(kind="verdict", text=text, values={"k": k, "n": judged, "run": run})
 
 
@@ -138,14 +143,15 @@ def removals(study: StudyResults, found: Sequence[Cell]) -> Finding | None:
     values: dict[str, Value] = {"fatal": len(fatal), "harmless": len(harmless)}
     parts = []
     if fatal:
-        each = [f"{_change(study, cell)} in {seeds_phrase(study, [cell])}" for cell in fatal]
-        parts.append(f"Changing one component of the reference made it collapse with {listed(each)}.")
+        each = [f"{_changes(study, [cell])} ({seeds_phrase(study, [cell])})" for cell in fatal]
+        parts.append(f"Changing one component of the reference made it collapse: {listed(each)}.")
     if harmless:
-        names = listed([_change(study, cell) for cell in harmless], "or")
         fewest = min(harmless, key=lambda cell: cell.judged)
+        equal = all(cell.judged == fewest.judged for cell in harmless)
+        scope = "" if len(harmless) == 1 else "each: " if equal else "the least known: "
         parts.append(
-            f"Changing only {names} did not make it collapse"
-            f" ({'each: ' if len(harmless) > 1 else ''}{seeds_phrase(study, [fewest])})."
+            f"Changing only {_changes(study, harmless)} did not make it collapse"
+            f" ({scope}{seeds_phrase(study, [fewest])})."
         )
     return Finding(kind="removals", text=" ".join(parts), values=values)
 
@@ -161,9 +167,14 @@ def _first_change(cell: Cell) -> tuple[int, int]:
     return index, cell.codes[index]
 
 
-def _change(study: StudyResults, cell: Cell) -> str:
-    index = next(index for index, code in enumerate(cell.codes) if code)
-    return f"{study.factors[index].name} = {cell.labels[index]}"
+def _changes(study: StudyResults, single: Sequence[Cell]) -> str:
+    """`predictor = linear or none or tau_base = 0`: levels other than the reference's, by factor."""
+    levels: dict[int, list[str]] = {}
+    for cell in single:
+        index, _ = _first_change(cell)
+        levels.setdefault(index, []).append(cell.labels[index])
+    changes = [f"{study.factors[index].name} = {listed(own, 'or')}" for index, own in levels.items()]
+    return listed(changes, "or")
 
 
 def seeds_phrase(study: StudyResults, found: Sequence[Cell]) -> str:

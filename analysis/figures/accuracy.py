@@ -67,7 +67,9 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
             ticks="",
         ),
     )
-    caption = "A mark per trial. A cell whose marks lie far apart depends on the seed: a mean hides that."
+    caption = "A mark per trial."
+    if not study.searched:
+        caption += " A cell whose marks lie far apart depends on the seed: a mean hides that."
     early = int((study.trials["outcome"].isin(JUDGED) & ~study.trials["full_length"]).sum())
     if early:
         caption += f" {plural(early, 'trial')} ended early: drawn, but not part of any mean."
@@ -75,7 +77,11 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
         caption += " Groups of several cells have no interval."
     header = ("cell", "trials", "mean", "least", "greatest")
     return Panel(
-        name="knn", title="kNN accuracy by cell", caption=caption, figure=figure, table=(header, rows)
+        name="knn",
+        title="kNN accuracy by outcome" if study.searched else "kNN accuracy by cell",
+        caption=caption,
+        figure=figure,
+        table=(header, rows),
     )
 
 

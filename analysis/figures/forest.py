@@ -10,7 +10,7 @@ from analysis.load import StudyResults
 from analysis.outcomes import Cell, cells, seed_table
 from analysis.wording import mean_points
 
-_INTERACTIONS_UP_TO = 15
+_INTERACTIONS_UP_TO = 10
 
 
 def effects_of(
@@ -41,7 +41,7 @@ def effect_name(study: StudyResults, effect: Effect) -> str:
 def forest(study: StudyResults) -> Panel | None:
     """Effects on the collapse rate and on kNN accuracy, in percentage points with t intervals over seeds."""
     found = cells(study)
-    bimodal = any(cell.collapsed for cell in found)
+    bimodal, hidden = any(cell.collapsed for cell in found), 0
     columns: list[tuple[str, list[Effect]]] = []
     for title, value, conditional in (
         ("collapse rate, points", "collapsed", False),
@@ -49,13 +49,18 @@ def forest(study: StudyResults) -> Panel | None:
     ):
         known = effects_of(study, found, value, survivors_only=conditional)
         mains = [effect for effect in known if len(effect.factors) == 1]
-        crossed = [effect for effect in known if len(effect.factors) == 2][:_INTERACTIONS_UP_TO]
+        crossed = [effect for effect in known if len(effect.factors) == 2]
+        hidden += max(0, len(crossed) - _INTERACTIONS_UP_TO)
+        crossed = sorted(crossed, key=_size, reverse=True)[:_INTERACTIONS_UP_TO]
+        crossed.sort(key=lambda effect: (effect.factors, effect.levels))
         if known:
             columns.append((title, [*mains, *crossed]))
     if not columns:
         return None
-    names = list(dict.fromkeys(effect_name(study, effect) for _, effects in columns for effect in effects))
-    short = [_short(name) for name in names]
+    named = {
+        effect_name(study, effect): _short(study, effect) for _, effects in columns for effect in effects
+    }
+    names = list(named)
     figure = facets(
         [title for title, _ in columns],
         columns=(len(columns), 1),
@@ -63,7 +68,7 @@ def forest(study: StudyResults) -> Panel | None:
         x=axis(zeroline=True, zerolinecolor=colour("axis"), zerolinewidth=1, nticks=6),
         y=axis(
             tickvals=list(range(len(names))),
-            ticktext=[text(name) for name in short],
+            ticktext=[text(name) for name in named.values()],
             range=[len(names) - 0.4, -0.6],
             showgrid=False,
             ticks="",
@@ -93,6 +98,8 @@ def forest(study: StudyResults) -> Panel | None:
         "a t interval over seeds. An open mark has no interval (one seed, or the same value in all seeds). × "
         "is an interaction: how much one effect changes when the other factor changes too."
     )
+    if hidden:
+        caption += f" The {_INTERACTIONS_UP_TO} largest interactions of each kind are drawn."
     if bimodal:
         caption += (
             " kNN effects are conditional: only cells without any collapse count, so they say nothing about "
@@ -102,11 +109,19 @@ def forest(study: StudyResults) -> Panel | None:
                  table=(("on", "effect", "estimate", "matched pairs of cells"), rows))  # fmt: skip
 
 
-def _short(name: str) -> str:
-    """The name, broken into two lines at the ×."""
-    if " × " not in name:
-        return name
-    return " × ".join(part.split(":")[0] for part in name.split(" × "))
+def _size(effect: Effect) -> float:
+    return abs(effect.mean.estimate) if effect.mean else 0.0
+
+
+def _short(study: StudyResults, effect: Effect) -> str:
+    """The name of an effect on an axis: an interaction does not repeat the reference's levels."""
+    if len(effect.factors) == 1:
+        return effect_name(study, effect)
+    factors = [study.factors[index] for index in effect.factors]
+    return " × ".join(
+        factor.name if len(factor.levels) == 2 else f"{factor.name} → {factor.levels[level]}"
+        for factor, level in zip(factors, effect.levels, strict=True)
+    )
 
 
 def _draw(figure: go.Figure, index: int, effects: Sequence[Effect], places: Sequence[int]) -> None:

@@ -38,7 +38,7 @@ def onset(study: StudyResults) -> Panel | None:
         for index, (label, curve, own_times) in enumerate(curves):
             at_risk = numbers_at_risk(own_times, marks)
             tint = LINES[index % len(LINES)]
-            _draw(figure, curve, label, tint, horizon)
+            _draw(figure, curve, label, tint, horizon, band=not study.searched)
             figure.add_scatter(
                 x=marks.tolist(), y=[index] * len(marks), text=[str(n) for n in at_risk], mode="text",
                 cliponaxis=False, textfont={"color": tint, "size": 11}, showlegend=False,
@@ -58,14 +58,15 @@ def onset(study: StudyResults) -> Panel | None:
         yaxis2={"visible": False, "range": [most - 0.5, -0.5], "domain": [0, (below - 52) / height]},
         margin={"b": 8},
     )
+    trust = (
+        "Bands are pointwise 95 % intervals that take trials as independent, so they are narrower than "
+        "seeds alone would give."
+    )
     caption = (
         "Each step down is a collapse of the representation; a trial that never collapsed counts to its end. "
         + (f"Onset is known to {plural(every, 'step')}, the distance between measurements. " if every else "")
-        + "Bands are pointwise 95 % intervals that take trials as independent, so they are narrower than "
-        "seeds alone would give."
+        + ("" if study.searched else trust)
     )
-    if study.searched:
-        caption = caption.split("Bands")[0]
     header = (
         "trials",
         "collapsed",
@@ -83,15 +84,22 @@ def _spread(curves: list[Survival]) -> float:
     return max(means) - min(means) if means else 0.0
 
 
-def _draw(figure: go.Figure, curve: Survival, label: str, tint: str, horizon: float) -> None:
+def _draw(figure: go.Figure, curve: Survival, label: str, tint: str, horizon: float, *, band: bool) -> None:
     steps = [*rounded(curve.steps, 7), horizon]
     extended = [rounded([*values, values[-1]]) for values in (curve.low, curve.survival, curve.high)]
     low, middle, high = extended
     red, green, blue = (int(tint[place : place + 2], 16) for place in (1, 3, 5))
-    flat = {"mode": "lines", "line": {"width": 0, "shape": "hv"}, "hoverinfo": "skip", "showlegend": False}
-    figure.add_scatter(x=steps, y=[m if v is None else v for v, m in zip(low, middle, strict=True)], **flat)
-    figure.add_scatter(x=steps, y=[m if v is None else v for v, m in zip(high, middle, strict=True)],
-                       fill="tonexty", fillcolor=f"rgba({red},{green},{blue},0.13)", **flat)  # fmt: skip
+    if band:
+        flat = {
+            "mode": "lines",
+            "line": {"width": 0, "shape": "hv"},
+            "hoverinfo": "skip",
+            "showlegend": False,
+        }
+        ends = [[m if v is None else v for v, m in zip(end, middle, strict=True)] for end in (low, high)]
+        figure.add_scatter(x=steps, y=ends[0], **flat)
+        tinted = f"rgba({red},{green},{blue},0.13)"
+        figure.add_scatter(x=steps, y=ends[1], fill="tonexty", fillcolor=tinted, **flat)
     figure.add_scatter(
         x=steps,
         y=middle,

@@ -79,8 +79,9 @@ def spectrum(study: StudyResults) -> Panel | None:
     if len(every) > len(views):
         caption += f" {plural(len(views), 'group')} of {len(every)} can be chosen."
     header = ("cell", "level", "step", "effective rank")
+    chooser = "outcome" if study.searched else "cell"
     return Panel(name="spectrum", title="Spectrum of the embeddings", caption=caption, figure=figure,
-                 table=(header, rows), views=tuple(views), chooser="cell")  # fmt: skip
+                 table=(header, rows), views=tuple(views), chooser=chooser)  # fmt: skip
 
 
 def _ranks(study: StudyResults, trials: pd.Series) -> dict[tuple[str, int], float]:

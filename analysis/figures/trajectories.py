@@ -55,12 +55,14 @@ def trajectories(study: StudyResults) -> Panel | None:
 
 def groups_note(study: StudyResults, shown: Sequence[Group]) -> str:
     """What a facet is."""
+    if study.searched:
+        return "Trials are put together by outcome."
     if any(group.merged for group in shown):
         return (
             f"There are too many cells for a facet each, so {plural(len(shown), 'group')} of cells are shown."
         )
     names = " · ".join(factor.name for factor in study.factors)
-    return f"Titles: {names}; k/n is how many collapsed." if not study.searched else ""
+    return f"Titles: {names}; k/n is how many collapsed."
 
 
 def _title(group: Group, middle: str) -> str:

@@ -95,7 +95,7 @@ def test_leave_one_out_is_undetermined_and_says_what_each_removal_did(tmp_path: 
                 row.update(collapsed=True, representation_std=0.01)
 
     text = said(write_sweep(tmp_path, design="leave-one-out", edit=fatal), "verdict").text
-    assert "made it collapse with predictor = none in 3 of 3 seeds, 95 % interval 29 to 100 %" in text
+    assert "made it collapse: predictor = none (3 of 3 seeds, 95 % interval 29 to 100 %)" in text
     assert "Changing only encoder_norm = group, head_norm = none or tau_base = 0 did not" in text
     assert text.endswith("undetermined: not all combinations have results.")
 
