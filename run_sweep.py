@@ -17,6 +17,7 @@ from sweeps.learner import Learner
 from sweeps.study import list_studies, load_study
 
 REPORT = "report.html"
+FINDINGS = "findings.txt"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -152,7 +153,11 @@ def _run(options: argparse.Namespace, learner: Learner | None) -> int:
         closing.append("Some trials failed: the report says why; --retry-failed runs them again.")
     if outcome.interrupted:
         closing.append("Interrupted. The same command goes on from here.")
-    _finish([options.out], options.out / REPORT, closing)
+    if outcome.ran or not _is_current(options.out):
+        _finish([options.out], options.out / REPORT, closing)
+    else:
+        print((options.out / FINDINGS).read_text(encoding="utf-8"))
+        print("\n".join((*closing, f"Report: {options.out / REPORT}")))
     return 130 if outcome.interrupted else 1 if counts["failed"] else 0
 
 
@@ -177,15 +182,25 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _is_current(out: Path) -> bool:
+    """Whether report and findings were written after the tables that they are made from."""
+    made, tables = [out / REPORT, out / FINDINGS], [out / "trials.parquet", out / "metrics.parquet"]
+    if not all(path.exists() for path in made):
+        return False
+    return min(path.stat().st_mtime for path in made) >= max(path.stat().st_mtime for path in tables)
+
+
 def _finish(folders: list[Path], path: Path, closing: list[str]) -> None:
-    """Writes the report and says in words what it found; `closing` goes between the two."""
+    """Writes the report and says in words what it found, here and beside it; `closing` goes between."""
     from analysis.findings import findings
     from analysis.load import load_results
     from analysis.report import write_report
 
     results = load_results(folders)
-    print("\n".join(("", *findings(results).sentences, "", *closing)))
-    print(f"Report: {write_report(results, path)}")
+    report = write_report(results, path)
+    text = "\n".join(("", *findings(results).sentences, ""))
+    path.with_name(FINDINGS).write_text(text, encoding="utf-8")
+    print("\n".join((text, *closing, f"Report: {report}")))
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -31,6 +31,15 @@ _QUIET = {
 }
 os.environ.update(_QUIET)
 
+# The trials' processes inherit this. By default glibc gives each large tensor's memory back to the system and
+# faults it in again at the next step; keeping it saves a tenth of a trial's time on a CPU.
+for _name, _value in {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 29),
+    "MALLOC_TOP_PAD_": str(1 << 27),
+}.items():
+    os.environ.setdefault(_name, _value)
+
 import ray  # noqa: E402
 from ray import tune  # noqa: E402
 

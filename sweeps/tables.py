@@ -1,5 +1,6 @@
 """From the ledger to the Parquet tables, each replaced in one step."""
 
+import filecmp
 import json
 import os
 from collections.abc import Iterator
@@ -76,13 +77,18 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `path` once it is whole and on the disk; not at all after an error."""
+    """A file that takes the place of `path` once it is whole and on the disk; not at all after an error.
+
+    A file with the same bytes is left as it is, so that its date says when its content last changed.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if path.exists() and filecmp.cmp(partial, path, shallow=False):
+            return
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
