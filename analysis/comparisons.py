@@ -33,7 +33,7 @@ HEADER = (
 def comparison_rows(study: StudyResults, found: Sequence[Cell]) -> list[tuple[str, ...]]:
     """Rows under HEADER, the reference first; none if nothing can be compared.
 
-    The tests of a column are one family, adjusted by Holm.
+    The tests of a column are one family, adjusted by Holm. With too few seeds for p < .05 there is no p.
     """
     reference = next((cell for cell in found if cell.is_reference and cell.judged), None)
     single = one_changed(found)
@@ -79,7 +79,7 @@ def _adjusted(tests: Sequence[PValue | None]) -> list[str]:
 
 
 def _too_few(test: PValue) -> str:
-    return f"n = {test.n}, too few for p < .05" if test.n else "no discordant seed"
+    return f"too few (n = {test.n})" if test.n else "no discordant seed"
 
 
 def _paired(mean: Mean) -> str:

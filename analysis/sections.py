@@ -60,7 +60,8 @@ def study_page(study: StudyResults, prefix: str) -> StudyPage:
         _section(
             prefix, "factors", "How much each factor matters", "" if study.searched else
             "Differences within seeds, so that what seeds share does not blur them.",
-            "" if study.searched else figure(forest.forest) + _comparisons(study, found) + figure(slopes.slopes),
+            "" if study.searched else figure(forest.forest) + _comparisons(study, found),
+            "" if study.searched else figure(slopes.slopes),
             figure(search.search), figure(accuracy.knn_by_cell),
         ),
         _section(prefix, "trials", "Every trial",
@@ -186,8 +187,8 @@ def _comparisons(study: StudyResults, found: Sequence[Cell]) -> str:
     if not rows:
         return ""
     note = (
-        "Each cell that differs from the reference in one factor. Tests are exact, adjusted by Holm within a column, and never starred; "
-        "kNN is compared seed by seed where neither cell collapsed."
+        "Each cell that differs from the reference in one factor. Tests are exact, adjusted by Holm within a "
+        "column, and never starred; kNN is compared seed by seed where neither cell collapsed."
     )
     inner = (
         element("h3", "One component at a time")

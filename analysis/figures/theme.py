@@ -167,7 +167,9 @@ def facets(
         narrow_titles: titles for a narrow screen, where they may have two lines.
     """
     two_lines = any("<br>" in title for title in narrow_titles)
-    wide = _grid(len(titles), columns[0], row_px, 52, legend)
+    wide = _grid(
+        len(titles), columns[0], row_px, 66 if any("<br>" in title for title in titles) else 52, legend
+    )
     narrow = _grid(len(titles), columns[1], row_px, 66 if two_lines else 52, legend)
     narrow |= {"margin.l": 34}
     if two_lines:

@@ -13,6 +13,8 @@ from analysis.load import StudyResults
 from analysis.wording import exact, number, plural
 
 LEVELS = {"representation_std": "representation", "projection_std": "projection"}
+_TITLE_UP_TO = 28
+"""Letters that fit above a facet in one line."""
 LINES_UP_TO = 10
 """Trials in a facet up to which each is drawn; above, the band alone speaks."""
 
@@ -25,7 +27,8 @@ def trajectories(study: StudyResults) -> Panel | None:
     ]
     if not shown:
         return None
-    titles = [_title(group, " · ") for group in shown]
+    long = max(len(group.short) for group in shown) > _TITLE_UP_TO
+    titles = [_title(group, "<br>" if long else " · ") for group in shown]
     ticks = axis(nticks=4, rangemode="tozero")
     figure = facets(titles, columns=(4, 2), row_px=96, x=ticks, y=axis(range=[0, 1.05], tickvals=[0, 0.5, 1]),
                     narrow_titles=[_title(group, "<br>") for group in shown])  # fmt: skip
