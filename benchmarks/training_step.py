@@ -1,0 +1,127 @@
+"""Images a second of one training process: this learner against the loop that most tutorials print.
+
+The plain loop augments each image with torchvision's PIL transforms in a DataLoader, makes two separate
+forward passes through online and target network, and moves the target parameter by parameter. Both train the
+same networks on the same images at the same batch size, in turns within one run, on one thread.
+"""
+
+import copy
+import datetime
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from byol.config import TrialConfig
+from byol.data import ImageData, load_data
+from byol.learner import Learner
+from byol.train import batches
+
+ROUNDS = 5
+STEPS = 10
+BATCH = 128
+SETTINGS = {"image_size": 28, "batch_size": BATCH, "steps": 10_000, "precision": "fp32"}
+
+
+class PilViews(Dataset[tuple[Tensor, Tensor]]):
+    """Two views of each image by PIL transforms, one image at a time."""
+
+    def __init__(self, data: ImageData, size: int) -> None:
+        self.images = data.train_images.repeat(3, axis=1).transpose(0, 2, 3, 1)
+        self.view1 = self._transform(size, blur_p=1.0, solarize_p=0.0)
+        self.view2 = self._transform(size, blur_p=0.1, solarize_p=0.2)
+
+    @staticmethod
+    def _transform(size: int, *, blur_p: float, solarize_p: float) -> Callable[[object], Tensor]:
+        steps: Callable[[object], Tensor] = transforms.Compose(
+            [
+                transforms.ToPILImage(),
+                transforms.RandomResizedCrop(size, interpolation=transforms.InterpolationMode.BICUBIC),
+                transforms.RandomHorizontalFlip(),
+                transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.2, 0.1)], p=0.8),
+                transforms.RandomGrayscale(0.2),
+                transforms.RandomApply([transforms.GaussianBlur(3, (0.1, 2.0))], p=blur_p),
+                transforms.RandomSolarize(128, p=solarize_p),
+                transforms.ToTensor(),
+                transforms.Normalize([0.286] * 3, [0.353] * 3),
+            ]
+        )
+        return steps
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        image = np.ascontiguousarray(self.images[index])
+        return self.view1(image), self.view2(image)
+
+
+def ours(data: ImageData) -> Iterator[None]:
+    """One step of this learner at each `next`."""
+    config = TrialConfig.from_settings(SETTINGS)
+    device = torch.device("cpu")
+    learner = Learner(config, train_images=len(data.train_images), device=device)
+    for view1, view2 in batches(config, data, device, 0, config.steps):
+        learner.step(view1, view2)
+        yield
+
+
+def plain(data: ImageData) -> Iterator[None]:
+    """One step of the tutorials' loop at each `next`."""
+    config = TrialConfig.from_settings(SETTINGS)
+    built = Learner(config, train_images=len(data.train_images), device=torch.device("cpu"))
+    online = nn.Sequential(built.online.encoder, built.online.projector).to(
+        memory_format=torch.contiguous_format
+    )
+    target = copy.deepcopy(online).requires_grad_(False)
+    predictor = built.predictor
+    optimizer = torch.optim.SGD([*online.parameters(), *predictor.parameters()], lr=0.05, momentum=0.9)
+    loader = DataLoader(PilViews(data, config.image_size), config.batch_size, shuffle=True, drop_last=True)
+    while True:
+        for view1, view2 in loader:
+            q1, q2 = predictor(online(view1)), predictor(online(view2))
+            with torch.no_grad():
+                t1, t2 = target(view1), target(view2)
+            loss = (
+                4 - 2 * (functional.cosine_similarity(q1, t2) + functional.cosine_similarity(q2, t1)).mean()
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            loss.item()
+            for theirs, mine in zip(target.parameters(), online.parameters(), strict=True):
+                theirs.data = 0.99 * theirs.data + 0.01 * mine.data
+            yield
+
+
+def main() -> None:
+    """Prints images a second of both, and the ratio of their medians."""
+    torch.set_num_threads(1)
+    data = load_data("fashion-mnist-8k")
+    assert isinstance(data, ImageData)
+    loops = {"this learner": ours(data), "plain loop": plain(data)}
+    rates: dict[str, list[float]] = {name: [] for name in loops}
+    for loop in loops.values():  # the first steps pay for imports and allocations
+        for _ in range(3):
+            next(loop)
+    for _ in range(ROUNDS):
+        for name, loop in loops.items():
+            start = time.perf_counter()
+            for _ in range(STEPS):
+                next(loop)
+            rates[name].append(STEPS * BATCH / (time.perf_counter() - start))
+    print(f"training_step: {SETTINGS}, one thread, {ROUNDS} rounds of {STEPS} steps in turns")
+    print(f"{datetime.date.today()}, torch {torch.__version__}, {platform.processor() or platform.machine()}")
+    for name, found in rates.items():
+        print(
+            f"{name:13} median {statistics.median(found):6.0f} images/s, {min(found):.0f} to {max(found):.0f}"
+        )
+    medians = [statistics.median(found) for found in rates.values()]
+    print(f"ratio         {medians[0] / medians[1]:.2f}")
