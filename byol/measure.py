@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from byol import metrics
-from byol.config import TrialConfig, ViewConfig
+from byol.config import ConfigError, TrialConfig, ViewConfig
 from byol.data import ImageData, Images
 from byol.evaluate import knn_accuracy, linear_probe
 from byol.learner import Learner
@@ -59,9 +59,19 @@ class Measurer:
     """Measures one learner. Holds the held-out images and their two views on the learner's device."""
 
     def __init__(self, config: TrialConfig, data: Images, learner: Learner) -> None:
+        """Draws the two views of the held-out images.
+
+        Raises:
+            ConfigError: kNN is to have more neighbours than there are labelled images. (Told at once, for
+                kNN may come only at the end.)
+        """
         self.config = config
         self.data = data
         self.learner = learner
+        labels = self._bank_labels
+        if self._is_labelled and labels is not None and config.knn_k > len(labels):
+            rule = f"must not exceed the {len(labels)} labelled images of {data.name}"
+            raise ConfigError("knn_k", config.knn_k, rule)
         held_out = resident(data.test_images[: config.eval_images], learner.device)
         self._clean = torch.cat([self._cleaned(part) for part in self._batches(held_out)])
         # One stream for all trials, so that every trial is measured on the same draws.
@@ -77,6 +87,10 @@ class Measurer:
             view1_ND, view2_ND = (self._embed(view)[1] for view in self._views)
         total = self.learner.total_steps
         rates = min(step, total - 1)
+        every = self.config.knn_every
+        knn_is_due = self._is_labelled and (step == total or (every > 0 and step % every == 0))
+        probe_is_due = self._is_labelled and self.config.probe and step == total
+        features = self._features() if knn_is_due or probe_is_due else None
         return Metrics(
             step=step,
             epoch=step / self.config.steps_per_epoch(len(self.data.train_images)),
@@ -89,19 +103,18 @@ class Measurer:
             uniformity=metrics.uniformity(z_ND).item(),
             positive_cosine=metrics.positive_cosine(view1_ND, view2_ND).item(),
             negative_cosine=metrics.negative_cosine(view1_ND, view2_ND).item(),
-            knn_accuracy=self._knn() if self._knn_is_due(step) else None,
+            knn_accuracy=self._knn(*features) if features and knn_is_due else None,
             tau=self.learner.tau_table[rates].item(),
             lr=self.learner.lr_table[rates].item(),
             samples_per_second=samples_per_second,
             representation_spectrum=metrics.covariance_spectrum(y_NF).float().cpu().numpy(),
             projection_spectrum=metrics.covariance_spectrum(z_ND).float().cpu().numpy(),
-            probe_accuracy=self._probe() if self.config.probe and step == total else None,
+            probe_accuracy=self._probe(*features) if features and probe_is_due else None,
         )
 
-    def _knn_is_due(self, step: int) -> bool:
-        every = self.config.knn_every
-        labelled = self._bank_labels is not None and self.data.test_labels is not None
-        return labelled and (step == self.learner.total_steps or (every > 0 and step % every == 0))
+    @property
+    def _is_labelled(self) -> bool:
+        return self._bank_labels is not None and self.data.test_labels is not None
 
     @property
     def _bank_labels(self) -> npt.NDArray[np.int64] | None:
@@ -123,25 +136,12 @@ class Measurer:
         ]
         return features[0], labels[0], features[1], labels[1]
 
-    def _knn(self) -> float:
-        bank_NF, bank_labels_N, queries_NF, labels_N = self._features()
-        return knn_accuracy(
-            bank_NF,
-            bank_labels_N,
-            queries_NF,
-            labels_N,
-            k=self.config.knn_k,
-            temperature=self.config.knn_temperature,
-        )
+    def _knn(self, *features: Tensor) -> float:
+        return knn_accuracy(*features, k=self.config.knn_k, temperature=self.config.knn_temperature)
 
-    def _probe(self) -> float | None:
-        if self._bank_labels is None or self.data.test_labels is None:
-            return None
-        return linear_probe(
-            *self._features(),
-            weight_decays=_PROBE_DECAYS,
-            seed=stream_seed(self.config.seed, "probe"),
-        ).accuracy
+    def _probe(self, *features: Tensor) -> float:
+        seed = stream_seed(self.config.seed, "probe")
+        return linear_probe(*features, weight_decays=_PROBE_DECAYS, seed=seed).accuracy
 
     def _represent(self, images_NCHW: Tensor) -> Tensor:
         encoder = self.learner.online.encoder
@@ -162,5 +162,9 @@ class Measurer:
         return torch.cat([y for y, _ in parts]), torch.cat([z for _, z in parts])
 
     def _batches(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """Nearly equal parts of at most the training batch's size, so that no BatchNorm sees a tiny one."""
-        return rows.chunk(-(-len(rows) // self.config.batch_size))
+        """Parts of at most the training batch's size, equal to one row, so that no BatchNorm sees a tiny one.
+
+        Never a single row, of which there are no statistics; an odd number in twos ends in a part of three.
+        """
+        parts = min(-(-len(rows) // self.config.batch_size), len(rows) // 2)
+        return rows.tensor_split(max(1, parts))

@@ -16,7 +16,7 @@ from torch import nn
 from torchvision import models
 
 from byol import checkpoint
-from byol.config import TrialConfig
+from byol.config import ConfigError, TrialConfig
 from byol.data import ImageData, StreamedImages, load_data
 from byol.learner import Learner
 from byol.measure import Measurer, evaluating
@@ -177,6 +177,25 @@ def test_collapse_metrics_see_batch_statistics_and_leave_running_ones_alone(data
     with torch.no_grad(), evaluating(learner.online, batch_statistics=False):
         running = embedding_std(learner.online(images)[0]).item()
     assert running != pytest.approx(row.representation_std, rel=0.05)
+
+
+@pytest.mark.parametrize(("images", "batch", "parts"), [(64, 32, 2), (500, 16, 32), (9, 2, 4), (10, 3, 4)])
+def test_no_part_of_what_is_measured_is_much_smaller_than_another(
+    images: int, batch: int, parts: int, data: ImageData
+) -> None:
+    """BatchNorm takes the statistics of each part, and has none of a single image."""
+    config = tiny(batch_size=batch, eval_images=8)
+    measurer = Measurer(config, data, Learner(config, train_images=200, device=CPU))
+    sizes = [len(part) for part in measurer._batches(torch.empty(images, 1))]
+    assert (len(sizes), sum(sizes)) == (parts, images)
+    assert max(sizes) - 1 <= min(sizes) >= 2
+
+
+def test_too_many_neighbours_are_refused_before_training(data: ImageData) -> None:
+    with pytest.raises(ConfigError, match=r"knn_k: must not exceed the 200 labelled images of"):
+        next(train(tiny(knn_k=201), data))
+    unlabelled = dataclasses.replace(data, train_labels=None, test_labels=None, classes=None)
+    assert next(train(tiny(knn_k=201), unlabelled)).step == 0
 
 
 def test_without_labels_knn_is_null_and_collapse_is_still_measured(data: ImageData) -> None:
