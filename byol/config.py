@@ -7,6 +7,7 @@ planning a sweep answers at once. Where a default departs from a paper, the fiel
 import dataclasses
 import difflib
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -72,8 +73,10 @@ def _checked(key: str, value: object, field: "dataclasses.Field[Any]") -> Scalar
         hint = " (write it with a dot: 1.0e-3)" if _reads_as_number(value) else ""
         raise ConfigError(key, value, f"must be {kind}{hint}")
     low, high = field.metadata["low"], field.metadata["high"]
-    if not low <= value <= high:
-        rule = f"must be at least {low:g}" if high == math.inf else f"must be between {low:g} and {high:g}"
+    if not low <= value <= high or value > sys.float_info.max:
+        rule = f"must be between {low:g} and {high:g}"
+        if high == math.inf:
+            rule = f"must be {'' if value < low else 'finite and '}at least {low:g}"
         raise ConfigError(key, value, rule)
     return int(value) if field.type is int else float(value)
 
@@ -196,9 +199,10 @@ class TrialConfig:
 
     # Predictor
     predictor: str = _choice("mlp", "linear", "none", "frozen")
-    """`frozen` is an MLP that keeps its random weights (SimSiam, table 1)."""
+    """`frozen` is an MLP that keeps its random weights (SimSiam, table 1). `none` is the identity, for which
+    no other setting of the predictor has an effect."""
     predictor_depth: int = _number(2, 1, 5)
-    """Linear layers in the predictor."""
+    """Linear layers in the predictor; `linear` has one whatever this says."""
     predictor_width: int = _number(512, 1)
     """Features of its hidden layers."""
     predictor_norm: str = _choice("batch", "layer", "group", "none")
@@ -220,7 +224,7 @@ class TrialConfig:
     tau_schedule: str = _choice("cosine", "linear", "constant")
     """How tau goes from base to final."""
     tau_per: str = _choice("step", "epoch")
-    """When tau changes. Per epoch is coarser, and not what the paper does."""
+    """When tau changes; not used by the constant schedule. Per epoch is coarser than the paper."""
     target_init: str = _choice("copy", "fresh")
     """Whether the target starts as a copy of the online network or with weights of its own."""
 
@@ -229,13 +233,14 @@ class TrialConfig:
     """Normalisation of prediction and target before their squared distance (BYOL, table 20)."""
     loss_scale: float = _number(1.0, 1e-6, 1e6)
     """Factor on the loss. BYOL sums both directions (1.0: range 0 to 8); many codes halve it (0.5);
-    0.25 has the gradient of SimSiam's mean negative cosine. A learning rate does not transfer across it."""
+    0.25 has the gradient of SimSiam's mean negative cosine. Under SGD a learning rate does not transfer
+    across it."""
     symmetric: bool = True
     """Whether each view also predicts the other's target, or only the first view the second's."""
     negatives_weight: float = _number(0.0, 0, 10)
     """Weight beta of the negatives term (BYOL, table 5b): 0 is BYOL, 1 the InfoNCE of SimCLR."""
     negatives_temperature: float = _number(0.1, 0.001, 10)
-    """Temperature alpha of the negatives term."""
+    """Temperature alpha of the negatives term; not used where their weight is 0."""
 
     # Optimiser
     optimizer: str = _choice("sgd", "lars", "adamw")
@@ -253,7 +258,7 @@ class TrialConfig:
     exclude_bias_and_norm: bool = False
     """Whether biases and normalisation parameters are left out of weight decay, and of LARS's adaptation."""
     lars_eta: float = _number(1e-3, 1e-9)
-    """Trust coefficient of LARS."""
+    """Trust coefficient of LARS; not used by the others."""
     batch_size: int = _number(128, 2)
     """Images per step; each gives two views."""
     epochs: float = _number(0.0, 0)
@@ -261,11 +266,12 @@ class TrialConfig:
     steps: int = _number(100, 0)
     """Optimiser steps; 0 leaves the length to `epochs`."""
     bn_momentum: float = _number(0.1, 0, 1)
-    """Weight of the newest batch in BatchNorm's running statistics (PyTorch's meaning)."""
+    """Weight of the newest batch in BatchNorm's running statistics (PyTorch's meaning); a native encoder
+    keeps its own."""
     bn_eps: float = _number(1e-5, 0)
-    """Epsilon of every normalisation layer."""
+    """Epsilon of every normalisation layer; a native encoder keeps its own."""
     precision: str = _choice("auto", "fp32", "bf16")
-    """`auto` is bf16 autocast where the device has it natively, fp32 elsewhere."""
+    """`auto` is bf16 autocast where the device has it natively, fp32 elsewhere. What is measured is fp32."""
 
     # Measurement
     eval_every: int = _number(10, 1)
@@ -273,7 +279,7 @@ class TrialConfig:
     knn_every: int = _number(0, 0)
     """Steps between kNN accuracies, a multiple of eval_every; 0 measures it at the end only."""
     eval_images: int = _number(1000, 8)
-    """Held-out images on which collapse is measured."""
+    """Held-out images on which collapse is measured: the first ones, all where there are fewer."""
     knn_k: int = _number(20, 1)
     """Neighbours that vote."""
     knn_temperature: float = _number(0.1, 0.001)
@@ -295,7 +301,8 @@ class TrialConfig:
             rule = "exactly one of steps and epochs must be set (the other 0)"
             raise ConfigError("steps", self.steps, f"{rule}; epochs is {self.epochs:g}")
         if not self.stop_gradient and not self.target_is_online:
-            rule = "false requires the online network as target (tau_base 0, tau_schedule constant)"
+            settings = "tau_base 0, tau_schedule constant, target_init copy"
+            rule = f"false requires the online network as target ({settings})"
             raise ConfigError("stop_gradient", self.stop_gradient, rule)
         if self.negatives_weight and self.loss_norm != "l2":
             rule = 'above 0 requires loss_norm "l2", for negatives are compared by cosine'
@@ -313,6 +320,9 @@ class TrialConfig:
         if self.encoder not in RESNETS and self.encoder_stem != "auto":
             rule = f'must be "auto" for encoder {self.encoder} (only ResNets have two stems)'
             raise ConfigError("encoder_stem", self.encoder_stem, rule)
+        if self.encoder == "vit_b_16" and self.image_size % 16:
+            rule = "must be a multiple of 16 for encoder vit_b_16"
+            raise ConfigError("image_size", self.image_size, rule)
 
     @property
     def target_is_online(self) -> bool:

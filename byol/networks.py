@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.ops import StochasticDepth
 
-from byol.config import RESNETS, ConfigError, TrialConfig
+from byol.config import RESNETS, TrialConfig
 from byol.seeding import construction
 
 TINY_CHANNELS = (16, 32, 64, 128)
@@ -148,10 +148,6 @@ def small_stem(config: TrialConfig) -> bool:
 
 def _backbone(config: TrialConfig) -> tuple[nn.Module, int]:
     if config.encoder == "vit_b_16":
-        if config.image_size % 16:
-            raise ConfigError(
-                "image_size", config.image_size, "must be a multiple of 16 for encoder vit_b_16"
-            )
         encoder = models.vit_b_16(weights=None, image_size=config.image_size)
     else:
         encoder = models.get_model(config.encoder, weights=None)

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 from torchvision import models
 
-from byol.config import BACKBONES, ConfigError, TrialConfig
+from byol.config import BACKBONES, TrialConfig
 from byol.networks import (
     StandardisedConv2d,
     build_encoder,
@@ -155,11 +155,6 @@ def test_a_backbones_features_are_the_input_of_its_last_linear_layer(name: str) 
     assert features == FEATURES[name]
     images = torch.rand(2, 3, 32, 32, device="meta")
     assert encoder.to("meta").eval()(images).shape == (2, features)
-
-
-def test_a_transformer_needs_whole_patches() -> None:
-    with pytest.raises(ConfigError, match="must be a multiple of 16"):
-        build_encoder(TrialConfig(encoder="vit_b_16", encoder_norm="native", image_size=40))
 
 
 def test_a_seed_fixes_weights_and_the_global_generator_is_left_alone() -> None:
