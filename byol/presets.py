@@ -38,7 +38,8 @@ _BYOL_LARS: Settings = {
 }
 
 _SIMSIAM: Settings = {
-    # arXiv 2011.10566, section 3: three-layer projector with BN on its output, bottleneck predictor
+    # arXiv 2011.10566, section 3: three-layer projector with BN on its output, bottleneck predictor. The
+    # baseline of table 1, whose predictor follows the schedule; predictor_lr_decay false is its last row.
     **_ONLINE_TARGET,
     "views": "simsiam",
     "projector_depth": 3,
@@ -88,7 +89,7 @@ PRESETS: dict[str, Settings] = {
     },
     "simsiam": _SIMSIAM,
     "simclr": {
-        # arXiv 2002.05709: no predictor, no target, negatives. The loss here is 2 alpha times NT-Xent plus 2.
+        # arXiv 2002.05709: no predictor, no target, negatives. The loss is 2 alpha NT-Xent + 2 a direction.
         **_ONLINE_TARGET,
         "stop_gradient": False,
         "views": "simclr",
@@ -136,10 +137,10 @@ PRESETS: dict[str, Settings] = {
         "epochs": 1000.0,
     },
     "simsiam-cifar10": {
-        # arXiv 2011.10566, appendix D: two-layer projector, no blur
+        # arXiv 2011.10566, appendix D: as on ImageNet but for a two-layer projector and no blur
         **_CIFAR_RESNET,
         **_SIMSIAM,
-        "views": "cifar",
+        "views": "simsiam-no-blur",
         "projector_depth": 2,
         "lr": 0.03,
         "weight_decay": 5e-4,
@@ -184,6 +185,7 @@ VIEWS: dict[str, tuple[Settings, Settings]] = {
     "cifar": (_CIFAR, _CIFAR),
     "cifar-solarize": (_CIFAR, {**_CIFAR, "solarize_p": 0.2}),
     "simsiam": (_SIMSIAM_VIEW, _SIMSIAM_VIEW),
+    "simsiam-no-blur": ({**_SIMSIAM_VIEW, "blur_p": 0.0}, {**_SIMSIAM_VIEW, "blur_p": 0.0}),
     "simclr": (_SIMCLR_VIEW, _SIMCLR_VIEW),
 }
 """name -> settings of view 1 and view 2, over ViewConfig's defaults."""
