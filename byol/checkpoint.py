@@ -8,7 +8,6 @@ import json
 import os
 from pathlib import Path
 
-import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -85,9 +84,3 @@ def _save(tensors: dict[str, Tensor], path: Path, header: dict[str, str]) -> Non
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
     partial.replace(path)
-
-
-def load_encoder(path: Path) -> dict[str, Tensor]:
-    """The tensors that `save_encoder` wrote, for `load_state_dict`."""
-    with torch.no_grad():
-        return dict(load_file(path))

@@ -41,7 +41,7 @@ def knn_accuracy(
 
     Cosines are rounded to `resolution` first. Mixed-precision benchmarks compare no more digits, whereas
     float32 finds the classes in the remnants, a hundredth wide, of an embedding collapsed to a point.
-    Rounding costs a spread-out embedding nothing, and makes the number the same on every kind of machine.
+    A spread-out embedding loses next to nothing by it.
 
     Args:
         bank_ND: features of labelled, clean training images.

@@ -1,7 +1,8 @@
 """The learner: an online network that predicts a target network's projection of the other view.
 
 `Learner.step` is free of host synchronisation and keeps no Python state: its rates come from tables on the
-device, read at a step counter on the device. So it can be captured in a CUDA graph.
+device, read at a step counter on the device. So it can be captured in a CUDA graph (with AdamW, once the
+optimiser's groups say `capturable`, which torch asks for and warns of outside a graph).
 
 Shape suffixes: B batch, C channels, H height, W width, F encoder features, D projection features.
 """

@@ -56,7 +56,8 @@ def effective_rank(x_ND: Tensor) -> Tensor:
     what is left of a collapsed cloud is noise, which is isotropic and reads as full rank.) All-zero
     embeddings read 1.
 
-    Source: Garrido et al. 2023 (arXiv 2210.02885), without its epsilon of 1e-7.
+    Source: Garrido et al. 2023 (arXiv 2210.02885), who take the embeddings at their own length and add 1e-7
+    to every share.
     """
     values_K = _squared_singular_values(_unit(x_ND)).sqrt()
     shares_K = values_K / values_K.sum().clamp_min(_TINY)

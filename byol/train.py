@@ -100,8 +100,8 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The two views of each step from `start` to `total`, on the device, [B, 3, S, S] each.
 
-    Order and draws of a step depend on the seed and the step alone: a resumed trial sees what it would have, a
-    streamed set the same as one in memory.
+    Order and draws of a step depend on the seed and the step alone: a resumed trial sees what it would have,
+    a streamed set the same as one in memory.
     """
     if isinstance(data, StreamedImages):
         for batch in streamed_batches(
@@ -116,13 +116,20 @@ def batches(
     for step in range(start, total):
         epoch, position = divmod(step, per_epoch)
         if position == 0 or step == start:
-            order = torch.randperm(len(images), generator=stream(config.seed, "order", epoch)).to(device)
+            shuffled = torch.randperm(len(images), generator=stream(config.seed, "order", epoch))
+            order = _sent(shuffled, device)
         chosen = order[position * config.batch_size : (position + 1) * config.batch_size]
         batch_BCHW = images.index_select(0, chosen)
-        draws = [draw(stream(config.seed, name, step), len(chosen)) for name in ("view1", "view2")]
-        if device.type == "cuda":
-            draws = [own.pin_memory() for own in draws]
-        yield _two_views(config, data, (batch_BCHW, batch_BCHW), (draws[0], draws[1]), device, cropped=False)
+        draws1, draws2 = (
+            _sent(draw(stream(config.seed, name, step), len(chosen)), device) for name in ("view1", "view2")
+        )
+        yield _two_views(config, data, (batch_BCHW, batch_BCHW), (draws1, draws2), device, cropped=False)
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device, copied without a wait, which takes page-locked memory."""
+    own = tensor.pin_memory() if device.type == "cuda" else tensor
+    return own.to(device, non_blocking=True)
 
 
 def _two_views(
