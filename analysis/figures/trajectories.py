@@ -65,16 +65,16 @@ def groups_note(study: StudyResults, shown: Sequence[Group]) -> str:
             f"There are too many cells for a facet each, so {plural(len(shown), 'group')} of cells are shown."
         )
     names = " · ".join(factor.name for factor in study.factors)
-    return f"Titles: {names}; k/n is how many collapsed."
+    return f"Titles: how many collapsed (k/n); {names}."
 
 
 def _title(group: Group, middle: str) -> str:
-    """The levels, `middle` between their first and second half, and how many collapsed."""
+    """How many collapsed, then the levels, `middle` between their halves; a long title loses only its end."""
     tint = colour("collapsed") if group.collapsed else colour("ink")
     share = f"{group.collapsed}/{group.judged}" if group.judged else "no result"
     half = (len(group.levels) + 1) // 2
     halves = [text(" · ".join(part)) for part in (group.levels[:half], group.levels[half:]) if part]
-    return f'{middle.join(halves)}  <span style="color:{tint}"><b>{share}</b></span>'
+    return f'<span style="color:{tint}"><b>{share}</b></span>  {middle.join(halves)}'
 
 
 def _draw(figure: go.Figure, index: int, table: pd.DataFrame, level: str) -> None:
