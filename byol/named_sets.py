@@ -64,8 +64,9 @@ def read_named_set(name: str, root: Path) -> NamedSet:
         return _embedded()
     try:
         return _from_torchvision(name, root)
-    except (OSError, RuntimeError) as error:  # no network, no space, a wrong checksum
-        reason = " ".join(str(error).split())
+    except (OSError, RuntimeError, ValueError, AssertionError) as error:
+        # No network, no space, a wrong checksum; of a damaged file torchvision may only assert the contrary.
+        reason = " ".join(str(error).split()) or "a damaged file"
         raise DataError(f"{name}: must be in {root} or downloadable, but got: {reason}") from error
 
 

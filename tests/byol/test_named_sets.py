@@ -195,6 +195,19 @@ def test_unlabelled_stl10_has_the_labelled_split_as_bank(tmp_path: Path, no_chec
     assert data.bank_labels.tolist() == [0, 9, 1]
 
 
+def test_damaged_download_is_one_line(tmp_path: Path) -> None:
+    """Torchvision looks at the checksums of Fashion-MNIST only when it downloads it."""
+    folder = tmp_path / "FashionMNIST" / "raw"
+    folder.mkdir(parents=True)
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (folder / f"{name}-ubyte").write_bytes(bytes(8))
+    with pytest.raises(DataError) as caught:
+        load_data("fashion-mnist", root=tmp_path)
+    assert (
+        str(caught.value) == f"fashion-mnist: must be in {tmp_path} or downloadable, but got: a damaged file"
+    )
+
+
 def test_failed_download_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **options: object) -> None:
         raise OSError("no\nnetwork")
