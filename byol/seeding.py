@@ -21,6 +21,11 @@ def stream(seed: int, name: str, index: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(seed, name, index))
 
 
+def epoch_order(seed: int, epoch: int, images: int) -> torch.Tensor:
+    """The order in which an epoch goes through the training images: int64 [images], a permutation."""
+    return torch.randperm(images, generator=stream(seed, "order", epoch))
+
+
 @contextlib.contextmanager
 def construction(seed: int, name: str) -> Iterator[None]:
     """Within it, modules are built with the weights of stream `name`.

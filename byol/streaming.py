@@ -1,7 +1,7 @@
 """Training batches of a set too large for memory: decoded and cropped in worker processes.
 
-A worker makes whole batches. It derives order, draws and crops from (seed, step) alone, as train.py does for
-sets in memory, so a batch depends neither on the number of workers nor on where the run was resumed. The
+A worker makes whole batches. It derives order, draws and crops from (seed, step) alone, as is done for sets
+in memory, so a batch depends neither on the number of workers nor on where the run was resumed. The
 rest of a view (flip, colour, blur) is left to the training device.
 
 Shape suffixes: B batch, C channels, H height, W width, S draws.
@@ -20,8 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 from byol.config import TrialConfig, ViewConfig
 from byol.data import DataError, StreamedImages
 from byol.decoding import EncodedImages, Pixels, decode
-from byol.seeding import stream
-from byol.views import crop_boxes, draw
+from byol.seeding import epoch_order
+from byol.views import crop_boxes, draw_pair
 
 PREFETCH = 2
 """Batches that each worker prepares ahead: what bounds the memory."""
@@ -99,10 +99,10 @@ class _Batches(Dataset[StreamedBatch]):
         config = self.config
         epoch, position = divmod(step, self.per_epoch)
         if epoch != self.epoch:
-            self.order = torch.randperm(len(self.images), generator=stream(config.seed, "order", epoch))
+            self.order = epoch_order(config.seed, epoch, len(self.images))
             self.epoch = epoch
         indices = self.order[position * config.batch_size :][: config.batch_size].tolist()
-        draws1, draws2 = (draw(stream(config.seed, name, step), len(indices)) for name in ("view1", "view2"))
+        draws1, draws2 = draw_pair(config.seed, step, len(indices))
         crops = np.empty((2, len(indices), 3, config.image_size, config.image_size), np.uint8)
         broken: list[str] = []
         for row, index in enumerate(indices):

@@ -21,9 +21,9 @@ from byol.learner import Encoder, Learner
 from byol.measure import Measurer, resident
 from byol.metrics import Metrics
 from byol.precision import uses_bf16
-from byol.seeding import stream
+from byol.seeding import epoch_order
 from byol.streaming import streamed_batches
-from byol.views import draw, make_view
+from byol.views import draw_pair, make_view
 
 
 def train(
@@ -116,13 +116,10 @@ def batches(
     for step in range(start, total):
         epoch, position = divmod(step, per_epoch)
         if position == 0 or step == start:
-            shuffled = torch.randperm(len(images), generator=stream(config.seed, "order", epoch))
-            order = _sent(shuffled, device)
+            order = _sent(epoch_order(config.seed, epoch, len(images)), device)
         chosen = order[position * config.batch_size : (position + 1) * config.batch_size]
         batch_BCHW = images.index_select(0, chosen)
-        draws1, draws2 = (
-            _sent(draw(stream(config.seed, name, step), len(chosen)), device) for name in ("view1", "view2")
-        )
+        draws1, draws2 = (_sent(own, device) for own in draw_pair(config.seed, step, len(chosen)))
         yield _two_views(config, data, (batch_BCHW, batch_BCHW), (draws1, draws2), device, cropped=False)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from byol import image_ops
 from byol.config import ViewConfig
+from byol.seeding import stream
 
 CROP_ATTEMPTS = 10
 """Boxes that torchvision's RandomResizedCrop tries before it falls back to the central crop."""
@@ -58,6 +59,11 @@ COLUMNS = _columns()
 def draw(generator: torch.Generator, batch: int) -> Tensor:
     """All random numbers of one view of a batch: float32 [B, SLOTS], uniform in [0, 1), on the CPU."""
     return torch.rand(batch, SLOTS, generator=generator)
+
+
+def draw_pair(seed: int, step: int, batch: int) -> tuple[Tensor, Tensor]:
+    """The draws of both views of a training step."""
+    return draw(stream(seed, "view1", step), batch), draw(stream(seed, "view2", step), batch)
 
 
 def crop_boxes(draws_BS: Tensor, height: int, width: int, settings: ViewConfig) -> Tensor:
