@@ -8,9 +8,10 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from byol.config import ConfigError, Scalar, TrialConfig
+from sweeps import fractional
 
 Labels = dict[str, Scalar]
 """Factor name -> label of its level, in the order of the factors."""
@@ -40,7 +41,7 @@ class Factor:
         return next(level for level in self.levels if level.label == label)
 
 
-KINDS = ("full-factorial", "leave-one-out", "add-one-in", "listed")
+KINDS = ("full-factorial", "leave-one-out", "add-one-in", "fractional", "listed")
 """The designs that `cells` knows."""
 
 
@@ -51,11 +52,14 @@ class Design:
     kind: str = "full-factorial"
     """full-factorial: all of them. leave-one-out: the reference, and the reference with each factor in turn
     at each of its other levels. add-one-in: the reference, the baseline (every factor at its last level), and
-    the baseline with each factor in turn at its first level. listed: those in `listed`."""
+    the baseline with each factor in turn at its first level. fractional: the runs of a two-level fractional
+    factorial. listed: those in `listed`."""
     listed: tuple[Labels, ...] = ()
     """For `listed`: the cells; a factor that is left out stands at its first level."""
     exclude: tuple[Labels, ...] = ()
     """Combinations that are not run: a cell that agrees with all labels of one of these is left out."""
+    generators: fractional.Generators = field(default_factory=dict)
+    """For `fractional`: generated factor -> the factors whose product it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +156,18 @@ def _combinations(factors: Sequence[Factor], design: Design) -> Iterable[Labels]
         added = ({**last, factor.name: first[factor.name]} for factor in factors)
         # With a single factor, the baseline with that factor added is the reference.
         return _distinct((first, last, *added))
+    if design.kind == "fractional":
+        return _fraction(factors, design.generators)
     assert design.kind == "listed", design.kind
     return ({**first, **labels} for labels in design.listed)
+
+
+def _fraction(factors: Sequence[Factor], generators: fractional.Generators) -> Iterator[Labels]:
+    for signs in fractional.runs([factor.name for factor in factors], generators):
+        yield {
+            factor.name: factor.levels[0 if sign > 0 else 1].label
+            for factor, sign in zip(factors, signs, strict=True)
+        }
 
 
 def _distinct(combinations: Iterable[Labels]) -> list[Labels]:

@@ -1,14 +1,17 @@
 """What a study will do, said before anything starts."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sweeps import fractional
 from sweeps.designs import Cell, Trial, describe
 from sweeps.progress import clock
 from sweeps.study import Study
 
 _CELLS_SHOWN = 40
+_ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +58,31 @@ def aliases(study: Study) -> str:
     """Which effects the study's design cannot tell apart, in words."""
     if study.design.exclude:
         return "some combinations are excluded: effects are only comparable where both cells exist"
+    if study.design.kind == "fractional":
+        words = " = ".join(
+            _product(sorted(word)) for word in fractional.defining_words(study.design.generators)
+        )
+        shortest = fractional.resolution(study.design.generators)
+        return f"resolution {_ROMAN.get(shortest, shortest)}, defining relation I = {words}"
     return {
         "full-factorial": "none: all main effects and interactions can be told apart",
         "leave-one-out": "every interaction: each component is judged with all others in place",
         "add-one-in": "every interaction: each component is judged without the others",
         "listed": "as the listed cells have it: compare cells, not effects",
     }[study.design.kind]
+
+
+def alias_lines(study: Study) -> list[str]:
+    """Main effects and two-way interactions that a fractional design confounds, a line per set of them."""
+    if study.design.kind != "fractional":
+        return []
+    sets = fractional.alias_sets([factor.name for factor in study.factors], study.design.generators)
+    lines = [" = ".join(_product(effect) for effect in effects) for effects in sets]
+    return lines or ["main effects and two-way interactions can all be told apart"]
+
+
+def _product(factors: Sequence[str]) -> str:
+    return " x ".join(factors)
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
@@ -70,6 +92,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "study": study.name,
         "design": study.design.kind,
         "aliases": aliases(study),
+        "alias_sets": alias_lines(study),
         "factors": {factor.name: [level.label for level in factor.levels] for factor in study.factors},
         "seeds": list(study.seeds),
         "cells": [{"cell_id": cell.cell_id, **cell.labels} for cell in plan.cells],
@@ -100,6 +123,7 @@ def as_text(plan: Plan) -> str:
         ),
         f"design      {study.design.kind}",
         f"aliases     {aliases(study)}",
+        *(f"{'':<11} {line}" for line in alias_lines(study)),
         f"trials      {len(plan.cells)} cells x {len(study.seeds)} seeds ({seeds}) = {len(plan.trials)}",
         f"resources   {study.resources.cpu:g} CPU and {study.resources.gpu:g} GPU a trial",
         f"time        {_time(plan)}",

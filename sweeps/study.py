@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 from byol.collapse import CollapseRule
 from byol.config import SETTING_NAMES, ConfigError, Scalar, TrialConfig, nearest
 from sweeps import designs
+from sweeps.design_section import read_design
 from sweeps.designs import Cell, CellError, Design, Factor, Labels, Level, Trial
 from sweeps.entries import Entry, StudyError, dump, parse
 
@@ -99,6 +100,9 @@ class Study:
             "listed": list(self.design.listed),
             "exclude": list(self.design.exclude),
         }
+        if self.design.kind == "fractional":
+            generators = {left: list(right) for left, right in self.design.generators.items()}
+            document["design"] = {"kind": "fractional", "generators": generators}
         if self.estimate is None:
             del document["estimate"]
         return dump(document)
@@ -161,7 +165,7 @@ def study_from_text(text: str, file: str) -> Study:
         expected=_text(entries, "expected"),
         reference=reference,
         factors=factors,
-        design=_design(entries.get("design"), factors),
+        design=read_design(entries.get("design"), factors),
         seeds=_seeds(entries.get("seeds")),
         resources=_resources(entries.get("resources")),
         collapse=_collapse(entries.get("collapse")),
@@ -263,33 +267,6 @@ def _checked_factor(name: str, levels: list[Level], entry: Entry) -> Factor:
         if label in labels[:index]:
             raise StudyError(f"{entry.file}:{entry.line}: {entry.name}: the level {label!r} stands twice")
     return Factor(name=name, levels=tuple(levels))
-
-
-def _design(entry: Entry | None, factors: tuple[Factor, ...]) -> Design:
-    if entry is None:
-        return Design()
-    parts = entry.mapping(("kind", "listed", "exclude")) if isinstance(entry.value, dict) else {"kind": entry}
-    kind = parts["kind"].text() if "kind" in parts else "full-factorial"
-    if kind not in designs.KINDS:
-        raise parts["kind"].wrong(f"must be one of {', '.join(designs.KINDS)}", nearest(kind, designs.KINDS))
-    listed = _labels(parts.get("listed"), factors)
-    if bool(listed) != (kind == "listed"):
-        raise entry.wrong("must have cells under `listed` if its kind is listed, and only then")
-    return Design(kind=kind, listed=listed, exclude=_labels(parts.get("exclude"), factors))
-
-
-def _labels(entry: Entry | None, factors: tuple[Factor, ...]) -> tuple[Labels, ...]:
-    by_name = {factor.name: factor for factor in factors}
-    found = []
-    for item in entry.items() if entry else []:
-        labels: Labels = {}
-        for name, value in item.mapping(by_name).items():
-            valid = [level.label for level in by_name[name].levels]
-            if value.scalar() not in valid:
-                raise value.wrong(f"must be one of {', '.join(map(str, valid))}")
-            labels[name] = valid[valid.index(value.scalar())]
-        found.append(labels)
-    return tuple(found)
 
 
 def _seeds(entry: Entry | None) -> tuple[int, ...]:
