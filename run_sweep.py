@@ -1,11 +1,12 @@
 """The command line: `python run_sweep.py COMMAND`. Parses arguments and calls what does the work.
 
-Exit status: 0 done; 1 ran, and some trials failed; 2 the request is wrong (one line on standard error), and
-nothing was started or changed; 130 interrupted, and resumable.
+Exit status: 0 done; 1 ran, and some trials failed, or the disk did; 2 the request is wrong (one line on
+standard error), and nothing was started or changed; 130 interrupted, and resumable.
 """
 
 import argparse
 import json
+import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,12 +44,16 @@ def main(arguments: Sequence[str] | None = None, *, learner: Learner | None = No
             "plan": _plan,
             "status": _status,
             "report": _report,
+            "replay": _replay,
             "export": _export,
             "doctor": _doctor,
         }[options.command](options)
     except (RequestError, ConfigError) as error:
         print(f"run_sweep.py: {error}", file=sys.stderr)
         return 2
+    except (OSError, sqlite3.Error) as error:  # a full disk, a folder that may not be written
+        print(f"run_sweep.py: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2 if options.command != "run" else 1
     except KeyboardInterrupt:
         print("run_sweep.py: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
@@ -86,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
         "--to", type=Path, metavar="FILE", help="default: report.html in DIR, or here for several"
     )
 
+    replay = commands.add_parser("replay", help="say what stopping collapsed trials early would have saved")
+    replay.add_argument("out", type=Path, metavar="DIR")
+    replay.add_argument("--threshold", type=_positive, metavar="T", help="instead of the study's")
+    replay.add_argument("--patience", type=_count, metavar="P", help="instead of the study's")
+
     export = commands.add_parser("export", help="write a trained encoder as safetensors")
     export.add_argument("out", type=Path, metavar="DIR")
     export.add_argument("trial_id", metavar="TRIAL_ID")
@@ -103,6 +113,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, but got {text!r}")
     return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, but got {text!r}")
+    return value
 
 
 def _amount(text: str) -> float:
@@ -182,6 +202,13 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _replay(options: argparse.Namespace) -> int:
+    from sweeps.replay import replay_directory
+
+    print(replay_directory(options.out, threshold=options.threshold, patience=options.patience))
+    return 0
+
+
 def _is_current(out: Path) -> bool:
     """Whether report and findings were written after the tables that they are made from."""
     made, tables = [out / REPORT, out / FINDINGS], [out / "trials.parquet", out / "metrics.parquet"]
@@ -196,7 +223,10 @@ def _finish(folders: list[Path], path: Path, closing: list[str]) -> None:
     from analysis.load import load_results
     from analysis.report import write_report
 
-    results = load_results(folders)
+    try:
+        results = load_results(folders)
+    except ValueError as error:
+        raise RequestError(" ".join(str(error).split())) from None
     report = write_report(results, path)
     text = "\n".join(("", *findings(results).sentences, ""))
     path.with_name(FINDINGS).write_text(text, encoding="utf-8")

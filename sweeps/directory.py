@@ -37,6 +37,9 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
     """
     if out.exists() and not out.is_dir():
         raise DirectoryError(f"{out}: must be a directory, but is a file")
+    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    if not os.access(there, os.W_OK):
+        raise DirectoryError(f"{out}: cannot be written: no permission to write to {there}")
     if (out / LOCK).exists():
         with (out / LOCK).open("rb") as lock:
             _take(out, lock.fileno())  # and give it back at once

@@ -135,7 +135,7 @@ def connected(address: str | None, resources: Resources) -> Iterator[dict[str, f
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-        except (ConnectionError, RuntimeError) as error:
+        except Exception as error:  # Ray raises bare ones too, such as for a start that took too long
             raise EngineError(f"Ray at {address or 'this machine'}: {' '.join(str(error).split())}") from None
     try:
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)

@@ -118,6 +118,8 @@ def parse(text: str, file: str) -> Entry:
         raise StudyError(f"{file}:{line}: is not YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         raise StudyError(f"{file}:1: is not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise StudyError(f"{file}:1: is nested too deeply") from None
     finally:
         if loader is not None:
             loader.dispose()
@@ -134,7 +136,7 @@ def _entry(loader: "_CoreLoader", node: yaml.Node, file: str, name: str) -> Entr
         items = [_entry(loader, item, file, f"{name}[{index}]") for index, item in enumerate(node.value)]
         return Entry(file, line, name, items)
     if not isinstance(node, yaml.MappingNode):
-        return Entry(file, line, name, loader.construct_object(node))
+        return Entry(file, line, name, _value(loader, node, file, name))
     mapping: dict[str, Entry] = {}
     for key_node, value_node in node.value:
         key, key_line = loader.construct_object(key_node, deep=True), key_node.start_mark.line + 1
@@ -145,6 +147,17 @@ def _entry(loader: "_CoreLoader", node: yaml.Node, file: str, name: str) -> Entr
         entry = _entry(loader, value_node, file, f"{name}.{key}" if name else key)
         mapping[key] = Entry(file, key_line, entry.name, entry.value)
     return Entry(file, line, name, mapping)
+
+
+def _value(loader: "_CoreLoader", node: yaml.Node, file: str, name: str) -> Scalar | None:
+    try:
+        value = loader.construct_object(node)
+    except ValueError as error:  # an explicit tag that does not fit, or a number of thousands of digits
+        raise StudyError(f"{file}:{node.start_mark.line + 1}: {name}: cannot be read: {error}") from None
+    if value is not None and not isinstance(value, str | int | float | bool):
+        kind = type(value).__name__
+        raise StudyError(f"{file}:{node.start_mark.line + 1}: {name}: must be plain data, but got a {kind}")
+    return value
 
 
 class _CoreLoader(yaml.SafeLoader):

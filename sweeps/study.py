@@ -24,6 +24,9 @@ SHIPPED = Path(__file__).parent / "studies"
 """Where the studies that ship live."""
 
 
+SEEDS_UP_TO = 10_000
+"""More replicates than that are a slip of the pen."""
+
 OnBroken: TypeAlias = Literal["fail", "skip"]
 """Whether images that cannot be read are an error, or left out."""
 
@@ -273,8 +276,13 @@ def _seeds(entry: Entry | None) -> tuple[int, ...]:
     if entry is None:
         return (0, 1, 2)
     if not isinstance(entry.value, list):
+        if entry.whole(1) > SEEDS_UP_TO:
+            raise entry.wrong(f"must be at most {SEEDS_UP_TO:,}")
         return tuple(range(entry.whole(1)))
     seeds = tuple(item.whole(0) for item in entry.value)
+    for item, seed in zip(entry.value, seeds, strict=True):
+        if seed >= 2**63:
+            raise item.wrong("must be below 2**63")
     if not seeds or len(set(seeds)) < len(seeds):
         raise entry.wrong("must be a number of seeds, or a list of distinct ones")
     return seeds

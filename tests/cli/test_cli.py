@@ -205,3 +205,13 @@ def test_a_damaged_data_file_is_named(
     assert "fashion-mnist-8k-train.png: sha256 must be" in shown.err
     assert shown.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_report_that_cannot_be_written_is_one_line(
+    tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    complete(tmp_path / "out", study_file)
+    assert main(["report", str(tmp_path / "out"), "--to", str(study_file / "report.html")]) == 2
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert str(study_file) in shown
