@@ -6,6 +6,7 @@ standard error), and nothing was started or changed; 130 interrupted, and resuma
 
 import argparse
 import json
+import os
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -51,9 +52,16 @@ def main(arguments: Sequence[str] | None = None, *, learner: Learner | None = No
     except (RequestError, ConfigError) as error:
         print(f"run_sweep.py: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `... | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (OSError, sqlite3.Error) as error:  # a full disk, a folder that may not be written
         print(f"run_sweep.py: {' '.join(str(error).split())}", file=sys.stderr)
         return 2 if options.command != "run" else 1
+    except ModuleNotFoundError as error:
+        venv = "`make sweep` installs it; then use .venv/bin/python"
+        print(f"run_sweep.py: the package {error.name} is not installed here ({venv})", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("run_sweep.py: interrupted; the same command goes on from here", file=sys.stderr)
         return 130

@@ -117,8 +117,8 @@ def classify(trials: pd.DataFrame) -> pd.Series:
         ("waiting", state == "WAITING"),
         ("running", state == "RUNNING"),
         ("diverged", reason == "diverged"),
+        ("interrupted", reason == "interrupted"),  # state FAIL, and runs again on resumption
         ("failed", (state == "FAIL") | (reason == "error")),
-        ("interrupted", reason == "interrupted"),
         ("pruned", reason == "pruned"),
         ("unknown", collapsed.isna()),
         ("collapsed", collapsed.fillna(False)),

@@ -70,7 +70,7 @@ def _checked(key: str, value: object, field: "dataclasses.Field[Any]") -> Scalar
     whole = isinstance(value, float) and value.is_integer()
     fits = isinstance(value, int) or whole if field.type is int else isinstance(value, (int, float))
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not fits:
-        hint = " (write it with a dot: 1.0e-3)" if _reads_as_number(value) else ""
+        hint = " (without quotes; with a dot: 1.0e-3)" if _reads_as_number(value) else ""
         raise ConfigError(key, value, f"must be {kind}{hint}")
     low, high = field.metadata["low"], field.metadata["high"]
     if not low <= value <= high or value > sys.float_info.max:

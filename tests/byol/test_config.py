@@ -22,7 +22,7 @@ from byol.presets import PRESETS, VIEWS
         ({"view2.solarize_p": 3}, "view2.solarize_p: must be between 0 and 1, but got 3"),
         ({"batch_size": 1}, "batch_size: must be at least 2, but got 1"),
         ({"steps": 1.5}, "steps: must be a whole number, but got 1.5"),
-        ({"lr": "1e-3"}, "must be a number (write it with a dot: 1.0e-3)"),
+        ({"lr": "1e-3"}, "must be a number (without quotes; with a dot: 1.0e-3)"),
         ({"lr": True}, "lr: must be a number, but got True"),
         ({"epochs": float("inf")}, "epochs: must be finite and at least 0, but got inf"),
         ({"lr": -1}, "lr: must be at least 0, but got -1"),
