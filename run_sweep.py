@@ -7,6 +7,7 @@ standard error), and nothing was started or changed; 130 interrupted, and resuma
 import argparse
 import json
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -87,6 +88,16 @@ def _parser() -> argparse.ArgumentParser:
         "--gpus-per-trial", type=_amount, metavar="N", help="instead of the study's; 0.5 shares one"
     )
     run.add_argument("--data-root", type=Path, metavar="DIR", help="where downloaded data sets are kept")
+    run.add_argument(
+        "--checkpoint-every", type=_count_or_none, default=1000, metavar="N",
+        help="steps between saved states, from which an interrupted trial goes on (0: none; default 1000)",
+    )  # fmt: skip
+    run.add_argument(
+        "--time-budget", type=_duration, metavar="T", help="end after that long (90s, 45m, 2h30m), resumable"
+    )
+    run.add_argument(
+        "--log", action="append", default=[], metavar="WHERE", help="also to tensorboard, mlflow or wandb"
+    )
     run.add_argument("--retry-failed", action="store_true", help="run trials again that ended with an error")
 
     status = commands.add_parser("status", help="count the trials of a sweep")
@@ -121,6 +132,18 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, but got {text!r}")
     return int(text)
+
+
+def _count_or_none(text: str) -> int:
+    return 0 if text == "0" else _count(text)
+
+
+def _duration(text: str) -> float:
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+    if not hours + minutes + seconds:
+        raise argparse.ArgumentTypeError(f"must be a duration such as 90s, 45m or 2h30m, but got {text!r}")
+    return 3600.0 * hours + 60.0 * minutes + seconds
 
 
 def _positive(text: str) -> float:
@@ -172,6 +195,9 @@ def _run(options: argparse.Namespace, learner: Learner | None) -> int:
             data_root=options.data_root,
             workers=options.workers,
             retry_failed=options.retry_failed,
+            checkpoint_every=options.checkpoint_every,
+            time_budget=options.time_budget,
+            log=tuple(options.log),
         ),
         learner=learner,
     )
@@ -180,7 +206,8 @@ def _run(options: argparse.Namespace, learner: Learner | None) -> int:
     if counts["failed"]:
         closing.append("Some trials failed: the report says why; --retry-failed runs them again.")
     if outcome.interrupted:
-        closing.append("Interrupted. The same command goes on from here.")
+        why = "The time budget is used up." if outcome.out_of_time else "Interrupted."
+        closing.append(f"{why} The same command goes on from here.")
     if outcome.ran or not _is_current(options.out):
         _finish([options.out], options.out / REPORT, closing)
     else:

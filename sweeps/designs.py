@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from byol.config import ConfigError, Scalar, TrialConfig
 from sweeps import fractional
 
+_ALL_IMAGES = 50_000
+"""What "all training images" is taken for; it matters only where steps and epochs stand side by side."""
+
 Labels = dict[str, Scalar]
 """Factor name -> label of its level, in the order of the factors."""
 
@@ -123,9 +126,13 @@ def cells(reference: Mapping[str, Scalar], factors: Sequence[Factor], design: De
 
 
 def trials(cells: Sequence[Cell], seeds: Sequence[int]) -> Iterator[Trial]:
-    """All cells with all seeds, in replicate-major order."""
+    """All cells with all seeds, in replicate-major order; within a replicate the longest first.
+
+    A long trial that starts last would leave all other workers idle.
+    """
+    longest_first = sorted(cells, key=lambda cell: -_pixels(cell.config))
     for seed in seeds:
-        for cell in cells:
+        for cell in longest_first:
             settings = {**cell.config.to_settings(), "seed": seed}
             yield Trial(
                 trial_id=digest(settings),
@@ -134,6 +141,12 @@ def trials(cells: Sequence[Cell], seeds: Sequence[int]) -> Iterator[Trial]:
                 labels=cell.labels,
                 settings=settings,
             )
+
+
+def _pixels(config: TrialConfig) -> float:
+    """Pixels that a trial sees: as long as trials share an encoder, they take time in proportion to it."""
+    images = config.steps * config.batch_size or config.epochs * (config.train_images or _ALL_IMAGES)
+    return images * config.image_size**2
 
 
 def digest(settings: Mapping[str, Scalar]) -> str:

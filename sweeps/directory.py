@@ -1,5 +1,6 @@
 """The directory of a sweep: who may write to it, and whether it holds the study that is asked for."""
 
+import contextlib
 import dataclasses
 import fcntl
 import json
@@ -43,7 +44,7 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
     if (out / LOCK).exists():
         with (out / LOCK).open("rb") as lock:
             _take(out, lock.fileno())  # and give it back at once
-    if not (out / LEDGER).exists():
+    if not has_ledger(out):
         foreign = [name for name in (STUDY, MANIFEST, REPORT, CHECKPOINTS) if (out / name).exists()]
         if foreign:
             raise DirectoryError(
@@ -52,8 +53,6 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
         return
     with open_ledger(out) as ledger:
         facts, rows = ledger.facts(), ledger.trials()
-    if not facts:
-        return  # an earlier driver died before it planned anything
     if facts["study"] != study.name:
         raise DirectoryError(f'{out}: holds the study "{facts["study"]}", not "{study.name}"')
     if facts["collapse"] != rule_text(study):
@@ -70,6 +69,19 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
 def rule_text(study: Study) -> str:
     """The study's collapse rule as JSON."""
     return json.dumps(dataclasses.asdict(study.collapse), sort_keys=True)
+
+
+def has_ledger(out: Path) -> bool:
+    """Whether `out` holds a ledger in which something is planned; a driver may have died before that."""
+    if not (out / LEDGER).exists():
+        return False
+    try:
+        with contextlib.closing(Ledger(out / LEDGER, read_only=True)) as ledger:
+            return bool(ledger.facts())
+    except sqlite3.OperationalError as error:
+        return "no such table" not in str(error)
+    except sqlite3.DatabaseError:
+        return True  # a damaged one, of which open_ledger says what is wrong
 
 
 def open_ledger(out: Path) -> Ledger:

@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import signal
+import sqlite3
 import tempfile
 import time
 import traceback
@@ -42,13 +43,15 @@ for _name, _value in {
 
 import ray  # noqa: E402
 from ray import tune  # noqa: E402
+from ray.tune.result import TIMESTEPS_TOTAL  # noqa: E402
 
-from byol.collapse import CollapseRule, should_stop  # noqa: E402
+from byol.collapse import CollapseRule  # noqa: E402
 from byol.config import Scalar, TrialConfig  # noqa: E402
 from sweeps.designs import Trial  # noqa: E402
 from sweeps.entries import RequestError  # noqa: E402
-from sweeps.learner import DataKey, Images, Train  # noqa: E402
+from sweeps.learner import DataKey, Images, Learner  # noqa: E402
 from sweeps.ledger import METRICS, Measurement  # noqa: E402
+from sweeps.stopping import CollapseWatch  # noqa: E402
 from sweeps.study import Resources  # noqa: E402
 from sweeps.tracker import Tracker  # noqa: E402
 
@@ -68,21 +71,29 @@ class Job:
     """The settings that all trials share."""
     data: Mapping[DataKey, "ray.ObjectRef"]
     """The data sets, in the object store."""
-    train: Train
+    learner: Learner
     """Trains one trial."""
     rule: CollapseRule
     """When a trial counts as collapsed."""
+    resources: Resources
+    """What one trial occupies."""
     checkpoints: Path
     """A folder per trial is made here."""
+    checkpoint_every: int
+    """Steps between saved states; 0 saves none."""
 
 
 class Interruption(tune.Stopper):  # type: ignore[misc]
-    """Stops the sweep gracefully on SIGINT, SIGTERM or SIGUSR1; a second SIGINT stops it at once."""
+    """Stops the sweep gracefully on SIGINT, SIGTERM or SIGUSR1, or when its time is up.
 
-    def __init__(self) -> None:
-        """Not interrupted yet."""
+    A second SIGINT stops it at once.
+    """
+
+    def __init__(self, deadline: float | None = None) -> None:
+        """Not interrupted yet; `deadline` is a time of the monotonic clock."""
         self.asked = False
-        self.at_once = False
+        self.out_of_time = False
+        self._deadline = deadline
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
         """Stops no trial by itself."""
@@ -90,6 +101,8 @@ class Interruption(tune.Stopper):  # type: ignore[misc]
 
     def stop_all(self) -> bool:
         """Whether the sweep is to stop."""
+        if not self.asked and self._deadline is not None and time.monotonic() >= self._deadline:
+            self.asked = self.out_of_time = True
         return self.asked
 
     def handle(self, number: int, frame: FrameType | None) -> None:
@@ -105,10 +118,10 @@ class Interruption(tune.Stopper):  # type: ignore[misc]
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[Interruption]:
-    """Within it, signals that ask for an end set `asked` on the interruption."""
+def interruptible(deadline: float | None = None) -> Iterator[Interruption]:
+    """Within it, signals that ask for an end set `asked` on the interruption, and so does the deadline."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
-    interruption = Interruption()
+    interruption = Interruption(deadline)
     interruption.install()
     try:
         yield interruption
@@ -163,11 +176,13 @@ def run_trials(
     interruption: Interruption,
     *,
     data: Mapping[DataKey, Images],
-    train: Train,
+    learner: Learner,
     rule: CollapseRule,
     resources: Resources,
     workers: int | None,
     checkpoints: Path,
+    checkpoint_every: int,
+    loggers: Sequence[tune.Callback] = (),
 ) -> None:
     """Runs `trials` in order, as many at a time as there is room for, until done or interrupted.
 
@@ -176,25 +191,30 @@ def run_trials(
         tracker: is told of every start, measurement and end.
         interruption: ends the run early.
         data: data sets by their key.
-        train: trains one trial.
+        learner: trains one trial.
         rule: when a trial counts as collapsed, and whether that ends it.
         resources: what one trial occupies.
         workers: most trials at a time; None is as many as fit.
         checkpoints: where trials leave their checkpoints, a folder each.
+        checkpoint_every: steps between saved states; 0 saves none.
+        loggers: callbacks that are told of the measurements, too.
     """
     common, differing = _split([trial.settings for trial in trials])
     job = Job(
         common=common,
         data={key: ray.put(images) for key, images in data.items()},
-        train=train,
+        learner=learner,
         rule=rule,
+        resources=resources,
         checkpoints=checkpoints.absolute(),
+        checkpoint_every=checkpoint_every,
     )
     choices = [
         {"id": trial.trial_id, "settings": settings}
         for trial, settings in zip(trials, differing, strict=True)
     ]
     scratch = tempfile.mkdtemp(prefix="sweep-")
+    bookkeeper = Bookkeeper(tracker, interruption)
     try:
         tuner = tune.Tuner(
             tune.with_resources(
@@ -211,12 +231,14 @@ def run_trials(
                 storage_path=scratch,
                 name="trials",
                 verbose=0,
-                callbacks=[Bookkeeper(tracker, interruption)],
+                callbacks=[bookkeeper, *loggers],
                 stop=interruption,
                 failure_config=tune.FailureConfig(max_failures=DEATHS),
             ),
         )
         tuner.fit()
+        if bookkeeper.broken is not None:
+            raise bookkeeper.broken
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -241,21 +263,32 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
         trial = TrialConfig.from_settings({**job.common, **config["trial"]["settings"]})
         images = ray.get(job.data[trial.dataset, trial.train_images, trial.image_size])
         folder = job.checkpoints / config["trial"]["id"]
-        rows: list[dict[str, float | None]] = []
-        for metrics in job.train(trial, images, checkpoint_folder=folder, checkpoint_every=0):
-            rows.append({name: getattr(metrics, name) for name in METRICS})
-            rows[-1]["probe_accuracy"] = getattr(metrics, "probe_accuracy", None)
+        watch = CollapseWatch(job.rule, folder)
+        job.learner.prepare(job.resources)
+        for metrics in job.learner.train(
+            trial, images, checkpoint_folder=folder, checkpoint_every=job.checkpoint_every
+        ):
+            row = {name: getattr(metrics, name) for name in METRICS}
+            row["probe_accuracy"] = getattr(metrics, "probe_accuracy", None)
             spectra = {
                 level: getattr(metrics, f"{level}_spectrum").astype("<f4").tobytes()
                 for level in ("representation", "projection")
             }
             seconds = time.perf_counter() - began
-            tune.report({**rows[-1], "spectra": spectra, "wall_seconds": seconds, "device": _device()})
-            if job.rule.stop and should_stop(rows, job.rule):
+            about = {"wall_seconds": seconds, "device": _device(), TIMESTEPS_TOTAL: int(metrics.step)}
+            tune.report({**row, **about, "spectra": spectra})
+            if watch.ends(row):
                 break
+        watch.close()
     except Exception as error:
         # An exception is an outcome of the trial; were it raised, Ray would start the trial again.
-        tune.report({"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
+        tune.report(
+            {
+                "error": f"{type(error).__name__}: {error}",
+                "traceback": traceback.format_exc(),
+                "out_of_memory": type(error).__name__ == "OutOfMemoryError",  # torch's, on any accelerator
+            }
+        )
 
 
 def _device() -> str:
@@ -276,6 +309,8 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         self._tracker = tracker
         self._interruption = interruption
         self._failed: set[str] = set()
+        self.broken: OSError | sqlite3.Error | None = None
+        """Why the books can't be kept any more: a full disk, say."""
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray pickles callbacks for a restore that is never used; the ledger cannot be pickled.
@@ -293,7 +328,8 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """A trial was given to a worker."""
-        self._tracker.started(_trial_name(trial))
+        with self._books():
+            self._tracker.started(_trial_name(trial))
 
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
@@ -302,7 +338,10 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         name = _trial_name(trial)
         if "error" in result:
             self._failed.add(name)
-            self._tracker.failed(name, result["error"], result["traceback"])
+            with self._books():
+                self._tracker.failed(
+                    name, result["error"], result["traceback"], out_of_memory=result["out_of_memory"]
+                )
             return
         columns = (*METRICS, "probe_accuracy")
         measurement = Measurement(
@@ -311,19 +350,31 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
             wall_seconds=result["wall_seconds"],
             device=result["device"],
         )
-        self._tracker.measured(name, measurement)
+        with self._books():
+            self._tracker.measured(name, measurement)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """A trial's function returned."""
         if not self._interruption.asked and _trial_name(trial) not in self._failed:
-            self._tracker.returned(_trial_name(trial))
+            with self._books():
+                self._tracker.returned(_trial_name(trial))
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """A trial's process died once too often."""
         text = trial.get_error() if hasattr(trial, "get_error") else None
         error = f"the process of the trial died {DEATHS + 1} times: {type(text).__name__}"
-        self._tracker.failed(_trial_name(trial), error, str(text))
+        with self._books():
+            self._tracker.failed(_trial_name(trial), error, str(text))
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
         """Some time has passed."""
         self._tracker.tick()
+
+    @contextlib.contextmanager
+    def _books(self) -> Iterator[None]:
+        """Ends the sweep when the books can't be kept. Ray would bury the error in one of its own."""
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            self.broken = self.broken or error
+            self._interruption.asked = True

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from byol.config import TrialConfig
-from sweeps.study import OnBroken
+from sweeps.study import OnBroken, Resources
 
 if TYPE_CHECKING:  # the command line imports this module, and answers at once
     import numpy as np
@@ -51,6 +51,8 @@ class Learner:
     """Trains one trial, in a worker."""
     precision: Callable[[], str]
     """What precision "auto" stands for on this machine, for the manifest."""
+    prepare: Callable[[Resources], None] = lambda resources: None
+    """Keeps a worker's process within the resources of one trial; called before each. Picklable by name."""
 
 
 def byol_learner() -> Learner:
@@ -64,18 +66,25 @@ def byol_learner() -> Learner:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return "bf16" if uses_bf16("auto", device) else "fp32"
 
-    return Learner(load_data=load_data, train=train_byol, precision=precision)
+    return Learner(load_data=load_data, train=train_byol, precision=precision, prepare=prepare_torch)
+
+
+def prepare_torch(resources: Resources) -> None:
+    """As many threads as the trial has CPUs, and no more of the GPU's memory than its share.
+
+    Ray only counts GPUs: trials that share one see all of it, and the first to grow would end the others.
+    """
+    import torch
+
+    torch.set_num_threads(max(1, int(resources.cpu)))
+    if 0 < resources.gpu < 1 and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(resources.gpu)
 
 
 def train_byol(
     config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
 ) -> Iterator[Any]:
-    """`byol.train.train`, imported where it runs, with as many threads as the process was given."""
-    import os
-
-    import torch
-
+    """`byol.train.train`, imported where it runs."""
     from byol.train import train
 
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     yield from train(config, data, checkpoint_folder=checkpoint_folder, checkpoint_every=checkpoint_every)

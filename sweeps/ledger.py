@@ -70,6 +70,7 @@ CREATE TABLE IF NOT EXISTS trials (
     steps_run INTEGER NOT NULL DEFAULT 0,
     {", ".join(f"{name} REAL" for name in LAST_VALUES)},
     wall_seconds REAL,
+    seconds_before REAL NOT NULL DEFAULT 0,
     device TEXT,
     error TEXT,
     traceback TEXT
@@ -95,7 +96,7 @@ class Measurement:
     spectra: Mapping[str, bytes]
     """Level ("representation", "projection") -> eigenvalues, descending, as little-endian float32."""
     wall_seconds: float
-    """Since the trial's start."""
+    """Since the start of this attempt."""
     device: str
     """Where it runs."""
 
@@ -134,8 +135,9 @@ class Ledger:
             self._db.execute("PRAGMA journal_mode = WAL")
             # A commit reaches the operating system, not the platter: it survives any death of the process.
             self._db.execute("PRAGMA synchronous = NORMAL")
-            for table in (_TRIALS, _METRICS, _SPECTRA, _FACTS):
-                self._db.execute(table)
+            with self._transaction():
+                for table in (_TRIALS, _METRICS, _SPECTRA, _FACTS):
+                    self._db.execute(table)
 
     def __enter__(self) -> "Ledger":
         return self
@@ -176,7 +178,8 @@ class Ledger:
         row = self._db.execute(
             "UPDATE trials SET state = 'RUNNING', attempt = attempt + 1, end_reason = NULL, error = NULL, "
             "traceback = NULL, collapsed = NULL, projection_collapsed = NULL, dimensional_collapse = NULL, "
-            "onset_step = NULL WHERE trial_id = ? RETURNING attempt",
+            "onset_step = NULL, seconds_before = coalesce(wall_seconds, 0) "
+            "WHERE trial_id = ? RETURNING attempt",
             (trial_id,),
         ).fetchone()
         return int(row["attempt"])
@@ -188,13 +191,14 @@ class Ledger:
         """
         row = measurement.row
         step = row["step"]
-        changes = ", ".join(f"{name} = ?" for name in ("steps_run", *LAST_VALUES, "wall_seconds", "device"))
+        changes = ", ".join(f"{name} = ?" for name in ("steps_run", *LAST_VALUES, "device"))
         last = [_stored(row.get(name)) for name in LAST_VALUES]
-        values = [int(step or 0), *last, measurement.wall_seconds, measurement.device, trial_id, attempt]
+        about = [measurement.device, measurement.wall_seconds, trial_id, attempt]
+        values = [int(step or 0), *last, *about]
         with self._transaction():
             running = self._db.execute(
-                f"UPDATE trials SET {changes} WHERE trial_id = ? AND attempt = ? AND state = 'RUNNING' "
-                "RETURNING number",
+                f"UPDATE trials SET {changes}, wall_seconds = seconds_before + ? "
+                "WHERE trial_id = ? AND attempt = ? AND state = 'RUNNING' RETURNING number",
                 values,
             ).fetchone()
             if running is None:

@@ -74,6 +74,8 @@ def ended_line(name: str, trial: RunningTrial, ending: Ending) -> str:
     """One line on a trial that has ended."""
     if ending.end_reason == "error":
         return f"failed: {name}: {ending.error}"
+    if ending.end_reason == "interrupted":
+        return f"put off, to be run alone: {name}: {ending.error}"
     what = "collapsed" if ending.collapsed else ending.end_reason
     values = f"loss {_number(trial.loss)}, std {_number(trial.representation_std)}"
     return f"{what}: {name}: {values} at step {trial.step}"

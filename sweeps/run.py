@@ -1,6 +1,8 @@
 """Runs a study into a directory, or goes on with one: everything but the command line and Ray itself."""
 
+import dataclasses
 import functools
+import math
 import shutil
 import sys
 import time
@@ -42,6 +44,12 @@ class RunOptions:
     """Most trials at a time; None is as many as fit."""
     retry_failed: bool = False
     """Whether to run trials again that ended with an error."""
+    checkpoint_every: int = 1000
+    """Steps between saved states, from which an interrupted trial goes on; 0 saves none."""
+    time_budget: float | None = None
+    """Seconds after which the run ends as if it had been interrupted."""
+    log: tuple[str, ...] = ()
+    """Where measurements go besides the ledger: tensorboard, mlflow, wandb."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +60,8 @@ class Outcome:
     """As `status` counts them."""
     interrupted: bool
     """Whether it was asked to end early."""
+    out_of_time: bool = False
+    """Whether it was its time budget that asked."""
     ran: bool
     """Whether there was anything to run."""
 
@@ -76,7 +86,7 @@ def run(
     Raises:
         DirectoryError: `out` holds another study, or another driver is at work there.
         EngineError: the machine or cluster cannot hold a trial.
-        RequestError: the data cannot be loaded, or does not fit a trial.
+        RequestError: the data cannot be loaded, or does not fit a trial; a logger is not installed.
     """
     began, started = time.monotonic(), datetime.now(UTC)
     trials = {trial.trial_id: trial for trial in study.trials()}
@@ -87,13 +97,16 @@ def run(
     data = _load(study, out, trials.values(), learner, options.data_root)
     steps = {trial_id: _steps(trial, data[_data_key(trial)]) for trial_id, trial in trials.items()}
     resources = _resources(study, options)
+    # They import Ray, which takes seconds: only when something is left to run.
+    from sweeps import engine, loggers
+
+    loggers.check(options.log)
     where = f"on the cluster at {options.address}" if options.address else "on this machine"
     print(f"{study.name}: {len(trials)} trials planned; starting Ray {where}", file=stream, flush=True)
 
-    from sweeps import engine  # imports Ray, which takes seconds: only when something is left to run
-
+    logged = loggers.make(options.log, out, study.name)
     with (
-        engine.interruptible() as interruption,
+        engine.interruptible(options.time_budget and began + options.time_budget) as interruption,
         engine.connected(options.address, resources) as available,
         directory.held(out),
         Ledger(out / directory.LEDGER) as ledger,
@@ -116,24 +129,34 @@ def run(
         record()
         left = [trials[trial_id] for trial_id in ledger.left(retry_failed=options.retry_failed)]
         display = Display(stream, columns=shutil.get_terminal_size().columns)
+        tracker = Tracker(ledger, display, trials, rule=study.collapse)
+        run_trials = functools.partial(
+            engine.run_trials,
+            tracker=tracker,
+            interruption=interruption,
+            data=data,
+            learner=learner,
+            rule=study.collapse,
+            checkpoints=out / directory.CHECKPOINTS,
+            checkpoint_every=options.checkpoint_every,
+            loggers=logged,
+        )
         try:
-            if not interruption.asked:
-                engine.run_trials(
-                    left,
-                    Tracker(ledger, display, trials, rule=study.collapse),
-                    interruption,
-                    data=data,
-                    train=learner.train,
-                    rule=study.collapse,
-                    resources=resources,
-                    workers=options.workers,
-                    checkpoints=out / directory.CHECKPOINTS,
-                )
+            if not interruption.stop_all():
+                run_trials(left, resources=resources, workers=options.workers)
+            if tracker.alone and not interruption.stop_all():
+                alone = [trials[trial_id] for trial_id in tracker.alone]
+                run_trials(alone, resources=_whole_gpus(resources), workers=1)
         finally:
             display.close()
             ledger.interrupt()
             record()
-        return Outcome(counts=states(ledger.trials()), interrupted=interruption.asked, ran=True)
+        return Outcome(
+            counts=states(ledger.trials()),
+            interrupted=interruption.asked,
+            out_of_time=interruption.out_of_time,
+            ran=True,
+        )
 
 
 def status(out: Path) -> dict[str, int]:
@@ -227,7 +250,7 @@ def _record(
 
 
 def _anything_left(out: Path, trials: Iterable[str], *, retry_failed: bool) -> bool:
-    if not (out / directory.LEDGER).exists():
+    if not directory.has_ledger(out):
         return True
     with directory.open_ledger(out) as ledger:
         rows = ledger.trials()
@@ -251,7 +274,7 @@ def _load(
 ) -> dict[DataKey, Images]:
     """The distinct data sets of the trials, checked against what the sweep was started with."""
     facts: dict[str, str] = {}
-    if (out / directory.LEDGER).exists():
+    if directory.has_ledger(out):
         with directory.open_ledger(out) as ledger:
             facts = ledger.facts()
     data: dict[DataKey, Images] = {}
@@ -277,6 +300,11 @@ def _steps(trial: Trial, images: Images) -> int:
         return TrialConfig.from_settings(trial.settings).total_steps(len(images.train_images))
     except ConfigError as error:
         raise RequestError(f"{describe(trial.labels)}: {error}") from None
+
+
+def _whole_gpus(resources: Resources) -> Resources:
+    """What a trial gets that ran out of memory on its share of a GPU."""
+    return dataclasses.replace(resources, gpu=float(math.ceil(resources.gpu)))
 
 
 def _resources(study: Study, options: RunOptions) -> Resources:

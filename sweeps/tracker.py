@@ -13,6 +13,12 @@ from sweeps.ledger import Ending, Ledger, Measurement
 from sweeps.progress import Display, RunningTrial, Snapshot, ended_line
 from sweeps.stopping import ending
 
+OUT_OF_MEMORY_ADVICE = (
+    "it did so alone on a GPU, too: make batch_size, image_size, the encoder or the heads smaller, "
+    "or set precision: bf16"
+)
+"""Follows the error of a trial that ran out of memory twice."""
+
 
 class Tracker:
     """Records starts, measurements and ends of trials."""
@@ -38,6 +44,8 @@ class Tracker:
         self._ended = {row["trial_id"]: row["collapsed"] == 1 for row in stored}
         self._ended = {key: value for key, value in self._ended.items() if key not in waiting}
         self._failed = 0
+        self.alone: list[str] = []
+        """Trials that ran out of memory beside others, and are still to be tried alone."""
         self._seconds: list[float] = []
         self._began = time.monotonic()
         self._most_at_once = 1
@@ -71,9 +79,18 @@ class Tracker:
         early = f"training ended at step {last} of {self._steps[trial_id]} without a reason"
         self._end(trial_id, end or Ending(state="FAIL", end_reason="error", error=early))
 
-    def failed(self, trial_id: str, error: str, traceback: str) -> None:
-        """A trial has raised an error, or its process has died too often."""
+    def failed(self, trial_id: str, error: str, traceback: str, *, out_of_memory: bool = False) -> None:
+        """A trial has raised an error, or its process has died too often.
+
+        A trial that runs out of memory for the first time is left for another attempt, alone.
+        """
         one_line = " ".join(error.split())
+        if out_of_memory and trial_id not in self.alone:
+            self.alone.append(trial_id)
+            self._end(trial_id, Ending(state="FAIL", end_reason="interrupted", error=one_line))
+            return
+        if out_of_memory:
+            one_line = f"{one_line}; {OUT_OF_MEMORY_ADVICE}"
         self._end(trial_id, Ending(state="FAIL", end_reason="error", error=one_line, traceback=traceback))
 
     def tick(self) -> None:
@@ -98,7 +115,8 @@ class Tracker:
         trial = self._running.pop(trial_id)
         if not self._ledger.end(trial_id, self._attempts[trial_id], end):
             return
-        self._ended[trial_id] = end.collapsed is True
+        if end.end_reason != "interrupted":
+            self._ended[trial_id] = end.collapsed is True
         self._failed += end.end_reason == "error"
         if end.end_reason == "finished":
             self._seconds.append(trial.wall_seconds)

@@ -5,10 +5,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from run_sweep import main
+from run_sweep import _duration, main
 from sweeps import directory
 from sweeps.ledger import Ending, Ledger
 from sweeps.simulated import LEARNER
@@ -215,3 +216,46 @@ def test_a_report_that_cannot_be_written_is_one_line(
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1
     assert str(study_file) in shown
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("45m", 2700), ("2h30m", 9000), ("1h1s", 3601)])
+def test_durations(text: str, seconds: float) -> None:
+    assert _duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0s", "10", "1.5h", "30m2h", "h"])
+def test_what_is_no_duration(
+    text: str, study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", str(study_file), "--out", str(tmp_path / "out"), "--time-budget", text])
+    assert ended.value.code == 2
+    assert f"must be a duration such as 90s, 45m or 2h30m, but got '{text}'" in capsys.readouterr().err
+
+
+@pytest.mark.timeout(60)
+def test_a_logger_that_is_not_there_is_refused_before_anything_starts(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, message in (
+        ("mlfow", "--log: must be of tensorboard, mlflow, wandb, but got 'mlfow' (did you mean \"mlflow\"?)"),
+        ("wandb", "--log wandb: the package wandb is not installed here"),
+    ):
+        out = tmp_path / "out"
+        assert main(["run", str(study_file), "--out", str(out), "--log", name], learner=LEARNER) == 2
+        assert capsys.readouterr().err == f"run_sweep.py: {message}\n"
+        assert not out.exists()
+
+
+def test_the_readmes_python_does_what_the_commands_do(
+    study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = (ROOT / "README.md").read_text()
+    [code] = [block.split("```")[0] for block in readme.split("```python\n") if "load_results" in block]
+    complete(tmp_path / "runs" / "my-ablation", study_file)
+    study_file.rename(tmp_path / "my-ablation.yaml")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["outcome"].counts["complete"] == 8
+    assert names["collapsed"].to_dict() == {"batch": 0.5, "group": 0.5}

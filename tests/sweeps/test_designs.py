@@ -62,6 +62,27 @@ def test_trials_come_in_replicate_major_order() -> None:
     assert order == [(7, first), (7, second), (3, first), (3, second)]
 
 
+def test_the_longest_trials_of_a_replicate_come_first() -> None:
+    lengths = Factor(
+        name="length",
+        levels=tuple(
+            Level(label=label, settings=settings)
+            for label, settings in {
+                "short": {"steps": 10},
+                "long": {"steps": 30},
+                "wide": {"steps": 10, "batch_size": 1024},
+                "large": {"steps": 10, "image_size": 32},
+                "epochs": {"steps": 0, "epochs": 2, "train_images": 64},
+            }.items()
+        ),
+    )
+    order = [
+        (trial.seed, trial.labels["length"]) for trial in trials(cells({}, (lengths,), Design()), (1, 0))
+    ]
+    names = ["wide", "long", "large", "short", "epochs"]
+    assert order == [*((1, name) for name in names), *((0, name) for name in names)]
+
+
 def test_ids_are_hashes_of_the_canonical_configuration() -> None:
     (cell,) = cells({"lr": 0.25, "preset": "byol"}, (), Design())
     (trial,) = trials((cell,), (5,))

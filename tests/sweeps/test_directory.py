@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeps import directory
-from sweeps.directory import DirectoryError, check, held
+from sweeps.directory import DirectoryError, check, has_ledger, held
 from sweeps.ledger import Ledger
 from sweeps.study import Study, study_from_text
 from tests.sweeps.conftest import SMALL
@@ -90,3 +90,12 @@ def test_foreign_and_broken_directories_are_refused(tmp_path: Path, small: Study
     (tmp_path / "ledger.sqlite").write_text("not a database at all, but long enough to look like one" * 20)
     with pytest.raises(DirectoryError, match=r"ledger\.sqlite: cannot be read: file is not a database"):
         check(tmp_path, small, ids(small))
+
+
+def test_a_driver_that_died_before_it_planned_anything_blocks_nobody(tmp_path: Path, small: Study) -> None:
+    with Ledger(tmp_path / "ledger.sqlite"):
+        pass
+    check(tmp_path, small, ids(small))
+    (tmp_path / "ledger.sqlite").write_bytes(b"")
+    assert not has_ledger(tmp_path)
+    check(tmp_path, small, ids(small))

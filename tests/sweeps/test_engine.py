@@ -6,6 +6,7 @@ import io
 import itertools
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ import torch
 from byol.config import TrialConfig
 from sweeps import directory, simulated
 from sweeps.entries import RequestError
-from sweeps.ledger import METRICS
+from sweeps.ledger import METRICS, Ledger
 from sweeps.run import Outcome, RunOptions, run, status
 from sweeps.simulated import LEARNER
 from sweeps.study import Study, study_from_text
@@ -155,6 +156,69 @@ class TestOnOneRay:
         assert sorted(row["attempt"] for row in table(tmp_path, "trials")) == [1, 1, 1, 2]
         assert len(table(tmp_path, "metrics")) == 20, "no row stands twice"
 
+    def test_a_trial_that_runs_out_of_memory_is_tried_once_more_alone(self, tmp_path: Path) -> None:
+        greedy = dataclasses.replace(LEARNER, train=train_greedily)
+        study = study_from_text(FATES.replace("seeds: 1", "seeds: 2"), "f")
+        outcome, shown = swept(tmp_path, study, learner=greedy, workers=2)
+        ends = {
+            (row["f_encoder_norm"], row["f_fate"], row["seed"]): (row["attempt"], row["end_reason"])
+            for row in table(tmp_path, "trials")
+        }
+        assert shown.count("put off, to be run alone: ") == 3
+        assert ends["batch", "fine", 0] == (2, "finished"), "it fits when nobody else is there"
+        assert {ends["group", "fine", seed] for seed in (0, 1)} == {(2, "error")}
+        assert {ends["batch", "fine", 1], ends["batch", "diverges", 0]} == {(1, "finished"), (1, "diverged")}
+        [error] = {row["error"] for row in table(tmp_path, "trials") if row["f_fate"] == "fine"} - {None}
+        assert error.startswith("OutOfMemoryError: simulated; it did so alone on a GPU, too: make batch_size")
+        assert outcome.counts["failed"] == 6, "the two, and four that are made to fail"
+
+    def test_books_that_cannot_be_kept_end_the_sweep_with_the_reason(
+        self, tmp_path: Path, small: Study, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*arguments: Any) -> bool:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(Ledger, "append", full)
+        with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+            swept(tmp_path, small, workers=1)
+        monkeypatch.undo()
+        assert status(tmp_path)["interrupted"] == 1
+        assert status(tmp_path)["waiting"] == 7, "nothing was started after it"
+
+    def test_a_time_budget_leaves_whole_replicates_first(self, tmp_path: Path) -> None:
+        study = study_from_text(SMALL.replace("steps: 20", "steps: 20, weight_decay: 2"), "f")
+        outcome, _ = swept(tmp_path, study, workers=1, time_budget=14.0)
+        assert (outcome.interrupted, outcome.out_of_time) == (True, True)
+        states = [row["state"] for row in table(tmp_path, "trials")]
+        assert 1 <= states.count("COMPLETE") < 8
+        assert states == sorted(states, key=["COMPLETE", "FAIL", "WAITING"].index)
+        outcome, _ = swept(tmp_path, study, time_budget=0.001)
+        assert (outcome.out_of_time, outcome.counts["complete"]) == (True, states.count("COMPLETE"))
+
+    def test_measurements_reach_tensorboard_and_mlflow(self, tmp_path: Path) -> None:
+        study = study_from_text(FATES, "f")
+        swept(tmp_path, study, workers=1, log=("tensorboard", "mlflow"))
+        fine, failed = (
+            next(
+                trial.trial_id
+                for trial in study.trials()
+                if trial.labels == {"encoder_norm": "batch", "fate": fate}
+            )
+            for fate in ("fine", "fails")
+        )
+        stored = [row for row in table(tmp_path, "metrics") if row["trial_id"] == fine]
+        [events] = (tmp_path / "tensorboard" / fine).iterdir()
+        seen = scalars(events, "ray/tune/representation_std")
+        # Ray counts from 1 where the step is 0.
+        assert [step for step, _ in seen] == [1, 5, 10, 15, 20]
+        assert [value for _, value in seen] == [row["representation_std"] for row in stored]
+
+        runs = {run.data.tags["trial_name"]: run for run in mlflow_runs(tmp_path, study.name)}
+        assert set(runs) == {trial.trial_id for trial in study.trials()}
+        assert (runs[fine].info.status, runs[failed].info.status) == ("FINISHED", "FAILED")
+        assert runs[fine].data.metrics["knn_accuracy"] == pytest.approx(stored[-1]["knn_accuracy"])
+        assert "error" not in runs[failed].data.metrics
+
     def test_a_trained_trial_is_the_same_in_a_fresh_actor_a_used_one_and_without_ray(
         self, tmp_path: Path
     ) -> None:
@@ -232,6 +296,44 @@ def assert_rows_equal_training_without_ray(settings: Any, rows: Any) -> None:
         for name in METRICS:
             value = getattr(metrics, name)
             assert row[name] == (value if value is None else pytest.approx(value, rel=1e-6)), name
+
+
+def scalars(events: Path, tag: str) -> list[tuple[int, float]]:
+    """The values of one tag in TensorBoard's file: records of length, checksum, event, checksum."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    content, place, found = events.read_bytes(), 0, []
+    while place < len(content):
+        length = int.from_bytes(content[place : place + 8], "little")
+        event = Event.FromString(content[place + 12 : place + 12 + length])
+        found += [(event.step, value.simple_value) for value in event.summary.value if value.tag == tag]
+        place += length + 16
+    return found
+
+
+def mlflow_runs(out: Path, experiment: str) -> list[Any]:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{out / 'mlflow.db'}")
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+    return list(client.search_runs([found.experiment_id]))
+
+
+class OutOfMemoryError(RuntimeError):
+    """By the name of torch's."""
+
+
+def train_greedily(config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, **rest: Any) -> Any:
+    """Without batch statistics it never fits; the reference's first seed not beside another trial."""
+    assert checkpoint_folder is not None
+    mark = checkpoint_folder.parent.parent / "seen"
+    first = config.encoder_norm == "batch" and config.seed == 0 and config.lr < 100 and not mark.exists()
+    if config.momentum != 0.123 and (first or (config.encoder_norm == "group" and config.lr < 100)):
+        if first:
+            mark.touch()
+        raise OutOfMemoryError("simulated")
+    yield from simulated.train(config, data)
 
 
 CALLS = itertools.count(1)

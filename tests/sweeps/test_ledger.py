@@ -144,3 +144,13 @@ def test_reader_and_writer_do_not_wait_for_each_other(tmp_path: Path, ledger: Le
         assert ledger.append(trial_id, attempt, measurement(10)), "while somebody is in the midst of reading"
         assert len(list(reading)) == 1, "who goes on to see what there was"
         assert len(reader.rows(trial_id)) == 3
+
+
+def test_wall_seconds_are_those_of_all_attempts(ledger: Ledger, small: Study) -> None:
+    trial_id = small.trials()[0].trial_id
+    for attempt, step in ((1, 10), (2, 20)):
+        assert ledger.start(trial_id) == attempt
+        assert ledger.append(trial_id, attempt, measurement(5))
+        assert ledger.append(trial_id, attempt, measurement(step))
+        ledger.interrupt()
+    assert ledger.trials()[0]["wall_seconds"] == 1.0 + 2.0
