@@ -258,11 +258,13 @@ class TestOnOneRay:
         text = SMALL.replace("steps: 20", "steps: 20, weight_decay: 2")
         (tmp_path / "small.yaml").write_text(text)
         out = tmp_path / "out"
-        interrupt_a_run(tmp_path / "small.yaml", out)
-        counts, before = status(out), {row["trial_id"]: row for row in table(out, "trials")}
-        assert counts["running"] == 0
-        assert counts["complete"] >= 1
-        assert counts["waiting"] + counts["interrupted"] >= 4
+        # A terminal's, the system's and Slurm's way to ask for an end.
+        for done, number in enumerate((signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)):
+            interrupt_a_run(tmp_path / "small.yaml", out, number, complete=done + 1)
+            counts, before = status(out), {row["trial_id"]: row for row in table(out, "trials")}
+            assert counts["running"] == 0
+            assert counts["complete"] >= done + 1
+            assert counts["waiting"] + counts["interrupted"] >= 1
         outcome, _ = swept(out, study_from_text(text, "f"))
         assert outcome.counts["complete"] == 8
         for row in table(out, "trials"):
@@ -271,15 +273,18 @@ class TestOnOneRay:
         assert len(table(out, "metrics")) == 40
 
 
-def interrupt_a_run(study: Path, out: Path) -> None:
-    """Starts the command line in a process of its own and presses Ctrl-C after the first result."""
-    command = [sys.executable, "-c", DRIVER, "run", str(study), "--out", str(out)]
+def interrupt_a_run(study: Path, out: Path, number: int, *, complete: int) -> None:
+    """Starts the command line in a process of its own and sends a signal once so many trials are complete."""
+    command = [sys.executable, "-c", DRIVER, "run", str(study), "--out", str(out), "--workers", "1"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as driver:
         try:
-            wait_for_a_result(out)
-            os.killpg(driver.pid, signal.SIGINT)  # a terminal sends it to Ray's processes, too
+            wait_for_results(out, complete)
+            if number == signal.SIGINT:
+                os.killpg(driver.pid, number)  # a terminal sends it to Ray's processes, too
+            else:
+                driver.send_signal(number)
             shown, errors = driver.communicate(timeout=90)
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -366,10 +371,10 @@ sys.exit(main(sys.argv[1:], learner=LEARNER))
 """
 
 
-def wait_for_a_result(out: Path) -> None:
+def wait_for_results(out: Path, complete: int) -> None:
     deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
-        if (out / directory.LEDGER).exists() and status(out)["complete"] > 0:
+        if (out / directory.LEDGER).exists() and status(out)["complete"] >= complete:
             return
         time.sleep(0.1)
     raise AssertionError("the sweep did not start")
