@@ -16,8 +16,10 @@ from typing import NoReturn
 
 from byol.config import ConfigError
 from sweeps.entries import RequestError
-from sweeps.learner import Learner
-from sweeps.study import list_studies, load_study
+from sweeps.estimates import Estimate
+from sweeps.learner import Learner, byol_learner
+from sweeps.progress import clock
+from sweeps.study import Study, list_studies, load_study
 
 REPORT = "report.html"
 FINDINGS = "findings.txt"
@@ -35,15 +37,14 @@ def main(arguments: Sequence[str] | None = None, *, learner: Learner | None = No
 
     Args:
         arguments: the command line without the program's name; None is the process's own.
-        learner: what trains the trials of `run`; None is the learner of byol/.
+        learner: what trains the trials of `run` and `plan --calibrate`; None is the learner of byol/.
     """
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "run":
-            return _run(options, learner)
+        if options.command in ("plan", "run"):
+            return {"plan": _plan, "run": _run}[options.command](options, learner)
         return {
             "studies": _studies,
-            "plan": _plan,
             "status": _status,
             "report": _report,
             "replay": _replay,
@@ -76,6 +77,16 @@ def _parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="check a study and say what it would run; starts nothing")
     plan.add_argument("study", metavar="STUDY", help="a study file, or the name of a study that ships")
     plan.add_argument("--workers", type=_count, metavar="N", help="trials at a time")
+    plan.add_argument("--price", type=_positive, metavar="P", help="of one worker's hour: prints the cost")
+    source = plan.add_mutually_exclusive_group()
+    source.add_argument(
+        "--calibrate", action="store_true", help="measure each shape of trial by a few steps on this machine"
+    )
+    source.add_argument(
+        "--from", type=Path, dest="earlier", metavar="DIR", help="take times from a sweep that has run"
+    )
+    plan.add_argument("--out", type=Path, metavar="DIR", help="where the calibration is kept, for `run`")
+    plan.add_argument("--data-root", type=Path, metavar="DIR", help="where downloaded data sets are kept")
     plan.add_argument("--json", action="store_true", help="for scripts")
 
     run = commands.add_parser("run", help="run a study, or go on with it")
@@ -172,12 +183,41 @@ def _studies(options: argparse.Namespace) -> int:
     return 0
 
 
-def _plan(options: argparse.Namespace) -> int:
+def _plan(options: argparse.Namespace, learner: Learner | None) -> int:
+    from sweeps import estimates
     from sweeps.plan import as_json, as_text, make_plan
 
-    plan = make_plan(load_study(options.study), workers=options.workers)
+    study, workers, out = load_study(options.study), options.workers, options.out
+    cells = study.cells()
+    if options.calibrate:
+        make_plan(study)  # what is wrong is said before anything is measured
+        estimate: Estimate | None = _calibrated(options, study, learner)
+    elif options.earlier:
+        estimate = estimates.of_sweep(cells, options.earlier)
+    else:
+        estimate = estimates.of_study(study, cells, out)
+    plan = make_plan(study, workers=workers, estimate=estimate, price=options.price)
     print(json.dumps(as_json(plan), indent=2) if options.json else as_text(plan))
     return 0
+
+
+def _calibrated(options: argparse.Namespace, study: Study, learner: Learner | None) -> Estimate:
+    from sweeps.calibrate import calibrate, document, line
+    from sweeps.estimates import CALIBRATION, of_calibration
+    from sweeps.tables import write_text
+
+    costs = {}
+    try:
+        for key, cost in calibrate(study, learner or byol_learner(), data_root=options.data_root):
+            costs[key] = cost
+            print(line(cost), file=sys.stderr, flush=True)
+    except ValueError as error:
+        raise RequestError(" ".join(str(error).split())) from None
+    found = document(costs)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_text(options.out / CALIBRATION, json.dumps(found, indent=2) + "\n")
+    return of_calibration(study.cells(), found)
 
 
 def _run(options: argparse.Namespace, learner: Learner | None) -> int:
@@ -219,11 +259,18 @@ def _run(options: argparse.Namespace, learner: Learner | None) -> int:
 def _status(options: argparse.Namespace) -> int:
     from sweeps.run import status
 
-    counts = status(options.out)
+    counts, plan = status(options.out)
     if options.json:
-        print(json.dumps(counts))
-    else:
-        print("\n".join(f"{count:>6} {name.replace('_', ' ')}" for name, count in counts.items()))
+        print(json.dumps({**counts, "plan": plan}))
+        return 0
+    print("\n".join(f"{count:>6} {name.replace('_', ' ')}" for name, count in counts.items()))
+    if plan:
+        print(
+            f"planned {plan['trial_seconds'] / 3600:.2f} trial-hours, {clock(plan['wall_seconds'])} with "
+            f"{plan['workers']} at a time ({plan['source']})\n"
+            f"the {plan['finished_trials']} finished trials took {plan['finished_seconds'] / 3600:.2f} "
+            f"trial-hours, where {plan['finished_planned_seconds'] / 3600:.2f} were planned"
+        )
     return 0
 
 

@@ -34,6 +34,17 @@ BACKBONES = (
 """Other torchvision classifiers: the features are the input of their last linear layer."""
 
 
+NAMED_SETS = (
+    "fashion-mnist-8k",
+    "fashion-mnist",
+    "cifar10",
+    "cifar100",
+    "stl10",
+    "stl10-unlabelled",
+)
+"""The data sets known by name (docs/data.md), besides `folder:PATH` and `parquet:PATH`."""
+
+
 class ConfigError(ValueError):
     """A setting that breaks a rule. `str(error)` is one line: key, value, rule, nearest valid name."""
 

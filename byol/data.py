@@ -14,11 +14,11 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from byol.config import nearest
+from byol.config import NAMED_SETS, nearest
 from byol.decoding import DataError as DataError
 from byol.decoding import EncodedImages, Labels, Pixels, survey
 from byol.image_files import EncodedSet, OnBroken, decode_split, list_folder, list_parquet
-from byol.named_sets import NAMED_SETS, read_named_set
+from byol.named_sets import read_named_set
 
 MEMORY_LIMIT = 2 * 2**30
 """Bytes of decoded images (two GiB) above which a folder or Parquet source is streamed."""

@@ -12,19 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from byol.config import NAMED_SETS
 from byol.decoding import DataError, Labels, Pixels
 
 ASSETS = Path(__file__).parent / "assets"
-
-NAMED_SETS = (
-    "fashion-mnist-8k",
-    "fashion-mnist",
-    "cifar10",
-    "cifar100",
-    "stl10",
-    "stl10-unlabelled",
-)
-"""Names that `load_data` knows, besides `folder:PATH` and `parquet:PATH`."""
 
 FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",

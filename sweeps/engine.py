@@ -161,6 +161,13 @@ def connected(address: str | None, resources: Resources) -> Iterator[dict[str, f
             ray.shutdown()
 
 
+def room(resources: Resources, available: Mapping[str, float]) -> int:
+    """How many trials fit at a time, at least 1."""
+    cpus = available.get("CPU", 0) // resources.cpu
+    gpus = available.get("GPU", 0) // resources.gpu if resources.gpu else cpus
+    return max(1, int(min(cpus, gpus)))
+
+
 def _check_fit(resources: Resources, available: Mapping[str, float]) -> None:
     for key, asked in (("cpu", resources.cpu), ("gpu", resources.gpu)):
         there = available.get(key.upper(), 0)

@@ -27,6 +27,7 @@ def write_manifest(
     started: datetime,
     wall_seconds: float,
     resources: Mapping[str, float],
+    plan: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes, or brings up to date, the manifest of a sweep.
 
@@ -39,6 +40,7 @@ def write_manifest(
         started: when this driver started.
         wall_seconds: how long this driver has run.
         resources: what the engine had, such as {"CPU": 2}.
+        plan: expected times beside measured ones; None if nothing was expected.
     """
     before = read_manifest(path)
     driver = {
@@ -59,6 +61,7 @@ def write_manifest(
         "precision": precision,
         "data": {"name": name, "digest": digest, "all": dict(data)},
         "wall_seconds": round(sum(one["wall_seconds"] for one in earlier) + wall_seconds, 3),
+        **({} if plan is None else {"plan": plan}),
         "drivers": [*earlier, driver],
     }
     write_text(path, json.dumps(manifest, indent=2) + "\n")

@@ -1,12 +1,16 @@
 """What a study will do, said before anything starts."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from byol.config import NAMED_SETS, nearest
 from sweeps import fractional
 from sweeps.designs import Cell, Trial, describe
+from sweeps.entries import RequestError
+from sweeps.estimates import Estimate, wall_seconds
 from sweeps.progress import clock
 from sweeps.study import Study
 
@@ -26,32 +30,66 @@ class Plan:
     """Its trials, in the order in which they run."""
     workers: int
     """Trials at a time."""
+    source: str | None
+    """Where the times come from; None if nothing is known."""
     trial_seconds: float | None
-    """Estimated wall seconds of all trials one after the other; None if the study gives no estimate."""
+    """Estimated wall seconds of all trials one after the other; None likewise."""
     wall_seconds: float | None
-    """Estimated wall seconds of the sweep; None likewise."""
+    """Estimated wall seconds of the sweep, its schedule simulated; None likewise."""
+    cost: float | None
+    """Estimated cost, in the unit of the price; None without a price."""
+    warnings: tuple[str, ...]
+    """What is legal, but may surprise."""
 
 
-def make_plan(study: Study, *, workers: int | None = None) -> Plan:
+def make_plan(
+    study: Study, *, workers: int | None = None, estimate: Estimate | None = None, price: float | None = None
+) -> Plan:
     """Counts a study out.
 
     Args:
         study: the study.
         workers: trials at a time; None is as many as this machine's CPUs hold.
+        estimate: what trials take; None if nothing is known.
+        price: of one hour of a worker, that is of the room that one trial takes.
+
+    Raises:
+        RequestError: the study names a data set that does not exist.
     """
     cells = study.cells()
     trials = study.trials()
     at_a_time = workers or max(1, int((os.cpu_count() or 1) / study.resources.cpu))
-    each = study.estimate.seconds_per_trial if study.estimate else None
-    rounds = -(-len(trials) // at_a_time)
+    spent = None if estimate is None else sum(estimate.seconds[trial.cell_id] for trial in trials)
     return Plan(
         study=study,
         cells=cells,
         trials=trials,
         workers=at_a_time,
-        trial_seconds=None if each is None else each * len(trials),
-        wall_seconds=None if each is None else each * rounds,
+        source=None if estimate is None else estimate.source,
+        trial_seconds=spent,
+        wall_seconds=None if estimate is None else wall_seconds(trials, estimate, at_a_time),
+        cost=None if price is None or spent is None else price * spent / 3600,
+        warnings=tuple(_warnings(study, cells)),
     )
+
+
+def _warnings(study: Study, cells: Sequence[Cell]) -> Iterator[str]:
+    for dataset in dict.fromkeys(cell.config.dataset for cell in cells):
+        kind, _, path = dataset.partition(":")
+        if kind in ("folder", "parquet") and path:
+            if not Path(path).expanduser().exists():
+                yield f"{dataset} is not on this machine"
+        elif dataset not in NAMED_SETS:
+            rule = f"must be one of {', '.join(NAMED_SETS)}, folder:PATH or parquet:PATH"
+            raise RequestError(
+                f"{study.name}: dataset: {rule}, but got {dataset!r}{nearest(dataset, NAMED_SETS)}"
+            )
+        elif dataset != NAMED_SETS[0]:
+            yield f"{dataset} is downloaded unless --data-root holds it"
+    if study.resources.gpu and not any(Path("/dev").glob("nvidia[0-9]*")):
+        yield f"a trial asks for {study.resources.gpu:g} GPU, and this machine shows none"
+    if study.resources.cpu > (os.cpu_count() or 1):
+        yield f"a trial asks for {study.resources.cpu:g} CPUs, and this machine has {os.cpu_count()}"
 
 
 def aliases(study: Study) -> str:
@@ -102,8 +140,11 @@ def as_json(plan: Plan) -> dict[str, Any]:
         ],
         "resources": {"cpu": study.resources.cpu, "gpu": study.resources.gpu},
         "workers": plan.workers,
+        "source": plan.source,
         "trial_seconds": plan.trial_seconds,
         "wall_seconds": plan.wall_seconds,
+        "cost": plan.cost,
+        "warnings": list(plan.warnings),
     }
 
 
@@ -116,6 +157,7 @@ def as_text(plan: Plan) -> str:
         *([study.question] if study.question else []),
         "",
         f"reference   {describe(dict(study.reference))}",
+        f"length      {_lengths(plan.cells)}",
         *(
             f"{'factors' if index == 0 else '':<11} {factor.name}: "
             + ", ".join(str(level.label) for level in factor.levels)
@@ -127,6 +169,8 @@ def as_text(plan: Plan) -> str:
         f"trials      {len(plan.cells)} cells x {len(study.seeds)} seeds ({seeds}) = {len(plan.trials)}",
         f"resources   {study.resources.cpu:g} CPU and {study.resources.gpu:g} GPU a trial",
         f"time        {_time(plan)}",
+        *([] if plan.cost is None else [f"cost        {plan.cost:,.2f}, at the price of a worker's hour"]),
+        *(f"note        {warning}" for warning in plan.warnings),
         "",
         "cells",
         *(f"  {cell.cell_id}  {describe(cell.labels)}" for cell in plan.cells[:_CELLS_SHOWN]),
@@ -137,10 +181,21 @@ def as_text(plan: Plan) -> str:
 
 
 def _time(plan: Plan) -> str:
-    if plan.wall_seconds is None or plan.study.estimate is None:
-        return "unknown (the study has no estimate)"
-    each = plan.study.estimate
+    if plan.wall_seconds is None or plan.trial_seconds is None:
+        return "unknown (--calibrate measures it)"
+    hours = plan.trial_seconds / 3600
     return (
-        f"about {clock(plan.wall_seconds)} with {plan.workers} at a time "
-        f"({each.seconds_per_trial:g} s a trial on {each.hardware})"
+        f"about {clock(plan.wall_seconds)} with {plan.workers} at a time, {hours:.2f} trial-hours "
+        f"({plan.source})"
     )
+
+
+def _lengths(cells: Sequence[Cell]) -> str:
+    """What the bundles imply and a study need not say: data, size and length of the trials."""
+    found = []
+    for config in (cell.config for cell in cells):
+        length = f"{config.steps} steps" if config.steps else f"{config.epochs:g} epochs"
+        images = f"{config.train_images or 'all'} images of {config.dataset} at {config.image_size} px"
+        found.append(f"{length} of {config.batch_size} on {images}, {config.encoder}")
+    distinct = list(dict.fromkeys(found))
+    return distinct[0] + (f", and {len(distinct) - 1} more lengths" if len(distinct) > 1 else "")

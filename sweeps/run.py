@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from byol.config import ConfigError, TrialConfig, nearest
-from sweeps import directory
+from sweeps import directory, estimates
 from sweeps.designs import Trial, describe
 from sweeps.entries import RequestError
 from sweeps.learner import DataKey, Images, Learner, byol_learner
@@ -97,6 +97,7 @@ def run(
     data = _load(study, out, trials.values(), learner, options.data_root)
     steps = {trial_id: _steps(trial, data[_data_key(trial)]) for trial_id, trial in trials.items()}
     resources = _resources(study, options)
+    estimate = estimates.of_study(study, study.cells(), out)
     # They import Ray, which takes seconds: only when something is left to run.
     from sweeps import engine, loggers
 
@@ -115,6 +116,10 @@ def run(
         _enter(ledger, out, study, trials, steps)
         for key, images in data.items():
             ledger.note(_data_name(key), images.digest)
+        if estimate is not None:
+            room = engine.room(resources, available)
+            at_a_time = min(room, options.workers or room)
+            ledger.note(estimates.PLAN, estimates.noted(estimate, list(trials.values()), at_a_time))
         record = functools.partial(
             _record,
             ledger,
@@ -129,7 +134,7 @@ def run(
         record()
         left = [trials[trial_id] for trial_id in ledger.left(retry_failed=options.retry_failed)]
         display = Display(stream, columns=shutil.get_terminal_size().columns)
-        tracker = Tracker(ledger, display, trials, rule=study.collapse)
+        tracker = Tracker(ledger, display, trials, rule=study.collapse, estimate=estimate)
         run_trials = functools.partial(
             engine.run_trials,
             tracker=tracker,
@@ -159,14 +164,17 @@ def run(
         )
 
 
-def status(out: Path) -> dict[str, int]:
-    """Counts of the trials in `out`: planned, waiting, running, complete, pruned, failed, collapsed, ...
+def status(out: Path) -> tuple[dict[str, int], dict[str, Any] | None]:
+    """Counts of the trials in `out` (planned, waiting, running, complete, ...), and how long they take.
+
+    The second is the plan beside what the finished trials took; None if nothing was known when it started.
 
     Raises:
         DirectoryError: `out` holds no sweep.
     """
     with directory.open_ledger(out) as ledger:
-        return states(ledger.trials())
+        rows = ledger.trials()
+        return states(rows), estimates.compared(rows, ledger.facts())
 
 
 def refresh_tables(out: Path) -> None:
@@ -246,6 +254,7 @@ def _record(
         started=started,
         wall_seconds=time.monotonic() - began,
         resources=resources,
+        plan=estimates.compared(ledger.trials(), ledger.facts()),
     )
 
 

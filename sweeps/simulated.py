@@ -19,6 +19,9 @@ from byol.config import TrialConfig
 from sweeps.learner import Learner
 from sweeps.study import OnBroken
 
+SAMPLES_PER_SECOND = 1000.0
+"""What every trial claims."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedMetrics:
@@ -112,7 +115,7 @@ def _metrics(config: TrialConfig, step: int, total: int, noise: float) -> Simula
         knn_accuracy=(0.7 if kept else 0.1) + 0.02 * noise if step == total else None,
         tau=config.tau_base,
         lr=config.lr,
-        samples_per_second=None if step == 0 else 1000.0,
+        samples_per_second=None if step == 0 else SAMPLES_PER_SECOND,
         representation_spectrum=spectrum,
         projection_spectrum=spectrum,
     )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from byol.collapse import CollapseRule
 from sweeps.designs import Trial, describe
+from sweeps.estimates import Estimate
 from sweeps.ledger import Ending, Ledger, Measurement
 from sweeps.progress import Display, RunningTrial, Snapshot, ended_line
 from sweeps.stopping import ending
@@ -30,8 +31,10 @@ class Tracker:
         trials: Mapping[str, Trial],
         *,
         rule: CollapseRule,
+        estimate: Estimate | None = None,
     ) -> None:
         """Keeps the books of `trials`, which the ledger holds already, by id."""
+        self._estimate = estimate
         self._ledger = ledger
         self._display = display
         self._trials = trials
@@ -124,8 +127,10 @@ class Tracker:
 
     def _seconds_left(self) -> float | None:
         shares = [(trial, trial.step / max(1, trial.steps_planned)) for trial in self._running.values()]
-        begun = [trial.wall_seconds / share for trial, share in shares if share > 0]
-        known = self._seconds or begun
+        # A trial's first measurement comes after all that happens once, and says little of its pace.
+        begun = [trial.wall_seconds / share for trial, share in shares if share >= 0.2]
+        expected = list(self._estimate.seconds.values()) if self._estimate else []
+        known = self._seconds or begun or expected
         if not known:
             return None
         trials = len(self._steps) - len(self._ended) - sum(share for _, share in shares)

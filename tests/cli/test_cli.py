@@ -11,6 +11,7 @@ import pytest
 
 from run_sweep import _duration, main
 from sweeps import directory
+from sweeps.estimates import PLAN, noted, of_sweep
 from sweeps.ledger import Ending, Ledger
 from sweeps.simulated import LEARNER
 from sweeps.study import load_study
@@ -259,3 +260,43 @@ def test_the_readmes_python_does_what_the_commands_do(
     exec(code, names)
     assert names["outcome"].counts["complete"] == 8
     assert names["collapsed"].to_dict() == {"batch": 0.5, "group": 0.5}
+
+
+def test_plan_says_what_a_sweep_costs_and_what_may_surprise(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    complete(tmp_path / "earlier", study_file)
+    text = SMALL.replace("fashion-mnist-8k", "cifar10") + "resources: {gpu: 0.5}\n"
+    study_file.write_text(text)
+    command = [
+        "plan",
+        str(study_file),
+        "--from",
+        str(tmp_path / "earlier"),
+        "--price",
+        "7200",
+        "--workers",
+        "8",
+    ]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "0 of 4 cells have its shapes" in shown
+    assert "cost        8.00, at the price of a worker's hour" in shown  # 8 trials of half a second
+    assert "cifar10 is downloaded unless --data-root holds it" in shown
+    study_file.write_text(text.replace("cifar10", "cifar11"))
+    assert main(["plan", str(study_file)]) == 2
+    assert """but got 'cifar11' (did you mean "cifar10"?)""" in capsys.readouterr().err
+
+
+def test_status_compares_the_plan_with_what_happened(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    complete(tmp_path, study_file)
+    study = load_study(study_file)
+    estimate = of_sweep(study.cells(), tmp_path)
+    with Ledger(tmp_path / directory.LEDGER) as ledger:
+        ledger.note(PLAN, noted(estimate, study.trials(), 2))
+    assert main(["status", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["plan"]["finished_seconds"] == 4.0
+    assert main(["status", str(tmp_path)]) == 0
+    assert "the 8 finished trials took 0.00 trial-hours, where 0.00 were planned" in capsys.readouterr().out
