@@ -38,7 +38,7 @@ class Mirror:
     def __init__(self, out: Path, store: Store | None, *, every: float) -> None:
         """Between the directory `out` and `store`, at intervals of `every` seconds."""
         self._out = out
-        self._store = store
+        self.store = store
         self._every = every
         self._lease = Lease(store, out, every=every) if store else None
         self._sent: tuple[tuple[int, int], ...] = ()
@@ -53,22 +53,34 @@ class Mirror:
             StorageError: the store cannot be reached, read and written, or another driver is at work on it.
             DirectoryError: it holds another sweep, or a later state of this one.
         """
-        if self._store is None or self._lease is None:
+        if self.store is None or self._lease is None:
             yield self
             return
         self._lease.take()  # first: what is fetched after that is the last word
         renewal = _Repeating(self._every, self._lease.renew)
         try:
             with tempfile.TemporaryDirectory(prefix="sweep-ledger-") as fetched:
-                self._check(self._store, Path(fetched), study, trial_ids)
+                self._check(self.store, Path(fetched), study, trial_ids)
                 yield self
         finally:
             renewal.stop()
             with contextlib.suppress(StorageError):
                 self._lease.release()
 
-    def install(self) -> None:
-        """Puts what was fetched into the directory, which must be held by now."""
+    @contextlib.contextmanager
+    def followed(self) -> Iterator[None]:
+        """Puts what was fetched into the directory, which must be held, and sends its last state at the end.
+
+        Raises:
+            OSError: the store fails at the end.
+        """
+        self._install()
+        try:
+            yield
+        finally:
+            self._finish()
+
+    def _install(self) -> None:
         if self._lease is not None:
             self._lease.remember()
         if self.source == self._out:
@@ -101,7 +113,7 @@ class Mirror:
                 if self._taken:
                     stop()
 
-        following = _Repeating(self._every, follow, at_once=True) if self._store else None
+        following = _Repeating(self._every, follow, at_once=True) if self.store else None
         try:
             yield
         finally:
@@ -114,11 +126,11 @@ class Mirror:
         Raises:
             StorageError: the store fails, or another driver has taken it over.
         """
-        if self._store is None or self._lease is None:
+        if self.store is None or self._lease is None:
             return
         self._lease.renew()
         if self._taken:
-            raise StorageError(f"{self._store}: was taken over by another driver ({self._lease.taken_by})")
+            raise StorageError(f"{self.store}: was taken over by another driver ({self._lease.taken_by})")
         ledger = self._out / directory.LEDGER
         changing = (ledger, ledger.with_name(f"{ledger.name}-wal"), self._out / directory.MANIFEST)
         stamps = tuple((one.stat().st_mtime_ns, one.stat().st_size) for one in changing if one.exists())
@@ -127,20 +139,15 @@ class Mirror:
         snapshot = ledger.with_name(f"{ledger.name}.mirror")
         try:
             take_snapshot(ledger, snapshot)
-            self._store.upload(snapshot, directory.LEDGER)
+            self.store.upload(snapshot, directory.LEDGER)
         finally:
             snapshot.unlink(missing_ok=True)
         for name in (directory.STUDY, directory.MANIFEST):
             if (self._out / name).exists():
-                self._store.upload(self._out / name, name)
+                self.store.upload(self._out / name, name)
         self._sent = stamps
 
-    def finish(self) -> None:
-        """Sends the last state.
-
-        Raises:
-            OSError: the store fails.
-        """
+    def _finish(self) -> None:
         if self._taken:
             return
         try:

@@ -25,11 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sweeps.directory import CHECKPOINTS
 from sweeps.storage import StorageError, Store
 from sweeps.tables import write_text
 
-CHECKPOINTS = "checkpoints"
-"""The folder of a store that has a folder per trial."""
 STATE = "state.safetensors"
 """From which a trial goes on."""
 ENCODER = "encoder.safetensors"
