@@ -107,6 +107,22 @@ def _parser() -> argparse.ArgumentParser:
         "--time-budget", type=_duration, metavar="T", help="end after that long (90s, 45m, 2h30m), resumable"
     )
     run.add_argument(
+        "--storage", metavar="URI",
+        help="keep checkpoints and a copy of the ledger there (s3://BUCKET/PREFIX, gs://, a folder, ...), "
+        "and go on from there if DIR is empty",
+    )  # fmt: skip
+    run.add_argument(
+        "--mirror-every",
+        type=_duration,
+        default=60.0,
+        metavar="T",
+        help="how often the ledger is copied (60s)",
+    )
+    run.add_argument(
+        "--data-via", choices=("object-store", "node"), default="object-store",
+        help="how nodes come by the data: from the driver (default), or each loads it",
+    )  # fmt: skip
+    run.add_argument(
         "--log", action="append", default=[], metavar="WHERE", help="also to tensorboard, mlflow or wandb"
     )
     run.add_argument("--retry-failed", action="store_true", help="run trials again that ended with an error")
@@ -237,6 +253,9 @@ def _run(options: argparse.Namespace, learner: Learner | None) -> int:
             retry_failed=options.retry_failed,
             checkpoint_every=options.checkpoint_every,
             time_budget=options.time_budget,
+            storage=options.storage,
+            mirror_every=options.mirror_every,
+            data_via=options.data_via,
             log=tuple(options.log),
         ),
         learner=learner,

@@ -52,16 +52,25 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
             )
         return
     with open_ledger(out) as ledger:
-        facts, rows = ledger.facts(), ledger.trials()
+        check_study(ledger, str(out), study, trial_ids)
+
+
+def check_study(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -> None:
+    """Checks that a ledger, which is at `place`, is of a sweep that `study` extends.
+
+    Raises:
+        DirectoryError: otherwise.
+    """
+    facts, rows = ledger.facts(), ledger.trials()
     if facts["study"] != study.name:
-        raise DirectoryError(f'{out}: holds the study "{facts["study"]}", not "{study.name}"')
+        raise DirectoryError(f'{place}: holds the study "{facts["study"]}", not "{study.name}"')
     if facts["collapse"] != rule_text(study):
-        raise DirectoryError(f"{out}: holds {study.name} with another collapse rule: {facts['collapse']}")
+        raise DirectoryError(f"{place}: holds {study.name} with another collapse rule: {facts['collapse']}")
     strange = [row for row in rows if row["trial_id"] not in trial_ids]
     if strange:
         labels = ", ".join(f"{key}={value}" for key, value in json.loads(strange[0]["labels"]).items())
         raise DirectoryError(
-            f"{out}: holds another study: {len(strange)} of its {len(rows)} trials are not planned by "
+            f"{place}: holds another study: {len(strange)} of its {len(rows)} trials are not planned by "
             f"{study.name} as it stands, such as {labels}, seed {strange[0]['seed']}"
         )
 

@@ -16,7 +16,6 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -51,9 +50,11 @@ from sweeps.designs import Trial  # noqa: E402
 from sweeps.entries import RequestError  # noqa: E402
 from sweeps.learner import DataKey, Images, Learner  # noqa: E402
 from sweeps.ledger import METRICS, Measurement  # noqa: E402
+from sweeps.node_data import NodeData  # noqa: E402
 from sweeps.stopping import CollapseWatch  # noqa: E402
 from sweeps.study import Resources  # noqa: E402
 from sweeps.tracker import Tracker  # noqa: E402
+from sweeps.workspace import Checkpoints, Workspace  # noqa: E402
 
 DEATHS = 3
 """How often a trial is started again after its process or node died."""
@@ -71,14 +72,16 @@ class Job:
     """The settings that all trials share."""
     data: Mapping[DataKey, "ray.ObjectRef"]
     """The data sets, in the object store."""
+    node_data: NodeData | None
+    """Loads them on each node instead."""
     learner: Learner
     """Trains one trial."""
     rule: CollapseRule
     """When a trial counts as collapsed."""
     resources: Resources
     """What one trial occupies."""
-    checkpoints: Path
-    """A folder per trial is made here."""
+    checkpoints: Checkpoints
+    """Where each trial has its own."""
     checkpoint_every: int
     """Steps between saved states; 0 saves none."""
 
@@ -104,6 +107,10 @@ class Interruption(tune.Stopper):  # type: ignore[misc]
         if not self.asked and self._deadline is not None and time.monotonic() >= self._deadline:
             self.asked = self.out_of_time = True
         return self.asked
+
+    def ask(self) -> None:
+        """Asks for the end, as the first signal does."""
+        self.asked = True
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """The signal handler."""
@@ -183,11 +190,12 @@ def run_trials(
     interruption: Interruption,
     *,
     data: Mapping[DataKey, Images],
+    node_data: NodeData | None,
     learner: Learner,
     rule: CollapseRule,
     resources: Resources,
     workers: int | None,
-    checkpoints: Path,
+    checkpoints: Checkpoints,
     checkpoint_every: int,
     loggers: Sequence[tune.Callback] = (),
 ) -> None:
@@ -197,23 +205,25 @@ def run_trials(
         trials: what to run.
         tracker: is told of every start, measurement and end.
         interruption: ends the run early.
-        data: data sets by their key.
+        data: data sets by their key, which reach the nodes through the object store.
+        node_data: instead of that, how each node loads them.
         learner: trains one trial.
         rule: when a trial counts as collapsed, and whether that ends it.
         resources: what one trial occupies.
         workers: most trials at a time; None is as many as fit.
-        checkpoints: where trials leave their checkpoints, a folder each.
+        checkpoints: where trials leave their checkpoints.
         checkpoint_every: steps between saved states; 0 saves none.
         loggers: callbacks that are told of the measurements, too.
     """
     common, differing = _split([trial.settings for trial in trials])
     job = Job(
         common=common,
-        data={key: ray.put(images) for key, images in data.items()},
+        data={} if node_data else {key: ray.put(images) for key, images in data.items()},
+        node_data=node_data,
         learner=learner,
         rule=rule,
         resources=resources,
-        checkpoints=checkpoints.absolute(),
+        checkpoints=checkpoints,
         checkpoint_every=checkpoint_every,
     )
     choices = [
@@ -268,25 +278,10 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
     began = time.perf_counter()
     try:
         trial = TrialConfig.from_settings({**job.common, **config["trial"]["settings"]})
-        images = ray.get(job.data[trial.dataset, trial.train_images, trial.image_size])
-        folder = job.checkpoints / config["trial"]["id"]
-        watch = CollapseWatch(job.rule, folder)
-        job.learner.prepare(job.resources)
-        for metrics in job.learner.train(
-            trial, images, checkpoint_folder=folder, checkpoint_every=job.checkpoint_every
-        ):
-            row = {name: getattr(metrics, name) for name in METRICS}
-            row["probe_accuracy"] = getattr(metrics, "probe_accuracy", None)
-            spectra = {
-                level: getattr(metrics, f"{level}_spectrum").astype("<f4").tobytes()
-                for level in ("representation", "projection")
-            }
-            seconds = time.perf_counter() - began
-            about = {"wall_seconds": seconds, "device": _device(), TIMESTEPS_TOTAL: int(metrics.step)}
-            tune.report({**row, **about, "spectra": spectra})
-            if watch.ends(row):
-                break
-        watch.close()
+        key = trial.dataset, trial.train_images, trial.image_size
+        images = job.node_data.get(key) if job.node_data else ray.get(job.data[key])
+        with job.checkpoints.workspace(config["trial"]["id"]) as work:
+            _train(trial, images, work, job, began)
     except Exception as error:
         # An exception is an outcome of the trial; were it raised, Ray would start the trial again.
         tune.report(
@@ -296,6 +291,34 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
                 "out_of_memory": type(error).__name__ == "OutOfMemoryError",  # torch's, on any accelerator
             }
         )
+
+
+def _train(trial: TrialConfig, images: Any, work: Workspace, job: Job, began: float) -> None:
+    """Trains a trial in its workspace and reports every measurement."""
+    for earlier in work.reported:
+        tune.report({**earlier, "wall_seconds": time.perf_counter() - began})
+    if work.finished:
+        return
+    watch = CollapseWatch(job.rule, work.folder)
+    job.learner.prepare(job.resources)
+    for metrics in job.learner.train(
+        trial, images, checkpoint_folder=work.folder, checkpoint_every=job.checkpoint_every
+    ):
+        work.push()  # what was saved since the last measurement
+        row = {name: getattr(metrics, name) for name in METRICS}
+        row["probe_accuracy"] = getattr(metrics, "probe_accuracy", None)
+        spectra = {
+            level: getattr(metrics, f"{level}_spectrum").astype("<f4").tobytes()
+            for level in ("representation", "projection")
+        }
+        seconds = time.perf_counter() - began
+        about = {"wall_seconds": seconds, "device": _device(), TIMESTEPS_TOTAL: int(metrics.step)}
+        result = {**row, **about, "spectra": spectra}
+        work.note(result)
+        tune.report(result)
+        if watch.ends(row):
+            break
+    watch.close()
 
 
 def _device() -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -45,7 +46,7 @@ def write_manifest(
     before = read_manifest(path)
     driver = {
         "started": started.isoformat(timespec="seconds"),
-        "command": " ".join(command),
+        "command": without_secrets(" ".join(command)),
         "wall_seconds": round(wall_seconds, 3),
         "git": git_state(),
         "versions": versions(),
@@ -65,6 +66,13 @@ def write_manifest(
         "drivers": [*earlier, driver],
     }
     write_text(path, json.dumps(manifest, indent=2) + "\n")
+
+
+def without_secrets(text: str) -> str:
+    """`text` with *** for what stands as user and password, key, secret, token or signature in its URIs."""
+    text = re.sub(r"://[^\s:@/?]*:[^\s@]+@", "://***@", text)
+    secret = r"([?&][^=&\s]*(?:key|secret|token|password|credential|sig)[^=&\s]*=)[^&\s]+"
+    return re.sub(secret, r"\1***", text, flags=re.IGNORECASE)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a running sweep shows: a pure rendering of a snapshot, redrawn in place or written as plain lines."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
@@ -116,8 +117,13 @@ class Display:
         self._now = now
         self._interval = interval
         self._redraws = stream.isatty()
+        self._notes: deque[str] = deque()
         self._drawn = 0
         self._last = now()
+
+    def note(self, line: str) -> None:
+        """Shows a line, from any thread, at the next occasion."""
+        self._notes.append(line)
 
     def ended(self, line: str, snapshot: Snapshot) -> None:
         """Shows that a trial has ended."""
@@ -131,6 +137,7 @@ class Display:
 
     def tick(self, snapshot: Callable[[], Snapshot]) -> None:
         """Shows the current state, if it is time to."""
+        self._show_notes()
         waited = self._now() - self._last
         if self._redraws and waited >= 0.5:
             self._draw(snapshot())
@@ -141,7 +148,13 @@ class Display:
 
     def close(self) -> None:
         """Leaves the last state standing."""
+        self._show_notes()
         self._drawn = 0
+
+    def _show_notes(self) -> None:
+        while self._notes:
+            self._erase()
+            self._write(self._notes.popleft())
 
     def _write(self, line: str) -> None:
         self._stream.write(f"{line}\n")

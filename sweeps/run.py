@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO, TypeAlias
 
 from byol.config import ConfigError, TrialConfig, nearest
 from sweeps import directory, estimates
@@ -19,13 +19,16 @@ from sweeps.entries import RequestError
 from sweeps.learner import DataKey, Images, Learner, byol_learner
 from sweeps.ledger import Ledger, states
 from sweeps.manifest import write_manifest
+from sweeps.mirror import Mirror, sign
+from sweeps.node_data import NodeData
 from sweeps.progress import Display
+from sweeps.storage import Store
 from sweeps.study import Resources, Study
 from sweeps.tables import replacing, write_tables, write_text
 from sweeps.tracker import Tracker
+from sweeps.workspace import Checkpoints
 
-ENCODER = "encoder.safetensors"
-"""What a finished trial leaves in its checkpoint folder."""
+DataVia: TypeAlias = Literal["object-store", "node"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,12 @@ class RunOptions:
     """Steps between saved states, from which an interrupted trial goes on; 0 saves none."""
     time_budget: float | None = None
     """Seconds after which the run ends as if it had been interrupted."""
+    storage: str | None = None
+    """A URI or folder for checkpoints and a mirror of the ledger; None keeps both in the directory alone."""
+    mirror_every: float = 60.0
+    """Seconds between two mirrors of the ledger."""
+    data_via: DataVia = "object-store"
+    """How data reaches the nodes: through the object store of Ray, or loaded by each node."""
     log: tuple[str, ...] = ()
     """Where measurements go besides the ledger: tensorboard, mlflow, wandb."""
 
@@ -87,14 +96,30 @@ def run(
         DirectoryError: `out` holds another study, or another driver is at work there.
         EngineError: the machine or cluster cannot hold a trial.
         RequestError: the data cannot be loaded, or does not fit a trial; a logger is not installed.
+        StorageError: the store cannot be used, or another driver is at work on it.
+        OSError: the disk, or the store at the very end, cannot be written.
     """
-    began, started = time.monotonic(), datetime.now(UTC)
     trials = {trial.trial_id: trial for trial in study.trials()}
     directory.check(out, study, set(trials))
-    if not _anything_left(out, trials, retry_failed=options.retry_failed):
-        return _write_down(study, out, trials)
-    learner = learner or byol_learner()
-    data = _load(study, out, trials.values(), learner, options.data_root)
+    store = Store.at(options.storage) if options.storage else None
+    with Mirror(out, store, every=options.mirror_every).held(study, set(trials)) as mirror:
+        if not _anything_left(mirror.source, trials, retry_failed=options.retry_failed):
+            return _write_down(study, out, trials, mirror)
+        return _run(study, out, trials, mirror, options, learner or byol_learner(), stream)
+
+
+def _run(
+    study: Study,
+    out: Path,
+    trials: Mapping[str, Trial],
+    mirror: Mirror,
+    options: RunOptions,
+    learner: Learner,
+    stream: TextIO,
+) -> Outcome:
+    """Runs what is missing, of which there is some."""
+    began, started = time.monotonic(), datetime.now(UTC)
+    data = _load(study, mirror.source, trials.values(), learner, options.data_root)
     steps = {trial_id: _steps(trial, data[_data_key(trial)]) for trial_id, trial in trials.items()}
     resources = _resources(study, options)
     estimate = estimates.of_study(study, study.cells(), out)
@@ -110,10 +135,11 @@ def run(
         engine.interruptible(options.time_budget and began + options.time_budget) as interruption,
         engine.connected(options.address, resources) as available,
         directory.held(out),
+        mirror.followed(),
         Ledger(out / directory.LEDGER) as ledger,
     ):
         ledger.interrupt()  # what a driver that died has left behind
-        _enter(ledger, out, study, trials, steps)
+        _enter(ledger, out, study, trials, steps, mirror.store)
         for key, images in data.items():
             ledger.note(_data_name(key), images.digest)
         if estimate is not None:
@@ -140,18 +166,20 @@ def run(
             tracker=tracker,
             interruption=interruption,
             data=data,
+            node_data=_node_data(study, data, learner, options) if options.data_via == "node" else None,
             learner=learner,
             rule=study.collapse,
-            checkpoints=out / directory.CHECKPOINTS,
+            checkpoints=Checkpoints(folder=out.absolute() / directory.CHECKPOINTS, store=mirror.store),
             checkpoint_every=options.checkpoint_every,
             loggers=logged,
         )
         try:
-            if not interruption.stop_all():
-                run_trials(left, resources=resources, workers=options.workers)
-            if tracker.alone and not interruption.stop_all():
-                alone = [trials[trial_id] for trial_id in tracker.alone]
-                run_trials(alone, resources=_whole_gpus(resources), workers=1)
+            with mirror.running(stop=interruption.ask, warn=display.note):
+                if not interruption.stop_all():
+                    run_trials(left, resources=resources, workers=options.workers)
+                if tracker.alone and not interruption.stop_all():
+                    alone = [trials[trial_id] for trial_id in tracker.alone]
+                    run_trials(alone, resources=_whole_gpus(resources), workers=1)
         finally:
             display.close()
             ledger.interrupt()
@@ -192,41 +220,50 @@ def export_encoder(out: Path, trial_id: str, to: Path) -> None:
 
     Raises:
         RequestError: there is no such trial, it left no encoder, or `to` cannot be written.
+        StorageError: the encoder is in a store that cannot be read.
     """
     with directory.open_ledger(out) as ledger:
-        trials = {row["trial_id"]: row for row in ledger.trials()}
+        trials, facts = {row["trial_id"]: row for row in ledger.trials()}, ledger.facts()
     if trial_id not in trials:
         raise RequestError(f'{out}: holds no trial "{trial_id}"{nearest(trial_id, trials)}')
-    source = out / directory.CHECKPOINTS / trial_id / ENCODER
-    if not source.exists():
+    store = Store(facts["storage"]) if "storage" in facts else None
+    encoder = Checkpoints(folder=out / directory.CHECKPOINTS, store=store).encoder(trial_id)
+    if encoder is None:
         state = trials[trial_id]["end_reason"] or trials[trial_id]["state"].lower()
         raise RequestError(f"{out}: trial {trial_id} left no trained encoder (it is {state})")
     try:
         with replacing(to) as file:
-            file.write(source.read_bytes())
+            file.write(encoder)
     except OSError as error:
         raise RequestError(f"{to}: cannot be written: {error.strerror}") from None
 
 
 def _enter(
-    ledger: Ledger, out: Path, study: Study, trials: Mapping[str, Trial], steps: Mapping[str, int]
+    ledger: Ledger,
+    out: Path,
+    study: Study,
+    trials: Mapping[str, Trial],
+    steps: Mapping[str, int],
+    store: Store | None,
 ) -> None:
     """Writes down what is planned."""
+    sign(ledger)
     write_text(out / directory.STUDY, study.to_yaml())
     for key, value in (
         ("study", study.name),
         ("collapse", directory.rule_text(study)),
         ("design", study.design.kind),
+        *((("storage", store.uri),) if store else ()),
     ):
         ledger.note(key, value)
     ledger.plan((trial, steps[trial_id]) for trial_id, trial in trials.items())
 
 
-def _write_down(study: Study, out: Path, trials: Mapping[str, Trial]) -> Outcome:
+def _write_down(study: Study, out: Path, trials: Mapping[str, Trial], mirror: Mirror) -> Outcome:
     """Brings labels, texts and tables of a complete sweep up to date."""
-    with directory.held(out), Ledger(out / directory.LEDGER) as ledger:
+    with directory.held(out), mirror.followed(), Ledger(out / directory.LEDGER) as ledger:
         steps = {row["trial_id"]: row["steps_planned"] for row in ledger.trials()}
-        _enter(ledger, out, study, trials, steps)
+        _enter(ledger, out, study, trials, steps, mirror.store)
         write_tables(ledger, out, design=study.design.kind)
         return Outcome(counts=states(ledger.trials()), interrupted=False, ran=False)
 
@@ -302,6 +339,17 @@ def _load(
             )
         data[key] = images
     return data
+
+
+def _node_data(
+    study: Study, data: Mapping[DataKey, Images], learner: Learner, options: RunOptions
+) -> NodeData:
+    return NodeData(
+        load_data=learner.load_data,
+        root=(options.data_root or Path("data")).absolute(),
+        on_broken=study.on_broken,
+        digests={key: images.digest for key, images in data.items()},
+    )
 
 
 def _steps(trial: Trial, images: Images) -> int:

@@ -1,10 +1,14 @@
-"""A small study, and one Ray for all tests of a module that need it."""
+"""A small study, one Ray for all tests of a module that need it, and an object store."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sweeps.study import Resources, Study, study_from_text
+
+if TYPE_CHECKING:
+    from tests.sweeps.object_store import ObjectStore
 
 SMALL = """
 name: small
@@ -32,3 +36,18 @@ def one_ray() -> Iterator[None]:
 
     with engine.connected(None, Resources()):
         yield
+
+
+@pytest.fixture
+def object_store(monkeypatch: pytest.MonkeyPatch) -> Iterator["ObjectStore"]:
+    """An S3 server on loopback, and an environment with credentials for it."""
+    from tests.sweeps.object_store import ENVIRONMENT, ObjectStore
+
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    store = ObjectStore()
+    yield store
+    store.stop()
+    store.start()
+    store.reset()
+    store.stop()
