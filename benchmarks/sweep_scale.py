@@ -1,0 +1,114 @@
+"""10,000 trials of 100 measurements through the planner, the ledger, the tracker and the tables.
+
+No trial trains and no process is started: what is measured is the driver's own work, which has to stay flat a
+measurement however many trials there are. Run it: python -m benchmarks.sweep_scale [TRIALS [MEASUREMENTS]]
+"""
+
+import io
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from byol.collapse import CollapseRule
+from sweeps.ledger import METRICS, Ledger, Measurement, states
+from sweeps.plan import make_plan
+from sweeps.progress import Display
+from sweeps.study import study_from_text
+from sweeps.tables import write_tables
+from sweeps.tracker import Tracker
+
+CELLS = 100
+WORKERS = 64
+
+STUDY = """
+name: scale
+reference: {{steps: {steps}, eval_every: 1}}
+factors:
+  lr: [{rates}]
+seeds: {seeds}
+"""
+
+
+def main(trials: int = 10_000, measurements: int = 100) -> None:
+    """Prints what each part takes."""
+    text = STUDY.format(
+        steps=measurements - 1,
+        rates=", ".join(f"{0.001 * (1 + index):g}" for index in range(CELLS)),
+        seeds=trials // CELLS,
+    )
+    with timed("read and check the study, its cells and trials"):
+        study = study_from_text(text, "scale")
+        planned = {trial.trial_id: trial for trial in study.trials()}
+    with timed("plan"):
+        make_plan(study, workers=WORKERS)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.sqlite"
+        with Ledger(path) as ledger:
+            with timed("enter the trials into the ledger"):
+                ledger.plan((trial, measurements - 1) for trial in planned.values())
+            tracker = Tracker(ledger, Display(io.StringIO()), planned, rule=CollapseRule())
+            run(tracker, list(planned), measurements)
+        print(f"ledger {path.stat().st_size / 2**20:.0f} MiB, largest memory {memory():.0f} MiB")
+        with timed("resume: open the ledger, find what is left, load its states"), Ledger(path) as ledger:
+            left = ledger.left(retry_failed=False)
+            Tracker(ledger, Display(io.StringIO()), planned, rule=CollapseRule())
+            assert states(ledger.trials())["complete"] == trials
+            assert left == []
+        with timed("write the tables"), Ledger(path, read_only=True) as ledger:
+            write_tables(ledger, Path(folder), design="full-factorial")
+        print(f"largest memory {memory():.0f} MiB")
+
+
+def run(tracker: Tracker, ids: list[str], measurements: int) -> None:
+    """Plays the trials, WORKERS at a time, and says what a measurement takes in each tenth of them."""
+    tenth = max(WORKERS, len(ids) // 10)
+    for begin in range(0, len(ids), tenth):
+        block = ids[begin : begin + tenth]
+        before = time.perf_counter()
+        for first in range(0, len(block), WORKERS):
+            together = block[first : first + WORKERS]
+            for trial_id in together:
+                tracker.started(trial_id)
+            for step in range(measurements):
+                for trial_id in together:
+                    tracker.measured(trial_id, measurement(step))
+                tracker.tick()
+            for trial_id in together:
+                tracker.returned(trial_id)
+        each = (time.perf_counter() - before) / (len(block) * measurements)
+        print(f"trials {begin:>6} on: {1e6 * each:5.0f} us a measurement, largest memory {memory():.0f} MiB")
+
+
+def measurement(step: int) -> Measurement:
+    """As a trial of byol/ sends one, with two spectra of 128 values."""
+    row: dict[str, float | None] = dict.fromkeys(METRICS, 0.5)
+    spectra = dict.fromkeys(("representation", "projection"), SPECTRUM)
+    return Measurement(
+        row={**row, "step": float(step)}, spectra=spectra, wall_seconds=step / 10, device="cpu"
+    )
+
+
+SPECTRUM = np.linspace(1, 0, 128, dtype="<f4").tobytes()
+
+
+def memory() -> float:
+    """The most memory that this process has held, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Prints how long its body takes."""
+    before = time.perf_counter()
+    yield
+    print(f"{time.perf_counter() - before:6.2f} s  {what}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
