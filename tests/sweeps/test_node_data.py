@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import time
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,10 @@ def node_data(root: Path, load: Any = load_data, digest: str = "good") -> NodeDa
     return NodeData(load_data=load, root=root, on_broken="fail", digests={KEY: digest})
 
 
+def wait_for_the_others(meet: Barrier) -> None:
+    meet.wait(30)
+
+
 def get_twice(data: bytes) -> None:
     node: NodeData = pickle.loads(data)
     first = node.get(KEY)
@@ -66,7 +71,9 @@ def get_twice(data: bytes) -> None:
 @pytest.mark.timeout(60)
 def test_one_of_several_processes_downloads_and_each_loads_once(tmp_path: Path) -> None:
     data = pickle.dumps(node_data(tmp_path / "root"))
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
+    processes = multiprocessing.get_context("spawn")
+    meet = processes.Barrier(4)
+    with processes.Pool(4, initializer=wait_for_the_others, initargs=(meet,)) as pool:
         pool.map(get_twice, [data] * 8, chunksize=2)
     lines = (tmp_path / "root" / "log").read_text().splitlines()
     assert sum(line.startswith("download") for line in lines) == 1
