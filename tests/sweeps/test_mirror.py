@@ -208,8 +208,15 @@ def test_a_driver_that_was_taken_over_stops_and_leaves_the_store_alone(
 
 @pytest.mark.timeout(60)
 def test_a_store_that_fails_for_a_while_is_mentioned_once_and_catches_up(
-    tmp_path: Path, small: Study, object_store: ObjectStore
+    tmp_path: Path, small: Study, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    upload, attempts = Mirror.upload, list[Mirror]()
+
+    def counted(mirror: Mirror) -> None:
+        attempts.append(mirror)
+        upload(mirror)
+
+    monkeypatch.setattr(Mirror, "upload", counted)
     store, warnings = Store.at(object_store.uri("sweep")), list[str]()
     with (
         driving(tmp_path / "a", store, small, every=EVERY) as (mirror, ledger),
@@ -219,7 +226,8 @@ def test_a_store_that_fails_for_a_while_is_mentioned_once_and_catches_up(
         object_store.stop()
         measure(ledger, small, 4)
         wait_for(lambda: warnings)
-        time.sleep(3 * EVERY)
+        tried = len(attempts)
+        wait_for(lambda: len(attempts) == tried + 2)  # the first of these has failed, too
         object_store.start()
         wait_for(lambda: mirrored(store, tmp_path / "copy") == 4)
     assert len(warnings) == 1
