@@ -16,8 +16,8 @@ import numpy.typing as npt
 from analysis.stats import Floats, Mean, mean_interval
 
 Codes = Sequence[tuple[int, ...]]
-"""Level index of each factor, by cell; 0 is the reference's level, and -1 says that the factor does not apply:
-two cells that both lack it can be matched, a cell that lacks it and one that has it cannot."""
+"""Level index of each factor, by cell; 0 is the reference's level, -1 says that the factor does not apply.
+Two cells that lack it can be matched; a cell that lacks it and one that has it cannot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,9 +140,9 @@ def sufficient_sets(
     """Looks for the least sets of factors which, at the reference's levels, go with no collapse at all.
 
     A set is sufficient if every combination of the other factors' levels was run and no trial collapsed,
-    refuted if any trial collapsed, and otherwise open. A factor that does not apply in some cell cannot be held
-    there, so it is tried only together with what makes it apply; otherwise such a cell stands for all of the
-    factor's levels.
+    refuted if any trial collapsed, and otherwise open. A factor that does not apply in some cell cannot be
+    held there, so it is tried only together with what makes it apply; where it is not held, a cell without it
+    stands for all of its levels.
     With more than 12 factors only sets of up to 3 are tried.
 
     Args:
