@@ -1,10 +1,11 @@
-"""A sweep with a factor that does not apply everywhere: its absence is shown, and never compared with a level.
+"""A factor that does not apply everywhere: its absence is shown, and never compared with a level.
 
-The representation collapses where the encoder is group-normalised and the heads have no batch norm; whether the
-heads have it is asked of group-normalised encoders only.
+The representation collapses where the encoder is group-normalised and the heads have no batch norm; whether
+the heads have it is asked of group-normalised encoders only.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,11 @@ from analysis.trial_table import trial_rows
 from analysis.verdict import one_changed
 from tests.analysis.tables import write_sweep
 
-FACTORS = {"encoder_norm": ["batch", "group"], "head_norm": ["batch", "none"], "tau_base": [0.99, 0.0]}
+FACTORS: dict[str, list[Any]] = {
+    "encoder_norm": ["batch", "group"],
+    "head_norm": ["batch", "none"],
+    "tau_base": [0.99, 0.0],
+}
 WHEN = {"head_norm": {"encoder_norm": "group"}}
 
 
@@ -42,7 +47,8 @@ def test_an_absence_is_no_level_of_the_factor(study: StudyResults) -> None:
     found = cells(study)
     assert [cell.labels for cell in found] == [
         ("batch", NOT_SET, "0.99"), ("batch", NOT_SET, "0"),
-        ("group", "batch", "0.99"), ("group", "batch", "0"), ("group", "none", "0.99"), ("group", "none", "0"),
+        ("group", "batch", "0.99"), ("group", "batch", "0"),
+        ("group", "none", "0.99"), ("group", "none", "0"),
     ]  # fmt: skip
     assert [cell.is_reference for cell in found] == [True, False, False, False, False, False]
     assert [cell.planned for cell in found] == [3] * 6
@@ -50,7 +56,7 @@ def test_an_absence_is_no_level_of_the_factor(study: StudyResults) -> None:
 
 @pytest.mark.parametrize("levels", [[1, 2], [True, False], [0.5, 1.0]])
 def test_levels_of_any_type_survive_the_nulls(tmp_path: Path, levels: list[object]) -> None:
-    factors = {"encoder_norm": ["batch", "group"], "other": levels}
+    factors: dict[str, list[Any]] = {"encoder_norm": ["batch", "group"], "other": levels}
     written = write_sweep(tmp_path, factors=factors, when={"other": {"encoder_norm": "group"}})
     whole = write_sweep(tmp_path / "whole", factors=factors)
     found, same = (load_results([directory]).studies[0] for directory in (written, whole))
@@ -97,7 +103,11 @@ def test_what_suffices_never_counts_an_absence_as_a_level(study: StudyResults) -
 
 def test_a_component_that_goes_takes_its_conditional_factors_along(tmp_path: Path) -> None:
     when = {"predictor": {"encoder_norm": "batch"}}
-    factors = {"encoder_norm": ["batch", "group"], "predictor": ["mlp", "none"], "tau_base": [0.99, 0.0]}
+    factors: dict[str, list[Any]] = {
+        "encoder_norm": ["batch", "group"],
+        "predictor": ["mlp", "none"],
+        "tau_base": [0.99, 0.0],
+    }
     written = write_sweep(tmp_path, factors=factors, when=when, design="leave-one-out")
     study = load_results([written]).studies[0]
     assert [cell.labels for cell in one_changed(cells(study))] == [
