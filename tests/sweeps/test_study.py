@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from byol.collapse import CollapseRule
+from sweeps.plan import as_json, as_text, make_plan
 from sweeps.study import Resources, StudyError, list_studies, load_study, study_from_text
 
 FULL = """\
@@ -227,3 +228,15 @@ def test_the_studies_that_ship_are_valid_and_named_after_their_files() -> None:
     studies = list_studies()
     assert "collapse-quickstart" in {study.name for study in studies}
     assert all(load_study(study.name) == study for study in studies)
+
+
+def test_the_plan_states_a_condition_beside_its_factor() -> None:
+    plan = make_plan(study_from_text(CONDITIONAL, "f"), workers=1)
+    lines = [line.strip() for line in as_text(plan).splitlines()]
+    assert "predictor_norm: batch, none (where predictor=mlp)" in lines
+    assert "slow: quick, still (where predictor_norm=none)" in lines
+    assert any(line.startswith("aliases     some factors are conditional") for line in lines)
+    assert as_json(plan)["conditions"] == {
+        "predictor_norm": {"predictor": ["mlp"]}, "slow": {"predictor_norm": ["none"]},
+    }  # fmt: skip
+    assert as_json(plan)["cells"][-1].keys() == {"cell_id", "predictor"}
