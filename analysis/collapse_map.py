@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from analysis.load import Factor, StudyResults
 from analysis.markup import element, escaped
-from analysis.outcomes import Cell
+from analysis.outcomes import ABSENT, Cell
 from analysis.stats import clopper_pearson
 from analysis.wording import percent
 
@@ -16,11 +16,13 @@ _VIEWS = (("representation", "Representation"), ("projection", "Projection"), ("
 
 def collapse_map(study: StudyResults, found: Sequence[Cell]) -> str:
     """The map as HTML: nested rows and columns if the design fills half of all combinations, else a list.
+    A factor that does not apply in some cells has no row or column to put them in, so that is a list, too.
 
     A tile shows k of n and the exact 95 % interval; a hatched one has no result.
     """
     combinations = math.prod(len(factor.levels) for factor in study.factors)
     crossed = combinations <= _TILES_UP_TO and 2 * len(found) >= combinations
+    crossed = crossed and all(ABSENT not in cell.codes for cell in found)
     by_codes = {cell.codes: cell for cell in found}
     scale = _knn_scale(found)
     factors = study.factors
@@ -88,11 +90,7 @@ def _crossed(
 def _listed(factors: Sequence[Factor], found: Sequence[Cell], scale: tuple[float, float]) -> str:
     body = ""
     for cell in found:
-        changed = [
-            f"{factor.name} = {label}"
-            for factor, label, code in zip(factors, cell.labels, cell.codes, strict=True)
-            if code
-        ]
+        changed = [f"{factors[index].name} = {cell.labels[index]}" for index in cell.changed]
         name = ", ".join(changed) or "reference"
         body += f'<tr><th scope="row">{escaped(name)}</th>{_tile(cell, scale)}</tr>'
     return f'<table class="tiles list"><tbody>{body}</tbody></table>'

@@ -45,7 +45,7 @@ def comparison_rows(study: StudyResults, found: Sequence[Cell]) -> list[tuple[st
     flips = _adjusted([test for _, test in compared])
     rows: list[tuple[str, ...]] = [("reference", *_share(reference), "–", "–", "–", "–")]
     for cell, collapse_test, (accuracy, _), flip in zip(single, collapse_tests, compared, flips, strict=True):
-        index = next(index for index, code in enumerate(cell.codes) if code)
+        (index,) = cell.changed
         name = f"{study.factors[index].name} = {cell.labels[index]}"
         counts = reference.collapsed, reference.judged, cell.collapsed, cell.judged
         difference, interval = risk_difference(*counts)

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from analysis.stats import Floats, Mean, mean_interval
 
 Codes = Sequence[tuple[int, ...]]
-"""Level index of each factor, by cell; 0 is the reference's level."""
+"""Level index of each factor, by cell; 0 is the reference's level, -1 says that the factor does not apply.
+Two cells that lack it can be matched; a cell that lacks it and one that has it cannot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +140,9 @@ def sufficient_sets(
     """Looks for the least sets of factors which, at the reference's levels, go with no collapse at all.
 
     A set is sufficient if every combination of the other factors' levels was run and no trial collapsed,
-    refuted if any trial collapsed, and otherwise open.
+    refuted if any trial collapsed, and otherwise open. A factor that does not apply in some cell cannot be
+    held there, so it is tried only together with what makes it apply; where it is not held, a cell without it
+    stands for all of its levels.
     With more than 12 factors only sets of up to 3 are tried.
 
     Args:
@@ -150,18 +153,21 @@ def sufficient_sets(
     """
     collapsed, judged = np.asarray(collapsed_C), np.asarray(judged_C)
     codes_CF = np.asarray(codes).reshape(len(codes), len(n_levels))
-    reference = np.flatnonzero((codes_CF == 0).all(axis=1) & (judged > 0))
+    stands_for_C = np.where(codes_CF < 0, np.asarray(n_levels), 1).prod(axis=1)
+    reference = np.flatnonzero((codes_CF <= 0).all(axis=1) & (judged > 0))
     state = bool(collapsed[reference].any()) if len(reference) else None
     shown: list[tuple[int, ...]] = []
     undecided: list[tuple[int, ...]] = []
     for kept in _subsets(len(n_levels), len(n_levels) if len(n_levels) <= 12 else 3):
         if any(set(found) <= set(kept) for found in shown):
             continue
-        inside = (codes_CF[:, list(kept)] == 0).all(axis=1)
+        inside = (codes_CF[:, list(kept)] <= 0).all(axis=1)
+        if (codes_CF[inside][:, list(kept)] < 0).any():
+            continue
         if collapsed[inside].any():
             continue
         combinations = math.prod(count for factor, count in enumerate(n_levels) if factor not in kept)
-        whole = int((judged[inside] > 0).sum()) == combinations
+        whole = int(stands_for_C[inside & (judged > 0)].sum()) == combinations
         (shown if whole else undecided).append(kept)
     return Sufficient(sets=tuple(shown), open_sets=tuple(undecided), reference_collapsed=state)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from analysis.outcomes import classify, ran_full_length
+from analysis.outcomes import NOT_SET, classify, ran_full_length
 
 _TEXT, _WHOLE, _REAL, _FLAG = "str", "Int64", "float64", "boolean"
 
@@ -39,7 +39,8 @@ class Factor:
     name: str
     """As in the study file; its column in the tables is `f_<name>`."""
     levels: tuple[str, ...]
-    """Labels as text, in the study's order: the first is the reference's. Empty for drawn numbers."""
+    """Labels as text, in the study's order: the first is the reference's. Empty for drawn numbers. A trial to
+    which the factor does not apply has NOT_SET instead, which is none of these."""
 
     @property
     def column(self) -> str:
@@ -211,7 +212,7 @@ def _factors(entries: object, trials: pd.DataFrame) -> tuple[Factor, ...]:
             continue
         column = trials[f"f_{name}"]
         drawn = pd.api.types.is_float_dtype(column) and not labels and column.nunique() > 8
-        seen = [] if drawn else list(dict.fromkeys(_texts(column)))
+        seen = [] if drawn else list(dict.fromkeys(_texts(column.dropna())))
         factors.append(Factor(name=name, levels=tuple(dict.fromkeys([*labels, *seen]))))
     return tuple(factors)
 
@@ -219,7 +220,7 @@ def _factors(entries: object, trials: pd.DataFrame) -> tuple[Factor, ...]:
 def _texts(column: pd.Series) -> pd.Series:
     def text(value: object) -> str:
         missing = value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
-        return "not set" if missing else level_text(value)
+        return NOT_SET if missing else level_text(value)
 
     return pd.Series([text(value) for value in column.tolist()], index=column.index, dtype="str")
 

@@ -6,6 +6,7 @@ of collapse count the judged trials only; all others are counted beside them, ne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,6 +35,11 @@ OUTCOMES = {
 
 JUDGED = ("survived", "dimensional", "collapsed")
 """The outcomes that rates of collapse are taken over."""
+
+NOT_SET = "not set"
+"""What stands for a level where a factor has none: it does not apply there."""
+ABSENT = -1
+"""The code of that. It is no level, so nothing is compared with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +84,9 @@ class Cell:
     """One combination of levels, and what became of its trials."""
 
     codes: tuple[int, ...]
-    """Index of each factor's level; all 0 is the reference."""
+    """Index of each factor's level, or ABSENT."""
     labels: tuple[str, ...]
+    """The levels, or NOT_SET."""
     trials: pd.DataFrame
     """Its rows of the table of trials."""
     judged: int
@@ -99,8 +106,13 @@ class Cell:
 
     @property
     def is_reference(self) -> bool:
-        """Whether every factor is at its first level."""
-        return not any(self.codes)
+        """Whether every factor that applies is at its first level."""
+        return not self.changed
+
+    @property
+    def changed(self) -> tuple[int, ...]:
+        """Indices of the factors that are at another level than their first."""
+        return tuple(index for index, code in enumerate(self.codes) if code > 0)
 
     def values(self, column: str) -> npt.NDArray[np.float64]:
         """A column over the judged trials that ran to their planned end, without nulls. Shape [trials]."""
@@ -180,12 +192,20 @@ def cells(study: StudyResults) -> tuple[Cell, ...]:
     groups: dict[tuple[int, ...], list[int]] = {}
     columns = [study.trials[factor.column].tolist() for factor in study.factors]
     for row, labels in enumerate(zip(*columns, strict=True)):
-        codes = tuple(codes[label] for codes, label in zip(index, labels, strict=True))
+        codes = tuple(own.get(label, ABSENT) for own, label in zip(index, labels, strict=True))
         groups.setdefault(codes, []).append(row)
     return tuple(
-        _cell(codes, [factor.levels[code] for factor, code in zip(study.factors, codes, strict=True)], rows)
-        for codes, rows in ((codes, study.trials.iloc[groups[codes]]) for codes in sorted(groups))
+        _cell(
+            codes,
+            [columns[factor][groups[codes][0]] for factor in range(len(columns))],
+            study.trials.iloc[groups[codes]],
+        )
+        for codes in sorted(groups, key=_absent_last)
     )
+
+
+def _absent_last(codes: tuple[int, ...]) -> list[float]:
+    return [math.inf if code == ABSENT else code for code in codes]
 
 
 def _cell(codes: tuple[int, ...], labels: Sequence[str], rows: pd.DataFrame) -> Cell:

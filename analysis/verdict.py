@@ -158,20 +158,15 @@ def removals(study: StudyResults, found: Sequence[Cell]) -> Finding | None:
 
 def one_changed(found: Sequence[Cell]) -> list[Cell]:
     """The cells with results that differ from the reference in one factor, in the order of the factors."""
-    single = [cell for cell in found if sum(code > 0 for code in cell.codes) == 1 and cell.judged]
-    return sorted(single, key=_first_change)
-
-
-def _first_change(cell: Cell) -> tuple[int, int]:
-    index = next(index for index, code in enumerate(cell.codes) if code)
-    return index, cell.codes[index]
+    single = [cell for cell in found if len(cell.changed) == 1 and cell.judged]
+    return sorted(single, key=lambda cell: (cell.changed[0], cell.codes[cell.changed[0]]))
 
 
 def _changes(study: StudyResults, single: Sequence[Cell]) -> str:
     """`predictor = linear or none or tau_base = 0`: levels other than the reference's, by factor."""
     levels: dict[int, list[str]] = {}
     for cell in single:
-        index, _ = _first_change(cell)
+        (index,) = cell.changed
         levels.setdefault(index, []).append(cell.labels[index])
     changes = [f"{study.factors[index].name} = {listed(own, 'or')}" for index, own in levels.items()]
     return listed(changes, "or")

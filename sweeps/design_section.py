@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from byol.config import nearest
 from sweeps import fractional
-from sweeps.designs import KINDS, Design, Factor, Labels
-from sweeps.entries import Entry
+from sweeps.designs import KINDS, Design, Factor, Labels, applying, describe_condition
+from sweeps.entries import Entry, StudyError
+from sweeps.factor_section import read_label
 
 _KEYS = ("kind", "listed", "exclude", "resolution", "generators")
 
@@ -25,6 +26,8 @@ def read_design(entry: Entry | None, factors: tuple[Factor, ...]) -> Design:
     listed = _labels(parts.get("listed"), factors)
     if bool(listed) != (kind == "listed"):
         raise entry.wrong("must have cells under `listed` if its kind is listed, and only then")
+    if "listed" in parts:
+        _check_listed(parts["listed"], listed, factors)
     exclude = _labels(parts.get("exclude"), factors)
     if kind != "fractional":
         for key in ("resolution", "generators"):
@@ -42,6 +45,11 @@ def _generators(
     entry: Entry, parts: Mapping[str, Entry], factors: tuple[Factor, ...]
 ) -> dict[str, tuple[str, ...]]:
     for factor in factors:
+        if factor.when:
+            raise entry.wrong(
+                f"fractional: must have no conditional factor, for its runs balance every factor over all "
+                f"cells, but {factor.name} has a condition ({describe_condition(factor)})"
+            )
         if len(factor.levels) != 2:
             raise entry.wrong(
                 f"fractional: every factor must have two levels, but {factor.name} has {len(factor.levels)}"
@@ -81,15 +89,25 @@ def _given(entry: Entry, names: list[str]) -> dict[str, tuple[str, ...]]:
     return generators
 
 
+def _check_listed(entry: Entry, listed: tuple[Labels, ...], factors: tuple[Factor, ...]) -> None:
+    first = {factor.name: factor.levels[0].label for factor in factors}
+    for item, labels in zip(entry.items(), listed, strict=True):
+        standing = applying(factors, {**first, **labels})
+        for factor in factors:
+            if factor.name in labels and factor.name not in standing:
+                value = item.mapping()[factor.name]
+                raise StudyError(
+                    f"{value.file}:{value.line}: {value.name}: must be left out of this cell, where its "
+                    f"condition ({describe_condition(factor)}) does not hold"
+                )
+
+
 def _labels(entry: Entry | None, factors: tuple[Factor, ...]) -> tuple[Labels, ...]:
     by_name = {factor.name: factor for factor in factors}
     found = []
     for item in entry.items() if entry else []:
         labels: Labels = {}
         for name, value in item.mapping(by_name).items():
-            valid = [level.label for level in by_name[name].levels]
-            if value.scalar() not in valid:
-                raise value.wrong(f"must be one of {', '.join(map(str, valid))}")
-            labels[name] = valid[valid.index(value.scalar())]
+            labels[name] = read_label(value, by_name[name])
         found.append(labels)
     return tuple(found)

@@ -17,7 +17,7 @@ _ALL_IMAGES = 50_000
 """What "all training images" is taken for; it matters only where steps and epochs stand side by side."""
 
 Labels = dict[str, Scalar]
-"""Factor name -> label of its level, in the order of the factors."""
+"""Factor name -> label of its level, in the order of the factors; none for one that does not apply."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,9 @@ class Factor:
     """A field of TrialConfig, or a free name when the levels set several."""
     levels: tuple[Level, ...]
     """At least one, with distinct labels of one type."""
+    when: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
+    """Earlier factor -> its levels at which this one applies. It applies where all of them hold; elsewhere it
+    has no label and sets nothing."""
 
     def level(self, label: Scalar) -> Level:
         """The level of that label."""
@@ -60,7 +63,8 @@ class Design:
     listed: tuple[Labels, ...] = ()
     """For `listed`: the cells; a factor that is left out stands at its first level."""
     exclude: tuple[Labels, ...] = ()
-    """Combinations that are not run: a cell that agrees with all labels of one of these is left out."""
+    """Combinations that are not run: a cell that agrees with all labels of one of these is left out. A factor
+    that does not apply agrees with none."""
     generators: fractional.Generators = field(default_factory=dict)
     """For `fractional`: generated factor -> the factors whose product it is."""
 
@@ -105,6 +109,25 @@ class CellError(ValueError):
 def describe(labels: Mapping[str, Scalar]) -> str:
     """Labels as text: 'encoder_norm=batch, tau_base=0.99'; 'the reference' without factors."""
     return ", ".join(f"{name}={label}" for name, label in labels.items()) or "the reference"
+
+
+def describe_condition(factor: Factor) -> str:
+    """When a factor applies, as text: 'predictor=mlp or linear, symmetric=True'; '' for always."""
+    return ", ".join(f"{name}={' or '.join(map(str, labels))}" for name, labels in factor.when.items())
+
+
+def applying(factors: Sequence[Factor], labels: Labels) -> Labels:
+    """The labels of those factors that apply.
+
+    Args:
+        factors: in their order; a condition names earlier ones.
+        labels: a level of each factor.
+    """
+    found: Labels = {}
+    for factor in factors:
+        if all(name in found and found[name] in allowed for name, allowed in factor.when.items()):
+            found[factor.name] = labels[factor.name]
+    return found
 
 
 def cells(reference: Mapping[str, Scalar], factors: Sequence[Factor], design: Design) -> tuple[Cell, ...]:
@@ -156,6 +179,13 @@ def digest(settings: Mapping[str, Scalar]) -> str:
 
 
 def _combinations(factors: Sequence[Factor], design: Design) -> Iterable[Labels]:
+    standing = (applying(factors, labels) for labels in _crossed(factors, design))
+    # Cells that would differ only by factors that do not apply are one. Those that are listed differ.
+    return standing if design.kind == "listed" else _distinct(standing)
+
+
+def _crossed(factors: Sequence[Factor], design: Design) -> Iterable[Labels]:
+    """The combinations of a design, as if every factor applied everywhere."""
     first = {factor.name: factor.levels[0].label for factor in factors}
     if design.kind == "full-factorial":
         names = [factor.name for factor in factors]
@@ -167,8 +197,11 @@ def _combinations(factors: Sequence[Factor], design: Design) -> Iterable[Labels]
     if design.kind == "add-one-in":
         last = {factor.name: factor.levels[-1].label for factor in factors}
         added = ({**last, factor.name: first[factor.name]} for factor in factors)
-        # With a single factor, the baseline with that factor added is the reference.
-        return _distinct((first, last, *added))
+        return (
+            first,
+            last,
+            *added,
+        )  # of a single factor, added to the baseline, this has the reference twice
     if design.kind == "fractional":
         return _fraction(factors, design.generators)
     assert design.kind == "listed", design.kind
@@ -188,13 +221,14 @@ def _distinct(combinations: Iterable[Labels]) -> list[Labels]:
 
 
 def _agrees(labels: Labels, excluded: Labels) -> bool:
-    return all(labels[name] == label for name, label in excluded.items())
+    return all(name in labels and labels[name] == label for name, label in excluded.items())
 
 
 def _cell(reference: Mapping[str, Scalar], factors: Sequence[Factor], labels: Labels) -> Cell:
     settings = dict(reference)
     for factor in factors:
-        settings.update(factor.level(labels[factor.name]).settings)
+        if factor.name in labels:
+            settings.update(factor.level(labels[factor.name]).settings)
     try:
         config = TrialConfig.from_settings(settings)
     except ConfigError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from byol.config import NAMED_SETS, nearest
 from sweeps import fractional
-from sweeps.designs import Cell, Trial, describe
+from sweeps.designs import Cell, Trial, describe, describe_condition
 from sweeps.entries import RequestError
 from sweeps.estimates import Estimate, wall_seconds
 from sweeps.progress import clock
@@ -96,6 +96,8 @@ def aliases(study: Study) -> str:
     """Which effects the study's design cannot tell apart, in words."""
     if study.design.exclude:
         return "some combinations are excluded: effects are only comparable where both cells exist"
+    if study.design.kind == "full-factorial" and any(factor.when for factor in study.factors):
+        return "some factors are conditional: effects are only comparable where both cells exist"
     if study.design.kind == "fractional":
         words = " = ".join(
             _product(sorted(word)) for word in fractional.defining_words(study.design.generators)
@@ -132,6 +134,11 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "aliases": aliases(study),
         "alias_sets": alias_lines(study),
         "factors": {factor.name: [level.label for level in factor.levels] for factor in study.factors},
+        "conditions": {
+            factor.name: {name: list(labels) for name, labels in factor.when.items()}
+            for factor in study.factors
+            if factor.when
+        },
         "seeds": list(study.seeds),
         "cells": [{"cell_id": cell.cell_id, **cell.labels} for cell in plan.cells],
         "trials": [
@@ -161,6 +168,7 @@ def as_text(plan: Plan) -> str:
         *(
             f"{'factors' if index == 0 else '':<11} {factor.name}: "
             + ", ".join(str(level.label) for level in factor.levels)
+            + (f" (where {describe_condition(factor)})" if factor.when else "")
             for index, factor in enumerate(study.factors)
         ),
         f"design      {study.design.kind}",

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from byol.collapse import CollapseRule
-from byol.config import SETTING_NAMES, ConfigError, Scalar, TrialConfig, nearest
+from byol.config import ConfigError, Scalar, nearest
 from sweeps import designs
 from sweeps.design_section import read_design
 from sweeps.designs import Cell, CellError, Design, Factor, Labels, Level, Trial
 from sweeps.entries import Entry, StudyError, dump, parse
+from sweeps.factor_section import factor_document, read_factors, read_settings
 
 __all__ = ["Design", "Factor", "Level", "Resources", "Study", "StudyError", "list_studies", "load_study"]
 
@@ -93,10 +94,7 @@ class Study:
     def to_yaml(self) -> str:
         """The study as resolved, all keys explicit. Loading that text gives an equal study."""
         document = dataclasses.asdict(self)
-        document["factors"] = [
-            {"name": factor.name, "levels": [dataclasses.asdict(level) for level in factor.levels]}
-            for factor in self.factors
-        ]
+        document["factors"] = [factor_document(factor) for factor in self.factors]
         document["seeds"] = list(self.seeds)
         document["design"] = {
             "kind": self.design.kind,
@@ -158,8 +156,8 @@ def study_from_text(text: str, file: str) -> Study:
         if required not in entries:
             raise StudyError(f"{file}:1: {required}: is missing")
     name = _name(entries["name"])
-    reference = _settings(entries["reference"]) if "reference" in entries else {}
-    factors = _factors(entries["factors"])
+    reference = read_settings(entries["reference"]) if "reference" in entries else {}
+    factors = read_factors(entries["factors"])
     study = Study(
         name=name,
         title=_text(entries, "title") or name,
@@ -188,88 +186,6 @@ def _name(entry: Entry) -> str:
 def _text(entries: Mapping[str, Entry], key: str) -> str:
     # An empty text is what to_yaml writes for what was left out.
     return "" if key not in entries or entries[key].value == "" else entries[key].text()
-
-
-def _settings(entry: Entry) -> dict[str, Scalar]:
-    settings: dict[str, Scalar] = {}
-    for key, value in entry.mapping().items():
-        if key == "seed":
-            raise value.wrong("is set by the study's seeds")
-        if key not in SETTING_NAMES:
-            raise StudyError(
-                f"{value.file}:{value.line}: {value.name}: is not a setting{nearest(key, SETTING_NAMES)}"
-            )
-        settings[key] = value.scalar()
-    return settings
-
-
-def _factors(entry: Entry) -> tuple[Factor, ...]:
-    if isinstance(entry.value, list):
-        factors = [_resolved_factor(item) for item in entry.value]
-    else:
-        factors = [_factor(name, item) for name, item in entry.mapping().items()]
-    if not factors:
-        raise entry.wrong("must name at least one factor")
-    seen: dict[str, str] = {}
-    for factor in factors:
-        for key in {key for level in factor.levels for key in level.settings}:
-            if key in seen:
-                both = "stands twice" if seen[key] == factor.name else f"and {seen[key]} both set {key}"
-                raise StudyError(f"{entry.file}:{entry.line}: factors.{factor.name}: {both}")
-            seen[key] = factor.name
-    return tuple(factors)
-
-
-def _factor(name: str, entry: Entry) -> Factor:
-    if isinstance(entry.value, dict):
-        levels = [Level(label=label, settings=_settings(settings)) for label, settings in entry.value.items()]
-    else:
-        if name not in SETTING_NAMES or name == "seed":
-            hint = nearest(name, SETTING_NAMES)
-            raise StudyError(
-                f"{entry.file}:{entry.line}: {entry.name}: is not a setting{hint}; "
-                "a factor of a free name needs levels that say what they set"
-            )
-        levels = [_plain_level(name, item) for item in entry.items()]
-    return _checked_factor(name, levels, entry)
-
-
-def _plain_level(name: str, entry: Entry) -> Level:
-    value = entry.scalar()
-    default = TrialConfig().to_settings().get(name)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)  # the column of a factor has one type
-    return Level(label=value, settings={name: value})
-
-
-def _resolved_factor(entry: Entry) -> Factor:
-    parts = entry.mapping(("name", "levels"))
-    if len(parts) < 2:
-        raise entry.wrong("must have a name and levels")
-    levels = []
-    for item in parts["levels"].items():
-        level = item.mapping(("label", "settings"))
-        if len(level) < 2:
-            raise item.wrong("must have a label and settings")
-        levels.append(Level(label=level["label"].scalar(), settings=_settings(level["settings"])))
-    return _checked_factor(parts["name"].text(), levels, parts["levels"])
-
-
-def _checked_factor(name: str, levels: list[Level], entry: Entry) -> Factor:
-    if not re.fullmatch(r"[a-z][a-z0-9_.]*", name):
-        raise entry.wrong("must have a name of lower-case letters, digits and underscores")
-    if not levels:
-        raise StudyError(
-            f"{entry.file}:{entry.line}: {entry.name}: must have at least one level, but is empty"
-        )
-    labels = [level.label for level in levels]
-    types = {type(label).__name__ for label in labels}
-    if len(types) > 1:
-        raise entry.wrong(f"must have levels of one type, not {' and '.join(sorted(types))}")
-    for index, label in enumerate(labels):
-        if label in labels[:index]:
-            raise StudyError(f"{entry.file}:{entry.line}: {entry.name}: the level {label!r} stands twice")
-    return Factor(name=name, levels=tuple(levels))
 
 
 def _seeds(entry: Entry | None) -> tuple[int, ...]:
@@ -336,6 +252,13 @@ def _check_cells(study: Study, entries: Mapping[str, Entry]) -> None:
         raise _located(error, study, entries) from None
     if not cells:
         raise entries["design"].wrong("must leave at least one cell")
+    for factor in study.factors:
+        if not any(factor.name in cell.labels for cell in cells):
+            place = _factor_entry(factor.name, study, entries)
+            raise StudyError(
+                f"{place.file}:{place.line}: factors.{factor.name}: its condition "
+                f"({designs.describe_condition(factor)}) holds in no cell of the design"
+            )
 
 
 def _located(error: CellError, study: Study, entries: Mapping[str, Entry]) -> StudyError:
@@ -350,12 +273,17 @@ def _located(error: CellError, study: Study, entries: Mapping[str, Entry]) -> St
 
 def _setter(key: str, labels: Labels, study: Study, entries: Mapping[str, Entry]) -> Entry:
     """The entry that set `key` in a cell: a factor's, or the reference's."""
-    for index, factor in enumerate(study.factors):
-        if key in factor.level(labels[factor.name]).settings:
-            below = entries["factors"].value
-            assert isinstance(below, list | dict)
-            return below[index] if isinstance(below, list) else below[factor.name]
+    for factor in study.factors:
+        if factor.name in labels and key in factor.level(labels[factor.name]).settings:
+            return _factor_entry(factor.name, study, entries)
     reference = entries.get("reference")
     if reference is not None and key in reference.mapping():
         return reference.mapping()[key]
     return entries["factors"]
+
+
+def _factor_entry(name: str, study: Study, entries: Mapping[str, Entry]) -> Entry:
+    below = entries["factors"].value
+    assert isinstance(below, list | dict)
+    index = [factor.name for factor in study.factors].index(name)
+    return below[index] if isinstance(below, list) else below[name]

@@ -115,12 +115,24 @@ def _trial_table(rows: list[dict[str, Any]], design: str) -> tuple[Any, Iterator
     ]
     fields = list(_TRIAL_COLUMNS)
     labels = [json.loads(row["labels"]) for row in rows]
-    for name in dict.fromkeys(name for label in labels for name in label):
+    for name in _factor_names(labels):
         column = pa.array([label.get(name) for label in labels])
         columns.append(column)
         fields.append(pa.field(f"f_{name}", column.type))
     schema = pa.schema(fields)
     return schema, iter([pa.record_batch(columns, schema=schema)])
+
+
+def _factor_names(labels: list[dict[str, Any]]) -> list[str]:
+    """Every factor that applies in some trial, each before those that follow it there."""
+    names: list[str] = []
+    for label in labels:
+        place = len(names)
+        for name in reversed(label):
+            if name not in names:
+                names.insert(place, name)
+            place = names.index(name)
+    return names
 
 
 def _typed(value: Any, field: Any) -> Any:

@@ -8,7 +8,7 @@ from analysis.effects import Effect, interactions, main_effects
 from analysis.figures.theme import Panel, axis, colour, facets, key, rounded, text
 from analysis.load import StudyResults
 from analysis.outcomes import Cell, cells, seed_table
-from analysis.wording import mean_points
+from analysis.wording import listed, mean_points
 
 _INTERACTIONS_UP_TO = 10
 
@@ -98,6 +98,10 @@ def forest(study: StudyResults) -> Panel | None:
         "a t interval over seeds. An open mark has no interval (one seed, or the same value in all seeds). × "
         "is an interaction: how much one effect changes when the other factor changes too."
     )
+    shown = {effect.factors for _, effects in columns for effect in effects}
+    missing = [factor.name for index, factor in enumerate(study.factors) if (index,) not in shown]
+    if missing:
+        caption += f" {listed(missing)}: no effect, too few cells differ in that factor alone."
     if hidden:
         caption += f" The {_INTERACTIONS_UP_TO} largest interactions of each kind are drawn."
     if bimodal:

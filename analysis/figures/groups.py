@@ -48,19 +48,20 @@ def groups(study: StudyResults, most: int) -> list[Group]:
     kept = len(study.factors)
     while kept > 1 and len({cell.codes[:kept] for cell in found}) > most:
         kept -= 1
-    members: dict[tuple[int, ...], list[pd.DataFrame]] = {}
+    members: dict[tuple[str, ...], list[pd.DataFrame]] = {}
     for cell in found:
-        members.setdefault(cell.codes[:kept], []).append(cell.trials)
+        members.setdefault(cell.labels[:kept], []).append(cell.trials)
     if len(members) > most:
         return _by_outcome(study.trials)
-    return [_group(study, codes, tables) for codes, tables in members.items()]
+    return [_group(study, labels, tables) for labels, tables in members.items()]
 
 
-def _group(study: StudyResults, codes: tuple[int, ...], tables: Sequence[pd.DataFrame]) -> Group:
-    pairs = [(factor.name, factor.levels[code]) for factor, code in zip(study.factors, codes, strict=False)]
+def _group(study: StudyResults, labels: tuple[str, ...], tables: Sequence[pd.DataFrame]) -> Group:
     return Group(
-        name=", ".join(f"{name} = {level}" for name, level in pairs),
-        levels=tuple(level for _, level in pairs),
+        name=", ".join(
+            f"{factor.name} = {label}" for factor, label in zip(study.factors, labels, strict=False)
+        ),
+        levels=labels,
         trials=pd.concat(tables),
         merged=len(tables) > 1,
     )

@@ -6,7 +6,7 @@ import pandas as pd
 from analysis.figures.planes import trial_names
 from analysis.figures.theme import SYMBOLS, Panel, axis, colour, facets, key, rounded, text
 from analysis.load import StudyResults
-from analysis.outcomes import JUDGED
+from analysis.outcomes import JUDGED, NOT_SET
 from analysis.wording import number, plural
 
 _POINTS_UP_TO = 1000
@@ -23,7 +23,8 @@ def search(study: StudyResults) -> Panel | None:
                     y=axis(tickformat=".0%", nticks=5), shared=False)  # fmt: skip
     rows = []
     for index, factor in enumerate(factors):
-        x, more = _positions(judged[factor.column], list(factor.levels))
+        unset = [NOT_SET] if (judged[factor.column] == NOT_SET).any() else []
+        x, more = _positions(judged[factor.column], [*factor.levels, *unset])
         figure.update_layout({f"xaxis{key(index)}": more})
         for outcome in [outcome for outcome in SYMBOLS if (drawn["outcome"] == outcome).any()]:
             own = drawn[drawn["outcome"] == outcome]

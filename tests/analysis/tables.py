@@ -40,6 +40,7 @@ def write_sweep(
     edit: Callable[[list[Row], list[Row]], None] | None = None,
     dimensions: int = 16,
     study: Mapping[str, Any] | None = None,
+    when: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Path:
     """Writes all files of a sweep directory and returns it.
 
@@ -52,13 +53,14 @@ def write_sweep(
         edit: called with the rows of trials and metrics, to change them in place before they are written.
         dimensions: length of the spectra.
         study: keys of study.yaml to replace.
+        when: conditional factor -> earlier factor -> the level at which it applies; elsewhere it is null.
     """
     directory.mkdir(parents=True, exist_ok=True)
     trials: list[Row] = []
     metrics: list[Row] = []
     spectra: list[Row] = []
     for seed in seeds:
-        for cell in _cells(factors, design):
+        for cell in _cells(factors, design, when or {}):
             rng = np.random.default_rng([seed, *map(ord, str(sorted(cell.items())))])
             trial = f"{abs(hash_of(cell)):08x}-{seed}"
             rows = _measurements(cell, seed, rng, labels)
@@ -97,11 +99,23 @@ def knn(cell: Mapping[str, Any]) -> float:
     return 0.74 - grouped - flat
 
 
-def _cells(factors: Mapping[str, Sequence[Any]], design: str) -> list[dict[str, Any]]:
-    everything = [dict(zip(factors, labels, strict=True)) for labels in itertools.product(*factors.values())]
+def _cells(
+    factors: Mapping[str, Sequence[Any]], design: str, when: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for labels in itertools.product(*factors.values()):
+        cell = dict(zip(factors, labels, strict=True))
+        for name, conditions in when.items():
+            if any(cell[other] != level for other, level in conditions.items()):
+                cell[name] = None
+        found[repr(cell)] = cell
     if design != "leave-one-out":
-        return everything
-    return [cell for cell in everything if sum(cell[name] != factors[name][0] for name in factors) <= 1]
+        return list(found.values())
+    return [
+        cell
+        for cell in found.values()
+        if sum(cell[name] not in (factors[name][0], None) for name in factors) <= 1
+    ]
 
 
 def _curve(start: float, end: float, onset: int, step: int) -> float:

@@ -95,3 +95,57 @@ def test_a_collapsed_reference_leaves_no_set() -> None:
     found = sufficient_sets(TWO_BY_TWO, [1, 0, 0, 0], [3, 3, 3, 3], [2, 2])
     assert found.reference_collapsed
     assert found.sets == ()
+
+
+CONDITIONAL = [(0, 0), (0, 1), (1, -1), (2, -1)]
+"""The second factor applies at the first level of the first."""
+
+
+def test_an_absence_is_no_level_to_compare_with() -> None:
+    values = np.array([[10.0, 20.0], [13.0, 24.0], [90.0, 90.0], [70.0, 70.0]])
+    *first, second = main_effects(values, CONDITIONAL, [3, 2])
+    assert second.contrasts.tolist() == [3.0, 4.0]
+    assert (second.matched, second.planned) == (1, 1)
+    assert [(effect.mean, effect.planned) for effect in first] == [(None, 0), (None, 0)]
+    assert [effect.planned for effect in interactions(values, CONDITIONAL, [3, 2])] == [0, 0]
+
+
+def test_cells_that_lack_the_same_factor_are_matched_in_another() -> None:
+    codes = [(*code, third) for code in CONDITIONAL for third in (0, 1)]
+    values = np.array([[1.0], [2.0], [1.0], [4.0], [1.0], [6.0], [1.0], [8.0]])
+    third = main_effects(values, codes, [3, 2, 2])[-1]
+    assert third.contrasts.tolist() == [4.0]  # (1 + 3 + 5 + 7) / 4
+    assert (third.matched, third.planned) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("collapsed", "sets"),
+    [
+        ([0, 0, 0, 0], ((),)),
+        ([0, 0, 3, 3], ((0,),)),
+        ([0, 3, 3, 3], ((0, 1),)),
+        (
+            [0, 3, 0, 0],
+            ((0, 1),),
+        ),  # not the second alone: three of four cells do not have it at its first level
+    ],
+)
+def test_sufficient_sets_of_conditional_factors(
+    collapsed: list[int], sets: tuple[tuple[int, ...], ...]
+) -> None:
+    found = sufficient_sets(CONDITIONAL, collapsed, [3] * 4, [3, 2])
+    assert found.sets == sets
+    assert found.determined
+    assert found.reference_collapsed is False
+
+
+def test_a_missing_cell_of_conditional_factors_leaves_it_undetermined() -> None:
+    found = sufficient_sets(CONDITIONAL, [0, 0, 3, 0], [3, 0, 3, 3], [3, 2])
+    assert not found.determined
+    assert found.open_sets == ((0,),)
+
+
+def test_a_factor_that_the_reference_lacks_is_none_of_its_components() -> None:
+    codes = [(0, -1), (1, 0), (1, 1)]
+    assert sufficient_sets(codes, [0, 1, 1], [1, 1, 1], [2, 2]).sets == ((0,),)
+    assert sufficient_sets(codes, [1, 0, 0], [1, 1, 1], [2, 2]).reference_collapsed

@@ -110,3 +110,83 @@ def test_two_cells_of_one_configuration_are_refused() -> None:
     ))  # fmt: skip
     with pytest.raises(CellError, match="views=default: is the same configuration as views=byol"):
         cells({}, (twin,), Design())
+
+
+PREDICTOR = Factor(name="predictor", levels=tuple(
+    Level(label=name, settings={"predictor": name}) for name in ("mlp", "linear", "none")
+))  # fmt: skip
+NORM = Factor(name="predictor_norm", when={"predictor": ("mlp",)}, levels=tuple(
+    Level(label=name, settings={"predictor_norm": name}) for name in ("batch", "none")
+))  # fmt: skip
+CHAIN = Factor(name="symmetric", when={"predictor_norm": ("none",)}, levels=C.levels)
+"""Applies where a conditional factor stands at its second level."""
+
+
+def test_a_conditional_factor_is_absent_where_its_condition_does_not_hold() -> None:
+    found = cells({}, (PREDICTOR, NORM), Design())
+    assert [cell.labels for cell in found] == [
+        {"predictor": "mlp", "predictor_norm": "batch"},
+        {"predictor": "mlp", "predictor_norm": "none"},
+        {"predictor": "linear"},
+        {"predictor": "none"},
+    ]
+    reference = TrialConfig().predictor_norm
+    norms = [cell.config.predictor_norm for cell in found]
+    assert norms == ["batch", "none", reference, reference]
+
+
+def test_a_condition_on_an_absent_factor_does_not_hold() -> None:
+    assert labels(Design(), PREDICTOR, NORM, CHAIN) == [
+        ("mlp", "batch"), ("mlp", "none", True), ("mlp", "none", False), ("linear",), ("none",),
+    ]  # fmt: skip
+
+
+def test_all_conditions_must_hold_at_one_of_their_levels() -> None:
+    both = Factor(
+        name="lr", levels=A.levels[:2], when={"predictor": ("mlp", "linear"), "encoder_norm": ("group",)}
+    )
+    assert labels(Design(), PREDICTOR, B, both) == [
+        ("mlp", "batch"), ("mlp", "group", 0.1), ("mlp", "group", 0.2),
+        ("linear", "batch"), ("linear", "group", 0.1), ("linear", "group", 0.2),
+        ("none", "batch"), ("none", "group"),
+    ]  # fmt: skip
+
+
+def test_leave_one_out_with_conditional_factors() -> None:
+    assert labels(Design(kind="leave-one-out"), PREDICTOR, NORM, B) == [
+        ("mlp", "batch", "batch"), ("linear", "batch"), ("none", "batch"),
+        ("mlp", "none", "batch"), ("mlp", "batch", "group"),
+    ]  # fmt: skip
+    # Absent from the reference, the third is never varied.
+    assert labels(Design(kind="leave-one-out"), PREDICTOR, NORM, CHAIN) == [
+        ("mlp", "batch"), ("linear",), ("none",), ("mlp", "none", True),
+    ]  # fmt: skip
+
+
+def test_add_one_in_with_conditional_factors() -> None:
+    assert labels(Design(kind="add-one-in"), PREDICTOR, NORM, B) == [
+        ("mlp", "batch", "batch"), ("none", "group"), ("mlp", "none", "group"), ("none", "batch"),
+    ]  # fmt: skip
+
+
+def test_a_listed_cell_leaves_out_what_does_not_apply() -> None:
+    listed: tuple[Labels, ...] = ({"predictor": "linear"}, {"predictor_norm": "none"})
+    assert labels(Design(kind="listed", listed=listed), PREDICTOR, NORM) == [("linear",), ("mlp", "none")]
+
+
+def test_an_exclusion_that_names_an_absent_factor_matches_nothing() -> None:
+    exclude: tuple[Labels, ...] = (
+        {"predictor": "none", "predictor_norm": "batch"},
+        {"predictor_norm": "none"},
+    )
+    assert labels(Design(exclude=exclude), PREDICTOR, NORM) == [("mlp", "batch"), ("linear",), ("none",)]
+
+
+def test_a_conditional_factor_keeps_the_trials_that_stand() -> None:
+    before = cells({}, (PREDICTOR,), Design())
+    after = cells({}, (PREDICTOR, NORM), Design())
+    ids = [cell.cell_id for cell in after]
+    assert [cell.cell_id for cell in before] == [ids[0], ids[2], ids[3]]
+    assert {trial.trial_id for trial in trials(before, (0, 1))} < {
+        trial.trial_id for trial in trials(after, (0, 1))
+    }

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from byol.collapse import CollapseRule
+from sweeps.plan import as_json, as_text, make_plan
 from sweeps.study import Resources, StudyError, list_studies, load_study, study_from_text
 
 FULL = """\
@@ -60,6 +61,7 @@ def test_what_is_left_out_has_defaults() -> None:
         "name: tiny\nfactors:\n  lr: [1e-3]\n",
         FULL.replace("design: full-factorial", "design: {kind: listed, listed: [{tau_base: 0}]}"),
         FULL.replace("design: full-factorial", "design: {exclude: [{tau_base: 0, heads: none}]}"),
+        FULL.replace("  heads:\n", "  lr: {levels: [0.1, 0.2], when: {tau_base: 0}}\n  heads:\n"),
     ],
 )
 def test_the_resolved_study_is_the_same_study(text: str) -> None:
@@ -71,6 +73,74 @@ def test_the_resolved_study_is_the_same_study(text: str) -> None:
     assert document["seeds"] == list(study.seeds)
     assert set(document["factors"][0]) == {"name", "levels"}
     assert set(document["factors"][0]["levels"][0]) == {"label", "settings"}
+
+
+CONDITIONAL = """\
+name: conditional
+factors:
+  predictor: [mlp, linear, none]
+  predictor_norm:
+    levels: [batch, none]
+    when: {predictor: [mlp]}
+  slow:
+    levels:
+      quick: {tau_base: 0.9}
+      still: {tau_base: 1}
+    when: {predictor_norm: none}
+design: full-factorial
+"""
+
+
+def test_conditional_factors_are_read_and_written() -> None:
+    study = study_from_text(CONDITIONAL, "f")
+    assert [dict(factor.when) for factor in study.factors] == [
+        {}, {"predictor": ("mlp",)}, {"predictor_norm": ("none",)},
+    ]  # fmt: skip
+    assert [tuple(cell.labels.values()) for cell in study.cells()] == [
+        ("mlp", "batch"), ("mlp", "none", "quick"), ("mlp", "none", "still"), ("linear",), ("none",),
+    ]  # fmt: skip
+    documents = yaml.safe_load(study.to_yaml())["factors"]
+    assert [document.get("when") for document in documents] == [
+        None, {"predictor": ["mlp"]}, {"predictor_norm": ["none"]},
+    ]  # fmt: skip
+
+
+BAD_CONDITIONS = [
+    ("{predictor: [mlp]}", "{predctor: [mlp]}",
+     'f:6: factors.predictor_norm.when.predctor: is not a factor that is declared earlier (did you me'),
+    ("{predictor: [mlp]}", "{slow: [quick]}", "when.slow: is not a factor that is declared earlier (dec"),
+    ("{predictor: [mlp]}", "{predictor_norm: [batch]}", "when.predictor_norm: is not a factor that"),
+    ("{predictor: [mlp]}", "{predictor: [mpl]}",
+     'f:6: factors.predictor_norm.when.predictor[0]: must be one of mlp, linear, none, but got'),
+    ("{predictor: [mlp]}", "{predictor: []}", "when.predictor: must name a level of predictor, or several"),
+    ("{predictor: [mlp]}", "{predictor: [mlp, mlp]}", "must name a level of predictor, or several distinct"),
+    ("{predictor: [mlp]}", "{predictor: {mlp: 1}}", "when.predictor: must be a single value"),
+    ("{predictor: [mlp]}", "{}", "f:6: factors.predictor_norm.when: must name at least one factor"),
+    ("{predictor: [mlp]}", "mlp", "f:6: factors.predictor_norm.when: must be a mapping"),
+    ("    levels: [batch, none]\n", "", "f:4: factors.predictor_norm: must have levels beside when"),
+    ("    levels: [batch", "    level: [batch", 'factors.predictor_norm.level: is not a key of'),
+    ("  predictor_norm:\n", "  predictor_nrm:\n", 'predictor_nrm: is not a setting (did you mean'),
+    ("[batch, none]", "[batch, none, nne]", "f:4: factors.predictor_norm: must be one of batch"),
+    ("full-factorial", "{kind: listed, listed: [{predictor: none, predictor_norm: none}]}",
+     "f:12: design.listed[0].predictor_norm: must be left out of this cell, where its condition "
+     "(predictor=mlp) does not hold"),
+    ("full-factorial", "{kind: fractional, resolution: 3}",
+     "f:12: design: fractional: must have no conditional factor, for its runs balance every factor"),
+    ("full-factorial", "{exclude: [{predictor_norm: none}]}",
+     "f:7: factors.slow: its condition (predictor_norm=none) holds in no cell of the design"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("good", "bad", "message"), BAD_CONDITIONS, ids=[m for *_, m in BAD_CONDITIONS])
+def test_a_wrong_condition_is_named_in_one_line(good: str, bad: str, message: str) -> None:
+    assert good in CONDITIONAL
+    text = CONDITIONAL.replace(good, bad, 1)
+    if "fractional" in bad:
+        text = text.replace("[mlp, linear, none]", "[mlp, none]")
+    with pytest.raises(StudyError) as error:
+        study_from_text(text, "f")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 BAD = [
@@ -158,3 +228,15 @@ def test_the_studies_that_ship_are_valid_and_named_after_their_files() -> None:
     studies = list_studies()
     assert "collapse-quickstart" in {study.name for study in studies}
     assert all(load_study(study.name) == study for study in studies)
+
+
+def test_the_plan_states_a_condition_beside_its_factor() -> None:
+    plan = make_plan(study_from_text(CONDITIONAL, "f"), workers=1)
+    lines = [line.strip() for line in as_text(plan).splitlines()]
+    assert "predictor_norm: batch, none (where predictor=mlp)" in lines
+    assert "slow: quick, still (where predictor_norm=none)" in lines
+    assert any(line.startswith("aliases     some factors are conditional") for line in lines)
+    assert as_json(plan)["conditions"] == {
+        "predictor_norm": {"predictor": ["mlp"]}, "slow": {"predictor_norm": ["none"]},
+    }  # fmt: skip
+    assert as_json(plan)["cells"][-1].keys() == {"cell_id", "predictor"}

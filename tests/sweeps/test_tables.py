@@ -82,6 +82,28 @@ def test_factor_columns_have_the_type_of_their_levels(tmp_path: Path, levels: st
     assert str(pq.read_schema(tmp_path / "trials.parquet").field(f"f_{factor}").type) == kind
 
 
+@pytest.mark.parametrize(
+    ("factor", "levels", "kind", "label"),
+    [
+        ("lr", "[0.1, 1]", "double", 0.1),
+        ("knn_k", "[1, 2]", "int64", 1),
+        ("probe", "[true, false]", "bool", True),
+    ],
+)
+def test_a_factor_that_does_not_apply_is_null_in_a_typed_column(
+    tmp_path: Path, factor: str, levels: str, kind: str, label: object
+) -> None:
+    conditional = f"{factor}: {{levels: {levels}, when: {{encoder_norm: group}}}}"
+    text = f"  encoder_norm: [batch, group]\n  {conditional}\n  symmetric: [true, false]\n"
+    write(tmp_path, study_from_text(f"name: typed\nseeds: 1\nfactors:\n{text}", "f"))
+    table = pq.read_table(tmp_path / "trials.parquet")
+    assert table.column_names[-3:] == ["f_encoder_norm", f"f_{factor}", "f_symmetric"]
+    assert str(table.schema.field(f"f_{factor}").type) == kind
+    rows = {(row["f_encoder_norm"], row["f_symmetric"], row[f"f_{factor}"]) for row in table.to_pylist()}
+    assert len(rows) == 6
+    assert {("batch", True, None), ("batch", False, None), ("group", True, label)} < rows
+
+
 def test_spectra_keep_their_values(tmp_path: Path, small: Study) -> None:
     trial = small.trials()[0]
     values = np.array([0.5, 0.25, 0.125], "<f4")

@@ -1,0 +1,138 @@
+"""A factor that does not apply everywhere: its absence is shown, and never compared with a level.
+
+The representation collapses where the encoder is group-normalised and the heads have no batch norm; whether
+the heads have it is asked of group-normalised encoders only.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.collapse_map import collapse_map
+from analysis.comparisons import comparison_rows
+from analysis.figures import forest, groups, onset, slopes
+from analysis.findings import study_findings
+from analysis.load import StudyResults, load_results
+from analysis.outcomes import NOT_SET, cells, seed_table
+from analysis.report import render
+from analysis.trial_table import trial_rows
+from analysis.verdict import one_changed
+from tests.analysis.tables import write_sweep
+
+FACTORS: dict[str, list[Any]] = {
+    "encoder_norm": ["batch", "group"],
+    "head_norm": ["batch", "none"],
+    "tau_base": [0.99, 0.0],
+}
+WHEN = {"head_norm": {"encoder_norm": "group"}}
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sweep(tmp_path_factory.mktemp("conditional"), factors=FACTORS, when=WHEN)
+
+
+@pytest.fixture(scope="module")
+def study(sweep: Path) -> StudyResults:
+    return load_results([sweep]).studies[0]
+
+
+def test_an_absence_is_no_level_of_the_factor(study: StudyResults) -> None:
+    assert [factor.levels for factor in study.factors] == [
+        ("batch", "group"),
+        ("batch", "none"),
+        ("0.99", "0"),
+    ]
+    found = cells(study)
+    assert [cell.labels for cell in found] == [
+        ("batch", NOT_SET, "0.99"), ("batch", NOT_SET, "0"),
+        ("group", "batch", "0.99"), ("group", "batch", "0"),
+        ("group", "none", "0.99"), ("group", "none", "0"),
+    ]  # fmt: skip
+    assert [cell.is_reference for cell in found] == [True, False, False, False, False, False]
+    assert [cell.planned for cell in found] == [3] * 6
+
+
+@pytest.mark.parametrize("levels", [[1, 2], [True, False], [0.5, 1.0]])
+def test_levels_of_any_type_survive_the_nulls(tmp_path: Path, levels: list[object]) -> None:
+    factors: dict[str, list[Any]] = {"encoder_norm": ["batch", "group"], "other": levels}
+    written = write_sweep(tmp_path, factors=factors, when={"other": {"encoder_norm": "group"}})
+    whole = write_sweep(tmp_path / "whole", factors=factors)
+    found, same = (load_results([directory]).studies[0] for directory in (written, whole))
+    assert found.factors == same.factors
+    assert len(cells(found)) == 3
+
+
+def test_effects_leave_the_absence_out(study: StudyResults) -> None:
+    effects = forest.effects_of(study, cells(study), "collapsed", survivors_only=False)
+    found = {forest.effect_name(study, effect): effect for effect in effects}
+    heads, slow = found["head_norm: batch → none"], found["tau_base: 0.99 → 0"]
+    assert heads.mean is not None
+    assert (heads.mean.estimate, heads.planned, slow.planned) == (1.0, 2, 3)
+    assert not any("encoder_norm" in name or NOT_SET in name for name in found)
+    panel = forest.forest(study)
+    assert panel is not None
+    assert "encoder_norm: no effect, too few cells differ in that factor alone." in panel.caption
+
+
+def test_figures_draw_no_curve_of_the_absence(study: StudyResults) -> None:
+    panel = onset.onset(study)
+    assert panel is not None
+    assert not any(NOT_SET in row[0] for row in panel.table[1])
+    table = seed_table(cells(study), study.seeds, "representation_std")
+    assert slopes.by_level(cells(study), table, 0, 2)[2] == 0
+    assert slopes.by_level(cells(study), table, 1, 2)[2] == 2
+
+
+def test_groups_name_the_absence(study: StudyResults) -> None:
+    assert [group.short for group in groups.groups(study, 10)][:3] == [
+        f"batch · {NOT_SET} · 0.99", f"batch · {NOT_SET} · 0", "group · batch · 0.99",
+    ]  # fmt: skip
+
+
+def test_what_suffices_never_counts_an_absence_as_a_level(study: StudyResults) -> None:
+    said = {item.kind: item for item in study_findings(study).items}
+    assert said["verdict"].text.startswith(
+        "encoder_norm = batch alone kept the representation from collapsing"
+    )
+    assert (said["verdict"].values["inside"], said["verdict"].values["size"]) == (6, 1)
+    assert (said["verdict"].values["k"], said["verdict"].values["n"]) == (6, 12)
+    assert not any(NOT_SET in item.text for item in study_findings(study).items if item.kind != "reference")
+
+
+def test_a_component_that_goes_takes_its_conditional_factors_along(tmp_path: Path) -> None:
+    when = {"predictor": {"encoder_norm": "batch"}}
+    factors: dict[str, list[Any]] = {
+        "encoder_norm": ["batch", "group"],
+        "predictor": ["mlp", "none"],
+        "tau_base": [0.99, 0.0],
+    }
+    written = write_sweep(tmp_path, factors=factors, when=when, design="leave-one-out")
+    study = load_results([written]).studies[0]
+    assert [cell.labels for cell in one_changed(cells(study))] == [
+        ("group", NOT_SET, "0.99"), ("batch", "none", "0.99"), ("batch", "mlp", "0"),
+    ]  # fmt: skip
+    rows = comparison_rows(study, cells(study))
+    assert [row[0] for row in rows] == [
+        "reference", "encoder_norm = group", "predictor = none", "tau_base = 0",
+    ]  # fmt: skip
+
+
+def test_the_map_lists_every_cell_by_what_changed(study: StudyResults) -> None:
+    page = collapse_map(study, cells(study))
+    assert page.count('class="tile"') == 6
+    names = [part.split("</th>")[0] for part in page.split('<th scope="row">')[1:]]
+    assert names == [
+        "reference", "tau_base = 0", "encoder_norm = group", "encoder_norm = group, tau_base = 0",
+        "encoder_norm = group, head_norm = none", "encoder_norm = group, head_norm = none, tau_base = 0",
+    ]  # fmt: skip
+    assert page.count("data-reference") == 1
+
+
+def test_the_table_of_trials_shows_it(study: StudyResults, sweep: Path) -> None:
+    found = trial_rows(study)
+    shown = {(row[0], row[1]) for row in found["rows"]}
+    assert shown == {("batch", NOT_SET), ("group", "batch"), ("group", "none")}
+    assert None not in found["cells"]
+    assert render(load_results([sweep]))
