@@ -276,9 +276,9 @@ def _run(options: argparse.Namespace, learner: Learner | None) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from sweeps.run import status
+    from sweeps.run import against_plan, status
 
-    counts, plan = status(options.out)
+    counts, plan = status(options.out), against_plan(options.out)
     if options.json:
         print(json.dumps({**counts, "plan": plan}))
         return 0

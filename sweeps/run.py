@@ -192,17 +192,24 @@ def _run(
         )
 
 
-def status(out: Path) -> tuple[dict[str, int], dict[str, Any] | None]:
-    """Counts of the trials in `out` (planned, waiting, running, complete, ...), and how long they take.
-
-    The second is the plan beside what the finished trials took; None if nothing was known when it started.
+def status(out: Path) -> dict[str, int]:
+    """Counts of the trials in `out`: planned, waiting, running, complete, pruned, failed, collapsed, ...
 
     Raises:
         DirectoryError: `out` holds no sweep.
     """
     with directory.open_ledger(out) as ledger:
-        rows = ledger.trials()
-        return states(rows), estimates.compared(rows, ledger.facts())
+        return states(ledger.trials())
+
+
+def against_plan(out: Path) -> dict[str, Any] | None:
+    """What was expected of the sweep in `out` beside what happened; None if nothing was known at its start.
+
+    Raises:
+        DirectoryError: `out` holds no sweep.
+    """
+    with directory.open_ledger(out) as ledger:
+        return estimates.compared(ledger.trials(), ledger.facts())
 
 
 def refresh_tables(out: Path) -> None:

@@ -182,8 +182,8 @@ class TestOnOneRay:
         with pytest.raises(sqlite3.OperationalError, match="disk is full"):
             swept(tmp_path, small, workers=1)
         monkeypatch.undo()
-        assert status(tmp_path)[0]["interrupted"] == 1
-        assert status(tmp_path)[0]["waiting"] == 7, "nothing was started after it"
+        assert status(tmp_path)["interrupted"] == 1
+        assert status(tmp_path)["waiting"] == 7, "nothing was started after it"
 
     def test_a_time_budget_leaves_whole_replicates_first(self, tmp_path: Path) -> None:
         study = study_from_text(SMALL.replace("steps: 20", "steps: 20, weight_decay: 2"), "f")
@@ -261,7 +261,7 @@ class TestOnOneRay:
         # A terminal's, the system's and Slurm's way to ask for an end.
         for done, number in enumerate((signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)):
             interrupt_a_run(tmp_path / "small.yaml", out, number, complete=done + 1)
-            counts, before = status(out)[0], {row["trial_id"]: row for row in table(out, "trials")}
+            counts, before = status(out), {row["trial_id"]: row for row in table(out, "trials")}
             assert counts["running"] == 0
             assert counts["complete"] >= done + 1
             assert counts["waiting"] + counts["interrupted"] >= 1
@@ -374,7 +374,7 @@ sys.exit(main(sys.argv[1:], learner=LEARNER))
 def wait_for_results(out: Path, complete: int) -> None:
     deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
-        if (out / directory.LEDGER).exists() and status(out)[0]["complete"] >= complete:
+        if (out / directory.LEDGER).exists() and status(out)["complete"] >= complete:
             return
         time.sleep(0.1)
     raise AssertionError("the sweep did not start")
