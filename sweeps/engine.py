@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import tempfile
 import time
@@ -139,13 +140,14 @@ def interruptible(deadline: float | None = None) -> Iterator[Interruption]:
 
 @contextlib.contextmanager
 def connected(address: str | None, resources: Resources) -> Iterator[dict[str, float]]:
-    """Starts Ray on this machine, or joins the cluster at `address`; yields what there is.
+    """Starts Ray on this machine, or joins the cluster at `address` ("auto" finds it); yields what there is.
 
     Raises:
         EngineError: no cluster answers, or none of its nodes can hold a trial.
     """
     started_here = not ray.is_initialized()
     if started_here:
+        _check_reachable(address)
         if address is None:
             os.environ["OMP_NUM_THREADS"] = str(max(1, int(resources.cpu)))
         try:
@@ -166,6 +168,17 @@ def connected(address: str | None, resources: Resources) -> Iterator[dict[str, f
     finally:
         if started_here:
             ray.shutdown()
+
+
+def _check_reachable(address: str | None) -> None:
+    """Asks before Ray does, which would try for long and say it at length."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(f"Ray at {address}: no cluster answers there ({error})") from None
 
 
 def room(resources: Resources, available: Mapping[str, float]) -> int:

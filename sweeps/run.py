@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import os
 import shutil
 import sys
 import time
@@ -35,8 +36,8 @@ DataVia: TypeAlias = Literal["object-store", "node"]
 class RunOptions:
     """What may differ between two runs of one study without changing its results."""
 
-    address: str | None = None
-    """A Ray cluster to join; None starts Ray on this machine."""
+    address: str | None = dataclasses.field(default_factory=lambda: os.environ.get("RAY_ADDRESS") or None)
+    """A Ray cluster to join, by default that of RAY_ADDRESS; None starts Ray on this machine."""
     cpus_per_trial: float | None = None
     """Instead of the study's."""
     gpus_per_trial: float | None = None
