@@ -148,13 +148,14 @@ class Display:
 
     def close(self) -> None:
         """Leaves the last state standing."""
-        self._show_notes()
         self._drawn = 0
+        self._show_notes()
 
     def _show_notes(self) -> None:
         while self._notes:
             self._erase()
-            self._write(self._notes.popleft())
+            self._stream.write(f"{self._notes.popleft()}\n")
+            self._stream.flush()
 
     def _write(self, line: str) -> None:
         self._stream.write(f"{line}\n")

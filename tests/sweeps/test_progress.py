@@ -20,6 +20,17 @@ class Terminal(io.StringIO):
         return True
 
 
+def shown(text: str) -> list[str]:
+    """The lines on a terminal after `text`, which goes up and erases what it redraws."""
+    screen: list[str] = []
+    for number, part in enumerate(text.split("\x1b[J")):
+        part, _, up = part.partition("\x1b[")
+        screen += part.splitlines()
+        assert (number == text.count("\x1b[J")) == (not up)
+        screen = screen[: len(screen) - int(up.removesuffix("F"))] if up else screen
+    return screen
+
+
 def test_the_headline_counts_everything() -> None:
     assert headline(NOW) == (
         "12/48 done · 1 running · 35 left · 5 collapsed · 1 failed · 1:02 elapsed, about 3:10 left"
@@ -61,6 +72,18 @@ def test_a_log_file_gets_plain_lines_and_no_control_codes() -> None:
     assert lines == [f"{headline(NOW)} · {running_line(TRIAL)}"] * 2 + [f"{headline(NOW)} · finished: x"]
     assert "\x1b" not in stream.getvalue()
     assert "\r" not in stream.getvalue()
+
+
+def test_a_note_from_another_thread_stands_above_what_is_redrawn() -> None:
+    stream, now = Terminal(), [0.0]
+    display = Display(stream, now=lambda: now[0])
+    for now[0], note in ((1.0, "the store fails"), (2.0, ""), (3.0, "the last word")):
+        display.tick(lambda: NOW)
+        if note:
+            display.note(note)
+    display.close()
+    state = [headline(NOW), f"  {running_line(TRIAL)}"]
+    assert shown(stream.getvalue()) == ["the store fails", *state, "the last word"]
 
 
 def test_a_terminal_is_redrawn_in_place_and_no_wider_than_it_is() -> None:

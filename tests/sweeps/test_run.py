@@ -94,7 +94,7 @@ def test_export_copies_the_encoder_or_says_why_not(tmp_path: Path, small: Study)
         export_encoder(tmp_path, done, tmp_path / "missing" / "copy")
 
 
-def test_the_manifest_adds_up_its_drivers(tmp_path: Path) -> None:
+def test_the_manifest_adds_up_its_drivers_and_keeps_no_secrets(tmp_path: Path) -> None:
     from datetime import UTC, datetime
 
     def write(hour: int, seconds: float) -> None:
@@ -103,7 +103,7 @@ def test_the_manifest_adds_up_its_drivers(tmp_path: Path) -> None:
             study="small",
             precision="fp32",
             data={"set": "digest"},
-            command=["run_sweep.py", "run"],
+            command=["run_sweep.py", "run", "--storage", "s3://AKIA:a-secret@bucket/x?token=a-secret"],
             started=datetime(2026, 1, 1, hour, tzinfo=UTC),
             wall_seconds=seconds,
             resources={"CPU": 2.0, "accelerator_type:H200": 1.0, "memory": 1e9},
@@ -115,6 +115,8 @@ def test_the_manifest_adds_up_its_drivers(tmp_path: Path) -> None:
     manifest = read_manifest(tmp_path / "manifest.json")
     assert manifest["created"] == "2026-01-01T01:00:00+00:00"
     assert [driver["wall_seconds"] for driver in manifest["drivers"]] == [10.0, 5.0]
+    assert manifest["command"] == "run_sweep.py run --storage s3://***@bucket/x?token=***"
+    assert "a-secret" not in (tmp_path / "manifest.json").read_text()
     assert manifest["wall_seconds"] == 15.0
     assert manifest["data"] == {"name": "set", "digest": "digest", "all": {"set": "digest"}}
     assert manifest["hardware"]["engine"] == {"CPU": 2.0}
