@@ -6,11 +6,11 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from byol.config import ConfigError, TrialConfig, nearest
 from sweeps import directory
@@ -20,6 +20,7 @@ from sweeps.learner import DataKey, Images, Learner, byol_learner
 from sweeps.ledger import Ledger, states
 from sweeps.manifest import write_manifest
 from sweeps.progress import Display
+from sweeps.samples import check_length, corner_samples, is_settled
 from sweeps.study import Resources, Study
 from sweeps.tables import replacing, write_tables, write_text
 from sweeps.tracker import Tracker
@@ -91,18 +92,22 @@ def run(
     began, started = time.monotonic(), datetime.now(UTC)
     trials = {trial.trial_id: trial for trial in study.trials()}
     directory.check(out, study, set(trials))
-    if not _anything_left(out, trials, retry_failed=options.retry_failed):
+    if not _anything_left(out, study, trials, retry_failed=options.retry_failed):
         return _write_down(study, out, trials)
     learner = learner or byol_learner()
-    data = _load(study, out, trials.values(), learner, options.data_root)
-    steps = {trial_id: _steps(trial, data[_data_key(trial)]) for trial_id, trial in trials.items()}
+    # A search has no trials yet; the corners of its space must fit the data.
+    known = corner_samples(study.reference, study.search) if study.search else [*trials.values()]
+    data = _load(study, out, known, learner, options.data_root)
+    steps = {trial.trial_id: _steps(trial, data[_data_key(trial)]) for trial in known}
+    if study.search:
+        check_length(study, steps[known[0].trial_id])
     resources = _resources(study, options)
     # They import Ray, which takes seconds: only when something is left to run.
     from sweeps import engine, loggers
 
     loggers.check(options.log)
     where = f"on the cluster at {options.address}" if options.address else "on this machine"
-    print(f"{study.name}: {len(trials)} trials planned; starting Ray {where}", file=stream, flush=True)
+    print(f"{study.name}: {study.trial_count} trials planned; starting Ray {where}", file=stream, flush=True)
 
     logged = loggers.make(options.log, out, study.name)
     with (
@@ -127,9 +132,8 @@ def run(
             resources=available,
         )
         record()
-        left = [trials[trial_id] for trial_id in ledger.left(retry_failed=options.retry_failed)]
         display = Display(stream, columns=shutil.get_terminal_size().columns)
-        tracker = Tracker(ledger, display, trials, rule=study.collapse)
+        tracker = Tracker(ledger, display, trials, rule=study.collapse, planned=study.trial_count)
         run_trials = functools.partial(
             engine.run_trials,
             tracker=tracker,
@@ -141,18 +145,38 @@ def run(
             checkpoint_every=options.checkpoint_every,
             loggers=logged,
         )
-        try:
+        workers = options.workers or (engine.at_a_time(available, resources) if study.search else None)
+
+        def execute(left: Sequence[Trial], **search: Any) -> bool:
+            """Runs trials or a search, and alone what ran out of memory. False if it was asked to end."""
             if not interruption.stop_all():
-                run_trials(left, resources=resources, workers=options.workers)
-            if tracker.alone and not interruption.stop_all():
-                alone = [trials[trial_id] for trial_id in tracker.alone]
+                run_trials(left, resources=resources, workers=workers, **search)
+            alone = [tracker.trials[trial_id] for trial_id in tracker.alone_left()]
+            if alone and not interruption.stop_all():
                 run_trials(alone, resources=_whole_gpus(resources), workers=1)
+            return not interruption.stop_all()
+
+        try:
+            if study.search and not interruption.stop_all():
+                from sweeps.run_search import run_search
+
+                run_search(
+                    study,
+                    out,
+                    ledger=ledger,
+                    tracker=tracker,
+                    execute=execute,
+                    steps=lambda trial: _steps(trial, data[_data_key(trial)]),
+                    retry_failed=options.retry_failed,
+                )
+            else:
+                execute([trials[trial_id] for trial_id in ledger.left(retry_failed=options.retry_failed)])
         finally:
             display.close()
             ledger.interrupt()
             record()
         return Outcome(
-            counts=states(ledger.trials()),
+            counts=_counts(ledger),
             interrupted=interruption.asked,
             out_of_time=interruption.out_of_time,
             ran=True,
@@ -166,7 +190,11 @@ def status(out: Path) -> dict[str, int]:
         DirectoryError: `out` holds no sweep.
     """
     with directory.open_ledger(out) as ledger:
-        return states(ledger.trials())
+        return _counts(ledger)
+
+
+def _counts(ledger: Ledger) -> dict[str, int]:
+    return states(ledger.trials(), planned=int(ledger.facts().get("planned", 0)))
 
 
 def refresh_tables(out: Path) -> None:
@@ -176,7 +204,7 @@ def refresh_tables(out: Path) -> None:
         DirectoryError: `out` holds no sweep.
     """
     with directory.open_ledger(out) as ledger:
-        write_tables(ledger, out, design=ledger.facts().get("design", ""))
+        write_tables(ledger, out)
 
 
 def export_encoder(out: Path, trial_id: str, to: Path) -> None:
@@ -208,10 +236,10 @@ def _enter(
     for key, value in (
         ("study", study.name),
         ("collapse", directory.rule_text(study)),
-        ("design", study.design.kind),
+        ("search", directory.search_text(study)),
     ):
         ledger.note(key, value)
-    ledger.plan((trial, steps[trial_id]) for trial_id, trial in trials.items())
+    ledger.plan(((trial, steps[trial_id]) for trial_id, trial in trials.items()), design=study.kind)
 
 
 def _write_down(study: Study, out: Path, trials: Mapping[str, Trial]) -> Outcome:
@@ -219,8 +247,8 @@ def _write_down(study: Study, out: Path, trials: Mapping[str, Trial]) -> Outcome
     with directory.held(out), Ledger(out / directory.LEDGER) as ledger:
         steps = {row["trial_id"]: row["steps_planned"] for row in ledger.trials()}
         _enter(ledger, out, study, trials, steps)
-        write_tables(ledger, out, design=study.design.kind)
-        return Outcome(counts=states(ledger.trials()), interrupted=False, ran=False)
+        write_tables(ledger, out)
+        return Outcome(counts=_counts(ledger), interrupted=False, ran=False)
 
 
 def _record(
@@ -235,7 +263,7 @@ def _record(
     resources: Mapping[str, float],
 ) -> None:
     """Writes tables and manifest as things stand now."""
-    write_tables(ledger, out, design=study.design.kind)
+    write_tables(ledger, out)
     names = {key: key[0] if len(data) == 1 else _data_name(key) for key in data}
     write_manifest(
         out / directory.MANIFEST,
@@ -249,10 +277,12 @@ def _record(
     )
 
 
-def _anything_left(out: Path, trials: Iterable[str], *, retry_failed: bool) -> bool:
+def _anything_left(out: Path, study: Study, trials: Iterable[str], *, retry_failed: bool) -> bool:
     if not directory.has_ledger(out):
         return True
     with directory.open_ledger(out) as ledger:
+        if study.search and not is_settled(ledger, study):
+            return True
         rows = ledger.trials()
         open_ = {*ledger.left(retry_failed=retry_failed)}
     open_ |= {row["trial_id"] for row in rows if row["state"] == "RUNNING"}

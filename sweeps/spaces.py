@@ -108,6 +108,7 @@ class Search:
     def text(self, reference: Mapping[str, Scalar]) -> str:
         """What must stay as it is while a search grows: all but the number of samples, as JSON."""
         document = {**self.document(), "reference": dict(reference)}
+        document["objectives"] = list(self.objectives.items())  # their order counts
         del document["trials"]
         return json.dumps(document, sort_keys=True)
 
