@@ -103,7 +103,7 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
             if not waiting and drawn >= self._search.trials:
                 return Searcher.FINISHED
             # A sampler of its own for each sample: a resumed search draws what it would have drawn.
-            self.study.sampler = _sampler(self._search, drawn)
+            self.study.sampler = _sampler(self._search, drawn, len(waiting))
             values = super().suggest(trial_id)
             own = self._ot_trials.pop(trial_id)
             try:
@@ -200,9 +200,9 @@ def _draw(trial: Any, parameter: Parameter) -> Scalar:
     return float(trial.suggest_float(name, low, high, log=parameter.log))
 
 
-def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
-    """The sampler of the sample of that number."""
-    seed = int(np.random.SeedSequence([search.sampler_seed, number]).generate_state(1)[0])
+def _sampler(search: Search, drawn: int, waiting: int) -> optuna.samplers.BaseSampler:
+    """The sampler of the next sample, after so many; `waiting` ones have most of their values already."""
+    seed = int(np.random.SeedSequence([search.sampler_seed, drawn, waiting]).generate_state(1)[0])
     if search.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     # The constant liar keeps samples that run at the same time apart.

@@ -65,9 +65,10 @@ def read_search(
         scheduler=_scheduler(parts.get("scheduler")),
     )
     if search.trial_seed in seeds:
-        raise parts.get("trial_seed", entry).wrong(
-            f"trial_seed must not be among the study's seeds, on which the winner is judged afresh "
-            f"({', '.join(map(str, seeds))})"
+        place = parts.get("trial_seed", entry)
+        raise StudyError(
+            f"{place.file}:{place.line}: search.trial_seed: must not be among the study's seeds, on which "
+            f"the winner is judged afresh ({', '.join(map(str, seeds))}), but got {search.trial_seed}"
         )
     _check_corners(entry, parts, reference, search, rule)
     return search
