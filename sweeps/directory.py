@@ -60,11 +60,7 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
         raise DirectoryError(f'{out}: holds the study "{facts["study"]}", not "{study.name}"')
     if facts["collapse"] != rule_text(study):
         raise DirectoryError(f"{out}: holds {study.name} with another collapse rule: {facts['collapse']}")
-    if facts.get("search", "") != search_text(study):
-        raise DirectoryError(
-            f"{out}: holds {study.name} with another search: all but its trials and seeds must stay as it is "
-            f"({facts.get('search') or 'it was a design'})"
-        )
+    _check_same_search(out, study, facts.get("search", ""))
     if study.search:
         _check_search(out, study, rows)
         return
@@ -75,6 +71,18 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
             f"{out}: holds another study: {len(strange)} of its {len(rows)} trials are not planned by "
             f"{study.name} as it stands, such as {labels}, seed {strange[0]['seed']}"
         )
+
+
+def _check_same_search(out: Path, study: Study, before: str) -> None:
+    now = search_text(study)
+    if now == before:
+        return
+    old, new = json.loads(before or "{}"), json.loads(now or "{}")
+    changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    what = ", ".join(changed) if old and new else f"it was {'a search' if old else 'a design'}"
+    raise DirectoryError(
+        f"{out}: holds {study.name} with another search: only its trials and seeds may grow (differs: {what})"
+    )
 
 
 def _check_search(out: Path, study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
