@@ -8,6 +8,7 @@ from typing import Any
 from sweeps import fractional
 from sweeps.designs import Cell, Trial, describe
 from sweeps.progress import clock
+from sweeps.search_plan import search_lines
 from sweeps.study import Study
 
 _CELLS_SHOWN = 40
@@ -44,18 +45,22 @@ def make_plan(study: Study, *, workers: int | None = None) -> Plan:
     at_a_time = workers or max(1, int((os.cpu_count() or 1) / study.resources.cpu))
     each = study.estimate.seconds_per_trial if study.estimate else None
     rounds = -(-len(trials) // at_a_time)
+    if study.search:  # its winner waits for the last sample
+        rounds = -(-study.search.trials // at_a_time) - (-len(study.seeds) // at_a_time)
     return Plan(
         study=study,
         cells=cells,
         trials=trials,
         workers=at_a_time,
-        trial_seconds=None if each is None else each * len(trials),
+        trial_seconds=None if each is None else each * study.trial_count,
         wall_seconds=None if each is None else each * rounds,
     )
 
 
 def aliases(study: Study) -> str:
     """Which effects the study's design cannot tell apart, in words."""
+    if study.search:
+        return "not a design: samples describe, and have no effects"
     if study.design.exclude:
         return "some combinations are excluded: effects are only comparable where both cells exist"
     if study.design.kind == "fractional":
@@ -74,7 +79,7 @@ def aliases(study: Study) -> str:
 
 def alias_lines(study: Study) -> list[str]:
     """Main effects and two-way interactions that a fractional design confounds, a line per set of them."""
-    if study.design.kind != "fractional":
+    if study.kind != "fractional":
         return []
     sets = fractional.alias_sets([factor.name for factor in study.factors], study.design.generators)
     lines = [" = ".join(_product(effect) for effect in effects) for effects in sets]
@@ -90,7 +95,9 @@ def as_json(plan: Plan) -> dict[str, Any]:
     study = plan.study
     return {
         "study": study.name,
-        "design": study.design.kind,
+        "design": study.kind,
+        **({"search": study.search.document()} if study.search else {}),
+        "trial_count": study.trial_count,
         "aliases": aliases(study),
         "alias_sets": alias_lines(study),
         "factors": {factor.name: [level.label for level in factor.levels] for factor in study.factors},
@@ -110,12 +117,26 @@ def as_json(plan: Plan) -> dict[str, Any]:
 def as_text(plan: Plan) -> str:
     """The plan for people."""
     study = plan.study
-    seeds = ", ".join(map(str, study.seeds))
     lines = [
         f"{study.name}: {study.title}",
         *([study.question] if study.question else []),
         "",
         f"reference   {describe(dict(study.reference))}",
+        *(search_lines(study.search, study.seeds) if study.search else _design_lines(plan)),
+        f"resources   {study.resources.cpu:g} CPU and {study.resources.gpu:g} GPU a trial",
+        f"time        {_time(plan)}",
+        *(["", "cells"] if plan.cells else []),
+        *(f"  {cell.cell_id}  {describe(cell.labels)}" for cell in plan.cells[:_CELLS_SHOWN]),
+    ]
+    if len(plan.cells) > _CELLS_SHOWN:
+        lines.append(f"  and {len(plan.cells) - _CELLS_SHOWN} more (--json lists them)")
+    return "\n".join(lines)
+
+
+def _design_lines(plan: Plan) -> list[str]:
+    study = plan.study
+    seeds = ", ".join(map(str, study.seeds))
+    return [
         *(
             f"{'factors' if index == 0 else '':<11} {factor.name}: "
             + ", ".join(str(level.label) for level in factor.levels)
@@ -125,15 +146,7 @@ def as_text(plan: Plan) -> str:
         f"aliases     {aliases(study)}",
         *(f"{'':<11} {line}" for line in alias_lines(study)),
         f"trials      {len(plan.cells)} cells x {len(study.seeds)} seeds ({seeds}) = {len(plan.trials)}",
-        f"resources   {study.resources.cpu:g} CPU and {study.resources.gpu:g} GPU a trial",
-        f"time        {_time(plan)}",
-        "",
-        "cells",
-        *(f"  {cell.cell_id}  {describe(cell.labels)}" for cell in plan.cells[:_CELLS_SHOWN]),
     ]
-    if len(plan.cells) > _CELLS_SHOWN:
-        lines.append(f"  and {len(plan.cells) - _CELLS_SHOWN} more (--json lists them)")
-    return "\n".join(lines)
 
 
 def _time(plan: Plan) -> str:

@@ -232,6 +232,14 @@ def test_a_killed_driver_leaves_nothing_running_and_loses_nothing(bench: Bench) 
     assert sum(state in ("COMPLETE", "FAIL") for state in bench.states()) == 24 + 1
 
 
+def test_a_driver_killed_between_queueing_and_telling(bench: Bench) -> None:
+    assert bench.suggest() is not None
+    lost = bench.loaded().trials[0]
+    bench.searcher.study.enqueue_trial(lost.params, user_attrs={"continues": lost.number})
+    bench.opened()
+    assert bench.states() == ["FAIL", "WAITING"]
+
+
 def test_a_driver_killed_between_asking_and_entering(bench: Bench) -> None:
     bench.searcher.study.ask()  # no values yet, no trial
     bench.opened()
@@ -428,15 +436,6 @@ def test_a_scheduler_learns_from_earlier_runs(kind: str) -> None:
     for name in ("a", "b", "c", "d"):
         scheduler.learn(name, past)
     assert scheduler.stopped == set()
-    assert decisions(scheduler, "bad", 0.2)[-1] == TrialScheduler.STOP
-
-
-def test_a_nan_is_no_rung_for_others() -> None:
-    """One NaN at a rung makes numpy's percentile of it one, and ASHA then stops nothing there."""
-    scheduler = pruner("asha")
-    decisions(scheduler, "nan", math.nan)
-    for name in ("a", "b", "c"):
-        decisions(scheduler, name, 0.7)
     assert decisions(scheduler, "bad", 0.2)[-1] == TrialScheduler.STOP
 
 
