@@ -205,7 +205,7 @@ def _amount(text: str) -> float:
 
 def _studies(options: argparse.Namespace) -> int:
     for study in list_studies():
-        print(f"{study.name:<32} {len(study.trials()):>4} trials  {study.title}")
+        print(f"{study.name:<32} {study.trial_count:>4} trials  {study.title}")
     return 0
 
 

@@ -8,9 +8,10 @@ from analysis.finding import Finding, Value
 from analysis.load import Results, StudyResults
 from analysis.onset import cadence, kaplan_meier, onset_times
 from analysis.outcomes import Cell, Counts, cells, count, seed_table
+from analysis.search_findings import search_findings
 from analysis.stats import Mean, clopper_pearson, loss_rank_agreement, mean_interval
 from analysis.verdict import removals, verdict
-from analysis.wording import mean_percent, mean_points, number, percent, plural, rate
+from analysis.wording import mean_percent, mean_points, number, plural, rate
 
 __all__ = ["Finding", "Findings", "findings", "study_findings"]
 
@@ -51,7 +52,7 @@ def study_findings(study: StudyResults) -> Findings:
     """Says what one study's results show."""
     found = cells(study)
     counts = count(study.trials)
-    items = [verdict(study, found, counts)]
+    items = search_findings(study) if study.searched else [verdict(study, found, counts)]
     if counts.judged:
         items += [
             item
@@ -62,7 +63,6 @@ def study_findings(study: StudyResults) -> Findings:
                 _projection(counts),
                 _onset(study),
                 _knn(study, found),
-                _best(study),
                 _loss(study),
             )
             if item is not None
@@ -160,20 +160,6 @@ def _knn(study: StudyResults, found: tuple[Cell, ...]) -> Finding | None:
 
 def _covers_zero(mean: Mean) -> bool:
     return mean.interval is not None and mean.interval.low <= 0 <= mean.interval.high
-
-
-def _best(study: StudyResults) -> Finding | None:
-    """The best trial of a search, with the warning that it deserves."""
-    comparable = study.trials[study.trials["full_length"]].dropna(subset=["knn_accuracy"])
-    if not study.searched or comparable.empty:
-        return None
-    best = comparable.sort_values(["knn_accuracy", "trial_id"]).iloc[-1]
-    top = float(best["knn_accuracy"])
-    text = (
-        f"The best kNN accuracy among {plural(len(comparable), 'full-length trial')} is {percent(top, 1)} "
-        f"(trial {best['trial_id']}); the best of many is optimistic, its score is what fresh seeds reach."
-    )
-    return Finding(kind="best", text=text, values={"knn": top, "n": len(comparable)})
 
 
 def _loss(study: StudyResults) -> Finding | None:

@@ -133,10 +133,11 @@ def _read(directory: Path) -> StudyResults:
     trials = _table(directory / "trials.parquet", TRIAL_COLUMNS)
     kind = document.get("design", "full-factorial")
     design = str(kind.get("kind", "full-factorial") if isinstance(kind, Mapping) else kind)
-    if (trials["design"] == "search").any():
+    search = document.get("search")
+    if search or (trials["design"] == "search").any():
         design = "search"
     rule = document.get("collapse") or {}
-    factors = _factors(document.get("factors") or [], trials)
+    factors = _factors(document.get("factors") or [], (search or {}).get("space") or {}, trials)
     trials = trials.assign(outcome=classify(trials))
     trials = trials.assign(full_length=ran_full_length(trials))
     for factor in factors:
@@ -197,12 +198,14 @@ def _optional_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in columns.items()})
 
 
-def _factors(entries: object, trials: pd.DataFrame) -> tuple[Factor, ...]:
-    """The study's factors in its order, and then those of the table that the study does not name."""
+def _factors(entries: object, space: Mapping[str, Any], trials: pd.DataFrame) -> tuple[Factor, ...]:
+    """The study's factors, or its search's space, in order, and then those of the table alone."""
     levels: dict[str, list[str]] = {}
     for entry in entries if isinstance(entries, list) else []:
         labels = [level["label"] for level in entry.get("levels") or []]
         levels[str(entry["name"])] = [level_text(label) for label in labels]
+    for name, parameter in space.items():
+        levels[name] = [level_text(label) for label in parameter.get("choices") or []]
     for name in map(str, trials.columns):
         if name.startswith("f_"):
             levels.setdefault(name[2:], [])
@@ -211,7 +214,8 @@ def _factors(entries: object, trials: pd.DataFrame) -> tuple[Factor, ...]:
         if f"f_{name}" not in trials:
             continue
         column = trials[f"f_{name}"]
-        drawn = pd.api.types.is_float_dtype(column) and not labels and column.nunique() > 8
+        many = pd.api.types.is_float_dtype(column) and not labels and column.nunique() > 8
+        drawn = "low" in space.get(name, {}) or many
         seen = [] if drawn else list(dict.fromkeys(_texts(column.dropna())))
         factors.append(Factor(name=name, levels=tuple(dict.fromkeys([*labels, *seen]))))
     return tuple(factors)

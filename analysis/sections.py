@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from analysis.audit import audit
 from analysis.collapse_map import collapse_map
 from analysis.comparisons import HEADER, comparison_rows
-from analysis.figures import accuracy, forest, onset, planes, search, slopes, spectrum, trajectories
+from analysis.figures import (
+    accuracy,
+    forest,
+    onset,
+    planes,
+    search,
+    search_front,
+    slopes,
+    spectrum,
+    trajectories,
+)
 from analysis.figures.theme import Panel
 from analysis.findings import Findings, study_findings
 from analysis.load import StudyResults
@@ -58,11 +68,14 @@ def study_page(study: StudyResults, prefix: str) -> StudyPage:
             figure(spectrum.spectrum),
         ),
         _section(
-            prefix, "factors", "How much each factor matters", "" if study.searched else
+            prefix, "factors", "What was searched",
+            "Samples describe. Only the winner's trials with fresh seeds give a score.",
+            figure(search.history), figure(search.search), figure(search_front.front),
+        ) if study.searched else _section(
+            prefix, "factors", "How much each factor matters",
             "Differences within seeds, so that what seeds share does not blur them.",
-            "" if study.searched else figure(forest.forest) + _comparisons(study, found),
-            "" if study.searched else figure(slopes.slopes),
-            figure(search.search), figure(accuracy.knn_by_cell),
+            figure(forest.forest) + _comparisons(study, found),
+            figure(slopes.slopes), figure(accuracy.knn_by_cell),
         ),
         _section(prefix, "trials", "Every trial",
                  "Click a heading to sort, or a tile of the map above to see its trials.",

@@ -34,7 +34,10 @@ _ALWAYS = ("seed", "outcome", "representation_std", "trial_id")
 def _columns(study: StudyResults) -> list[tuple[str, str]]:
     """Name to show and column of the table; those without any value are left out."""
     shown = [name for name in _COLUMNS if name in _ALWAYS or study.trials[name].notna().any()]
-    return [(factor.name, factor.column) for factor in study.factors] + [(name, name) for name in shown]
+    design = [("design", "design")] if study.searched else []
+    return (
+        design + [(factor.name, factor.column) for factor in study.factors] + [(name, name) for name in shown]
+    )
 
 
 def trial_table_shell(study: StudyResults, prefix: str) -> str:

@@ -28,12 +28,12 @@ def components(study: StudyResults, kept: Sequence[int]) -> str:
 
 
 def verdict(study: StudyResults, found: Sequence[Cell], counts: Counts) -> Finding:
-    """The headline. `found` are the study's cells, empty for a search."""
+    """The headline of a study with the cells `found`."""
     if not counts.judged:
         text = f"No verdict yet: none of the {plural(counts.planned, 'planned trial')} has a result."
         return Finding(kind="verdict", text=text, values={"judged": 0})
     if not found:
-        return _descriptive(study, counts)
+        return _descriptive(counts)
     suffices = sufficiency(study, found)
     if suffices.reference_collapsed:
         return _reference_collapsed(study, found)
@@ -47,11 +47,10 @@ def verdict(study: StudyResults, found: Sequence[Cell], counts: Counts) -> Findi
     return _undetermined(study, found, suffices)
 
 
-def _descriptive(study: StudyResults, counts: Counts) -> Finding:
-    why = "samples of a search are not a design" if study.searched else "the study has no cells to compare"
+def _descriptive(counts: Counts) -> Finding:
     text = (
         f"The representation collapsed in {counts.collapsed} of {plural(counts.judged, 'trial')}. "
-        f"This is a description without an interval: {why}."
+        "This is a description without an interval: the study has no cells to compare."
     )
     return Finding(kind="verdict", text=text, values={"k": counts.collapsed, "n": counts.judged})
 

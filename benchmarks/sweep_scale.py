@@ -51,7 +51,9 @@ def main(trials: int = 10_000, measurements: int = 100) -> None:
         path = Path(folder) / "ledger.sqlite"
         with Ledger(path) as ledger:
             with timed("enter the trials into the ledger"):
-                ledger.plan((trial, measurements - 1) for trial in planned.values())
+                ledger.plan(
+                    ((trial, measurements - 1) for trial in planned.values()), design="full-factorial"
+                )
             tracker = Tracker(ledger, Display(io.StringIO()), planned, rule=CollapseRule())
             run(tracker, list(planned), measurements)
         print(f"ledger {path.stat().st_size / 2**20:.0f} MiB, largest memory {memory():.0f} MiB")
@@ -61,7 +63,7 @@ def main(trials: int = 10_000, measurements: int = 100) -> None:
             assert states(ledger.trials())["complete"] == trials
             assert left == []
         with timed("write the tables"), Ledger(path, read_only=True) as ledger:
-            write_tables(ledger, Path(folder), design="full-factorial")
+            write_tables(ledger, Path(folder))
         print(f"largest memory {memory():.0f} MiB")
 
 

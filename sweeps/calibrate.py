@@ -49,6 +49,8 @@ def calibrate(study: Study, learner: Learner, *, data_root: Path | None) -> Iter
     Raises:
         ValueError: the data cannot be loaded, or does not fit a cell.
     """
+    if not study.cells():
+        raise ValueError(f"{study.name}: --calibrate needs a design; a search draws its cells as it runs")
     learner.prepare(study.resources)
     warm = False
     for key, cells in shapes(study.cells()).items():

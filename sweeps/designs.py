@@ -108,7 +108,8 @@ class CellError(ValueError):
 
 def describe(labels: Mapping[str, Scalar]) -> str:
     """Labels as text: 'encoder_norm=batch, tau_base=0.99'; 'the reference' without factors."""
-    return ", ".join(f"{name}={label}" for name, label in labels.items()) or "the reference"
+    texts = {name: f"{label:.6g}" if isinstance(label, float) else label for name, label in labels.items()}
+    return ", ".join(f"{name}={text}" for name, text in texts.items()) or "the reference"
 
 
 def describe_condition(factor: Factor) -> str:
@@ -233,6 +234,11 @@ def _cell(reference: Mapping[str, Scalar], factors: Sequence[Factor], labels: La
         config = TrialConfig.from_settings(settings)
     except ConfigError as error:
         raise CellError(labels, error) from None
+    return cell_of(config, labels)
+
+
+def cell_of(config: TrialConfig, labels: Labels) -> Cell:
+    """The cell of a configuration, whatever its seed."""
     canonical = config.to_settings()
     del canonical["seed"]
     return Cell(cell_id=digest(canonical), labels=labels, config=config)

@@ -7,16 +7,19 @@ import json
 import os
 import platform
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sweeps.entries import RequestError
 from sweeps.ledger import Ledger
+from sweeps.samples import SAMPLE
 from sweeps.study import Study
 
 LEDGER = "ledger.sqlite"
 LOCK = "driver.lock"
+JOURNAL = "optuna.journal"
 STUDY = "study.yaml"
 MANIFEST = "manifest.json"
 REPORT = "report.html"
@@ -31,7 +34,7 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
     """Checks that `out` is free for a sweep of `study`, or holds one that it extends. Changes nothing.
 
     A study extends another of the same name if it has the same collapse rule and plans all of its
-    trials: more levels, factors, cells or seeds are fine.
+    trials: more levels, factors, cells or seeds are fine. A search may grow in samples and seeds alone.
 
     Raises:
         DirectoryError: otherwise.
@@ -53,6 +56,9 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
         return
     with open_ledger(out) as ledger:
         check_study(ledger, str(out), study, trial_ids)
+        samples = sum(row["design"] == SAMPLE for row in ledger.trials())
+    if samples and not (out / JOURNAL).exists():
+        raise DirectoryError(f"{out}: holds {samples} samples of a search, but no {JOURNAL}")
 
 
 def check_study(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -> None:
@@ -66,6 +72,10 @@ def check_study(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -
         raise DirectoryError(f'{place}: holds the study "{facts["study"]}", not "{study.name}"')
     if facts["collapse"] != rule_text(study):
         raise DirectoryError(f"{place}: holds {study.name} with another collapse rule: {facts['collapse']}")
+    _check_same_search(place, study, facts.get("search", ""))
+    if study.search:
+        _check_search(place, study, rows)
+        return
     strange = [row for row in rows if row["trial_id"] not in trial_ids]
     if strange:
         labels = ", ".join(f"{key}={value}" for key, value in json.loads(strange[0]["labels"]).items())
@@ -73,6 +83,40 @@ def check_study(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -
             f"{place}: holds another study: {len(strange)} of its {len(rows)} trials are not planned by "
             f"{study.name} as it stands, such as {labels}, seed {strange[0]['seed']}"
         )
+
+
+def _check_same_search(place: str, study: Study, before: str) -> None:
+    now = search_text(study)
+    if now == before:
+        return
+    old, new = json.loads(before or "{}"), json.loads(now or "{}")
+    changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    what = ", ".join(changed) if old and new else f"it was {'a search' if old else 'a design'}"
+    raise DirectoryError(
+        f"{place}: holds {study.name} with another search: only its trials and seeds may grow "
+        f"(differs: {what})"
+    )
+
+
+def _check_search(place: str, study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
+    assert study.search
+    samples = [row for row in rows if row["design"] == SAMPLE]
+    if len(samples) > study.search.trials:
+        raise DirectoryError(
+            f"{place}: search.trials: must be at least the {len(samples)} samples that it holds, "
+            f"but got {study.search.trials}"
+        )
+    seeds = {row["seed"] for row in rows if row["design"] != SAMPLE} - set(study.seeds)
+    if seeds:
+        raise DirectoryError(
+            f"{place}: holds another study: its winner ran with seeds that {study.name} does not name, "
+            f"such as {min(seeds)}"
+        )
+
+
+def search_text(study: Study) -> str:
+    """What must stay as it is in a search, as JSON; empty for a design."""
+    return study.search.text(study.reference) if study.search else ""
 
 
 def rule_text(study: Study) -> str:

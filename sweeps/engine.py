@@ -15,10 +15,10 @@ import sqlite3
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Ray reads these when it is imported. They must not drown the sweep's own output.
 _QUIET = {
@@ -27,6 +27,7 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "86400",
 }
@@ -44,6 +45,7 @@ for _name, _value in {
 import ray  # noqa: E402
 from ray import tune  # noqa: E402
 from ray.tune.result import TIMESTEPS_TOTAL  # noqa: E402
+from ray.tune.search import Searcher  # noqa: E402
 
 from byol.collapse import CollapseRule  # noqa: E402
 from byol.config import Scalar, TrialConfig  # noqa: E402
@@ -56,6 +58,9 @@ from sweeps.stopping import CollapseWatch  # noqa: E402
 from sweeps.study import Resources  # noqa: E402
 from sweeps.tracker import Tracker  # noqa: E402
 from sweeps.workspace import Checkpoints, Workspace  # noqa: E402
+
+if TYPE_CHECKING:  # it imports Optuna, which only a search needs
+    from sweeps.search import Pruner
 
 DEATHS = 3
 """How often a trial is started again after its process or node died."""
@@ -183,9 +188,8 @@ def _check_reachable(address: str | None) -> None:
 
 def room(resources: Resources, available: Mapping[str, float]) -> int:
     """How many trials fit at a time, at least 1."""
-    cpus = available.get("CPU", 0) // resources.cpu
-    gpus = available.get("GPU", 0) // resources.gpu if resources.gpu else cpus
-    return max(1, int(min(cpus, gpus)))
+    asked = {"CPU": resources.cpu, "GPU": resources.gpu}
+    return max(1, min(int(available.get(key, 0) / own) for key, own in asked.items() if own))
 
 
 def _check_fit(resources: Resources, available: Mapping[str, float]) -> None:
@@ -211,11 +215,13 @@ def run_trials(
     checkpoints: Checkpoints,
     checkpoint_every: int,
     loggers: Sequence[tune.Callback] = (),
+    searcher: Searcher | None = None,
+    scheduler: "Pruner | None" = None,
 ) -> None:
     """Runs `trials` in order, as many at a time as there is room for, until done or interrupted.
 
     Args:
-        trials: what to run.
+        trials: what to run; empty for a search.
         tracker: is told of every start, measurement and end.
         interruption: ends the run early.
         data: data sets by their key, which reach the nodes through the object store.
@@ -227,7 +233,10 @@ def run_trials(
         checkpoints: where trials leave their checkpoints.
         checkpoint_every: steps between saved states; 0 saves none.
         loggers: callbacks that are told of the measurements, too.
+        searcher: suggests the trials of a search, until it has finished; needs `workers`.
+        scheduler: stops trials of a search early.
     """
+    assert searcher is None or workers, "Ray starves a searcher without a limit"
     common, differing = _split([trial.settings for trial in trials])
     job = Job(
         common=common,
@@ -244,14 +253,17 @@ def run_trials(
         for trial, settings in zip(trials, differing, strict=True)
     ]
     scratch = tempfile.mkdtemp(prefix="sweep-")
-    bookkeeper = Bookkeeper(tracker, interruption)
+    bookkeeper = Bookkeeper(tracker, interruption, scheduler.stopped if scheduler else set())
     try:
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(run_trial, job=job), {"cpu": resources.cpu, "gpu": resources.gpu}
             ),
-            param_space={"trial": tune.grid_search(choices)},
+            param_space={} if searcher else {"trial": tune.grid_search(choices)},
             tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=scheduler,
+                num_samples=-1 if searcher else 1,
                 reuse_actors=True,
                 max_concurrent_trials=workers,
                 trial_name_creator=_trial_name,
@@ -281,7 +293,7 @@ def _split(
     settings: Sequence[Mapping[str, Scalar]],
 ) -> tuple[dict[str, Scalar], list[dict[str, Scalar]]]:
     """What all settings share, and what each has beyond that: Ray copies a trial's settings many times."""
-    first = settings[0]
+    first = settings[0] if settings else {}
     common = {key: value for key, value in first.items() if all(one[key] == value for one in settings)}
     return common, [{key: value for key, value in one.items() if key not in common} for one in settings]
 
@@ -347,8 +359,9 @@ def _device() -> str:
 class Bookkeeper(tune.Callback):  # type: ignore[misc]
     """Hands the events of Ray Tune on to the tracker."""
 
-    def __init__(self, tracker: Tracker, interruption: Interruption) -> None:
-        """Tells `tracker`."""
+    def __init__(self, tracker: Tracker, interruption: Interruption, pruned: Set[str]) -> None:
+        """Tells `tracker`; `pruned` are the trials that a scheduler has stopped so far."""
+        self._pruned = pruned
         self._tracker = tracker
         self._interruption = interruption
         self._failed: set[str] = set()
@@ -399,8 +412,9 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """A trial's function returned."""
         if not self._interruption.asked and _trial_name(trial) not in self._failed:
+            name = _trial_name(trial)
             with self._books():
-                self._tracker.returned(_trial_name(trial))
+                self._tracker.returned(name, pruned=name in self._pruned)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """A trial's process died once too often."""

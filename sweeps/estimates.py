@@ -40,6 +40,8 @@ class Estimate:
 
     seconds: Mapping[str, float]
     """Cell id -> seconds of one trial."""
+    each: float
+    """Their mean, also for trials whose cell is not known yet."""
     source: str
     """Where they come from, in words."""
 
@@ -78,6 +80,7 @@ def of_study(study: Study, cells: Sequence[Cell], out: Path | None = None) -> Es
     each = study.estimate.seconds_per_trial
     return Estimate(
         seconds={cell.cell_id: each for cell in cells},
+        each=each,
         source=f"the study's estimate: {each:g} s a trial on {study.estimate.hardware}",
     )
 
@@ -125,7 +128,9 @@ def _spread(cells: Sequence[Cell], known: Mapping[str, float], source: str) -> E
     met = sum(key in known for key in by_cell.values())
     if met < len(by_cell):
         source += f"; {met} of {len(by_cell)} cells have its shapes, the others take its mean"
-    return Estimate(seconds={cell: known.get(key, mean) for cell, key in by_cell.items()}, source=source)
+    seconds = {cell: known.get(key, mean) for cell, key in by_cell.items()}
+    each = statistics.fmean(seconds.values()) if seconds else mean
+    return Estimate(seconds=seconds, each=each, source=source)
 
 
 def wall_seconds(trials: Iterable[Trial], estimate: Estimate, workers: int) -> float:

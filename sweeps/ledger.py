@@ -55,6 +55,7 @@ CREATE TABLE IF NOT EXISTS trials (
     number INTEGER PRIMARY KEY,
     trial_id TEXT UNIQUE NOT NULL,
     position INTEGER NOT NULL,
+    design TEXT NOT NULL,
     cell_id TEXT NOT NULL,
     seed INTEGER NOT NULL,
     labels TEXT NOT NULL,
@@ -75,6 +76,7 @@ CREATE TABLE IF NOT EXISTS trials (
     error TEXT,
     traceback TEXT
 )"""
+_PLANNED = "trial_id, design, cell_id, seed, labels, settings, steps_planned"
 _METRICS = f"""
 CREATE TABLE IF NOT EXISTS metrics (
     number INTEGER NOT NULL, {", ".join(f"{name} REAL" for name in METRICS)}, PRIMARY KEY (number, step)
@@ -151,27 +153,25 @@ class Ledger:
         """Closes the file."""
         self._db.close()
 
-    def plan(self, trials: Iterable[tuple[Trial, int]]) -> None:
+    def plan(self, trials: Iterable[tuple[Trial, int]], *, design: str = "") -> None:
         """Enters trials with their planned steps, in the order in which they run; keeps what is known."""
-        rows = (
-            (
-                trial.trial_id,
-                position,
-                trial.cell_id,
-                trial.seed,
-                json.dumps(trial.labels),
-                json.dumps(trial.settings),
-                steps,
-            )
-            for position, (trial, steps) in enumerate(trials)
-        )
+        rows = [(position, *_row(trial, steps, design)) for position, (trial, steps) in enumerate(trials)]
         with self._transaction():
             self._db.executemany(
-                "INSERT INTO trials (trial_id, position, cell_id, seed, labels, settings, steps_planned) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (trial_id) "
-                "DO UPDATE SET position = excluded.position, labels = excluded.labels",
+                f"INSERT INTO trials (position, {_PLANNED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (trial_id) DO UPDATE SET position = excluded.position, "
+                "labels = excluded.labels, design = excluded.design",
                 rows,
             )
+
+    def add(self, trial: Trial, steps: int, *, design: str) -> None:
+        """Enters one more trial, after all others, unless it is known."""
+        self._db.execute(
+            f"INSERT INTO trials (position, {_PLANNED}) "
+            "SELECT COALESCE(MAX(position) + 1, 0), ?, ?, ?, ?, ?, ?, ? FROM trials WHERE true "
+            "ON CONFLICT (trial_id) DO NOTHING",
+            _row(trial, steps, design),
+        )
 
     def start(self, trial_id: str) -> int:
         """Marks a trial as running; returns the number of this attempt, from 1. Fences all earlier ones."""
@@ -257,6 +257,11 @@ class Ledger:
         query = "SELECT m.* FROM metrics m JOIN trials t USING (number) WHERE t.trial_id = ? ORDER BY m.step"
         return [{name: _read(row[name]) for name in METRICS} for row in self._db.execute(query, (trial_id,))]
 
+    def trial(self, trial_id: str) -> dict[str, Any] | None:
+        """One trial as stored; None if it is not planned."""
+        row = self._db.execute("SELECT * FROM trials WHERE trial_id = ?", (trial_id,)).fetchone()
+        return None if row is None else dict(row)
+
     def trials(self) -> list[dict[str, Any]]:
         """All planned trials in order, as stored: labels and settings are JSON texts."""
         return [dict(row) for row in self._db.execute("SELECT * FROM trials ORDER BY position")]
@@ -300,6 +305,12 @@ class _Transaction:
         self._db.execute("COMMIT" if kind is None else "ROLLBACK")
 
 
+def _row(trial: Trial, steps: int, design: str) -> tuple[Scalar, ...]:
+    """The columns of _PLANNED."""
+    labels, settings = json.dumps(trial.labels), json.dumps(trial.settings)
+    return trial.trial_id, design, trial.cell_id, trial.seed, labels, settings, steps
+
+
 def _stored(value: Scalar | None) -> Scalar | None:
     # SQLite has no NaN and would store null, which means "not measured".
     return "nan" if isinstance(value, float) and math.isnan(value) else value
@@ -309,11 +320,17 @@ def _read(value: float | str | None) -> float | None:
     return math.nan if value == "nan" else value  # type: ignore[return-value]
 
 
-def states(trials: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Counts of trials for `status`, by state and by verdict."""
+def states(trials: Sequence[Mapping[str, Any]], *, planned: int = 0) -> dict[str, int]:
+    """Counts of trials for `status`, by state and by verdict.
+
+    Args:
+        trials: as stored.
+        planned: how many there will be, where a search has yet to draw some.
+    """
+    to_come = max(0, planned - len(trials))
     count = {
-        "planned": len(trials),
-        "waiting": sum(trial["state"] == "WAITING" for trial in trials),
+        "planned": len(trials) + to_come,
+        "waiting": sum(trial["state"] == "WAITING" for trial in trials) + to_come,
         "running": sum(trial["state"] == "RUNNING" for trial in trials),
         "complete": sum(trial["state"] == "COMPLETE" for trial in trials),
         "pruned": sum(trial["state"] == "PRUNED" for trial in trials),

@@ -85,7 +85,7 @@ class Mirror:
             self._lease.remember()
         if self.source == self._out:
             return
-        for name in (directory.MANIFEST, directory.STUDY, directory.LEDGER):
+        for name in (directory.MANIFEST, directory.STUDY, directory.JOURNAL, directory.LEDGER):
             if (self.source / name).exists():
                 with (self.source / name).open("rb") as source, replacing(self._out / name) as target:
                     shutil.copyfileobj(source, target)
@@ -136,6 +136,9 @@ class Mirror:
         stamps = tuple((one.stat().st_mtime_ns, one.stat().st_size) for one in changing if one.exists())
         if stamps == self._sent:
             return
+        # The ledger knows how a sample of a search ended that the journal takes for running; not the reverse.
+        if (self._out / directory.JOURNAL).exists():
+            self.store.upload(self._out / directory.JOURNAL, directory.JOURNAL)
         snapshot = ledger.with_name(f"{ledger.name}.mirror")
         try:
             take_snapshot(ledger, snapshot)
@@ -168,7 +171,7 @@ class Mirror:
             directory.check_study(ledger, str(store), study, trial_ids)
             theirs = ledger.facts().get(_DRIVERS, "").split()
         if not directory.has_ledger(self._out):
-            for name in (directory.STUDY, directory.MANIFEST):
+            for name in (directory.STUDY, directory.MANIFEST, directory.JOURNAL):
                 store.download(name, fetched / name)
             self.source = fetched
             return

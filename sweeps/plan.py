@@ -12,6 +12,7 @@ from sweeps.designs import Cell, Trial, describe, describe_condition
 from sweeps.entries import RequestError
 from sweeps.estimates import Estimate, wall_seconds
 from sweeps.progress import clock
+from sweeps.search_plan import search_lines
 from sweeps.study import Study
 
 _CELLS_SHOWN = 40
@@ -59,7 +60,13 @@ def make_plan(
     cells = study.cells()
     trials = study.trials()
     at_a_time = workers or max(1, int((os.cpu_count() or 1) / study.resources.cpu))
-    spent = None if estimate is None else sum(estimate.seconds[trial.cell_id] for trial in trials)
+    spent = wall = None
+    if estimate is not None and study.search:  # its winner waits for the last sample
+        rounds = -(-study.search.trials // at_a_time) - (-len(study.seeds) // at_a_time)
+        spent, wall = estimate.each * study.trial_count, estimate.each * rounds
+    elif estimate is not None:
+        spent = sum(estimate.seconds[trial.cell_id] for trial in trials)
+        wall = wall_seconds(trials, estimate, at_a_time)
     return Plan(
         study=study,
         cells=cells,
@@ -67,7 +74,7 @@ def make_plan(
         workers=at_a_time,
         source=None if estimate is None else estimate.source,
         trial_seconds=spent,
-        wall_seconds=None if estimate is None else wall_seconds(trials, estimate, at_a_time),
+        wall_seconds=wall,
         cost=None if price is None or spent is None else price * spent / 3600,
         warnings=tuple(_warnings(study, cells)),
     )
@@ -94,6 +101,8 @@ def _warnings(study: Study, cells: Sequence[Cell]) -> Iterator[str]:
 
 def aliases(study: Study) -> str:
     """Which effects the study's design cannot tell apart, in words."""
+    if study.search:
+        return "not a design: samples describe, and have no effects"
     if study.design.exclude:
         return "some combinations are excluded: effects are only comparable where both cells exist"
     if study.design.kind == "full-factorial" and any(factor.when for factor in study.factors):
@@ -114,7 +123,7 @@ def aliases(study: Study) -> str:
 
 def alias_lines(study: Study) -> list[str]:
     """Main effects and two-way interactions that a fractional design confounds, a line per set of them."""
-    if study.design.kind != "fractional":
+    if study.kind != "fractional":
         return []
     sets = fractional.alias_sets([factor.name for factor in study.factors], study.design.generators)
     lines = [" = ".join(_product(effect) for effect in effects) for effects in sets]
@@ -130,7 +139,9 @@ def as_json(plan: Plan) -> dict[str, Any]:
     study = plan.study
     return {
         "study": study.name,
-        "design": study.design.kind,
+        "design": study.kind,
+        **({"search": study.search.document()} if study.search else {}),
+        "trial_count": study.trial_count,
         "aliases": aliases(study),
         "alias_sets": alias_lines(study),
         "factors": {factor.name: [level.label for level in factor.levels] for factor in study.factors},
@@ -158,13 +169,29 @@ def as_json(plan: Plan) -> dict[str, Any]:
 def as_text(plan: Plan) -> str:
     """The plan for people."""
     study = plan.study
-    seeds = ", ".join(map(str, study.seeds))
     lines = [
         f"{study.name}: {study.title}",
         *([study.question] if study.question else []),
         "",
         f"reference   {describe(dict(study.reference))}",
-        f"length      {_lengths(plan.cells)}",
+        *([f"length      {_lengths(plan.cells)}"] if plan.cells else []),
+        *(search_lines(study.search, study.seeds) if study.search else _design_lines(plan)),
+        f"resources   {study.resources.cpu:g} CPU and {study.resources.gpu:g} GPU a trial",
+        f"time        {_time(plan)}",
+        *([] if plan.cost is None else [f"cost        {plan.cost:,.2f}, at the price of a worker's hour"]),
+        *(f"note        {warning}" for warning in plan.warnings),
+        *(["", "cells"] if plan.cells else []),
+        *(f"  {cell.cell_id}  {describe(cell.labels)}" for cell in plan.cells[:_CELLS_SHOWN]),
+    ]
+    if len(plan.cells) > _CELLS_SHOWN:
+        lines.append(f"  and {len(plan.cells) - _CELLS_SHOWN} more (--json lists them)")
+    return "\n".join(lines)
+
+
+def _design_lines(plan: Plan) -> list[str]:
+    study = plan.study
+    seeds = ", ".join(map(str, study.seeds))
+    return [
         *(
             f"{'factors' if index == 0 else '':<11} {factor.name}: "
             + ", ".join(str(level.label) for level in factor.levels)
@@ -175,17 +202,7 @@ def as_text(plan: Plan) -> str:
         f"aliases     {aliases(study)}",
         *(f"{'':<11} {line}" for line in alias_lines(study)),
         f"trials      {len(plan.cells)} cells x {len(study.seeds)} seeds ({seeds}) = {len(plan.trials)}",
-        f"resources   {study.resources.cpu:g} CPU and {study.resources.gpu:g} GPU a trial",
-        f"time        {_time(plan)}",
-        *([] if plan.cost is None else [f"cost        {plan.cost:,.2f}, at the price of a worker's hour"]),
-        *(f"note        {warning}" for warning in plan.warnings),
-        "",
-        "cells",
-        *(f"  {cell.cell_id}  {describe(cell.labels)}" for cell in plan.cells[:_CELLS_SHOWN]),
     ]
-    if len(plan.cells) > _CELLS_SHOWN:
-        lines.append(f"  and {len(plan.cells) - _CELLS_SHOWN} more (--json lists them)")
-    return "\n".join(lines)
 
 
 def _time(plan: Plan) -> str:

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from sweeps.manifest import write_manifest
 from sweeps.mirror import Mirror, sign
 from sweeps.node_data import NodeData
 from sweeps.progress import Display
+from sweeps.samples import check_length, corner_samples, is_settled
 from sweeps.storage import Store
 from sweeps.study import Resources, Study
 from sweeps.tables import replacing, write_tables, write_text
@@ -104,7 +105,7 @@ def run(
     directory.check(out, study, set(trials))
     store = Store.at(options.storage) if options.storage else None
     with Mirror(out, store, every=options.mirror_every).held(study, set(trials)) as mirror:
-        if not _anything_left(mirror.source, trials, retry_failed=options.retry_failed):
+        if not _anything_left(mirror.source, study, trials, retry_failed=options.retry_failed):
             return _write_down(study, out, trials, mirror)
         return _run(study, out, trials, mirror, options, learner or byol_learner(), stream)
 
@@ -120,8 +121,12 @@ def _run(
 ) -> Outcome:
     """Runs what is missing, of which there is some."""
     began, started = time.monotonic(), datetime.now(UTC)
-    data = _load(study, mirror.source, trials.values(), learner, options.data_root)
-    steps = {trial_id: _steps(trial, data[_data_key(trial)]) for trial_id, trial in trials.items()}
+    # A search has no trials yet; the corners of its space must fit the data.
+    known = corner_samples(study.reference, study.search) if study.search else [*trials.values()]
+    data = _load(study, mirror.source, known, learner, options.data_root)
+    steps = {trial.trial_id: _steps(trial, data[_data_key(trial)]) for trial in known}
+    if study.search:
+        check_length(study, steps[known[0].trial_id])
     resources = _resources(study, options)
     estimate = estimates.of_study(study, study.cells(), out)
     # They import Ray, which takes seconds: only when something is left to run.
@@ -129,7 +134,7 @@ def _run(
 
     loggers.check(options.log)
     where = f"on the cluster at {options.address}" if options.address else "on this machine"
-    print(f"{study.name}: {len(trials)} trials planned; starting Ray {where}", file=stream, flush=True)
+    print(f"{study.name}: {study.trial_count} trials planned; starting Ray {where}", file=stream, flush=True)
 
     logged = loggers.make(options.log, out, study.name)
     with (
@@ -143,7 +148,7 @@ def _run(
         _enter(ledger, out, study, trials, steps, mirror.store)
         for key, images in data.items():
             ledger.note(_data_name(key), images.digest)
-        if estimate is not None:
+        if estimate is not None and not study.search:
             room = engine.room(resources, available)
             at_a_time = min(room, options.workers or room)
             ledger.note(estimates.PLAN, estimates.noted(estimate, list(trials.values()), at_a_time))
@@ -159,9 +164,10 @@ def _run(
             resources=available,
         )
         record()
-        left = [trials[trial_id] for trial_id in ledger.left(retry_failed=options.retry_failed)]
         display = Display(stream, columns=shutil.get_terminal_size().columns)
-        tracker = Tracker(ledger, display, trials, rule=study.collapse, estimate=estimate)
+        tracker = Tracker(
+            ledger, display, trials, rule=study.collapse, estimate=estimate, planned=study.trial_count
+        )
         run_trials = functools.partial(
             engine.run_trials,
             tracker=tracker,
@@ -174,19 +180,39 @@ def _run(
             checkpoint_every=options.checkpoint_every,
             loggers=logged,
         )
+        workers = options.workers or (engine.room(resources, available) if study.search else None)
+
+        def execute(left: Sequence[Trial], **search: Any) -> bool:
+            """Runs trials or a search, and alone what ran out of memory. False if it was asked to end."""
+            if not interruption.stop_all():
+                run_trials(left, resources=resources, workers=workers, **search)
+            alone = [tracker.trials[trial_id] for trial_id in tracker.alone_left()]
+            if alone and not interruption.stop_all():
+                run_trials(alone, resources=_whole_gpus(resources), workers=1)
+            return not interruption.stop_all()
+
         try:
             with mirror.running(stop=interruption.ask, warn=display.note):
-                if not interruption.stop_all():
-                    run_trials(left, resources=resources, workers=options.workers)
-                if tracker.alone and not interruption.stop_all():
-                    alone = [trials[trial_id] for trial_id in tracker.alone]
-                    run_trials(alone, resources=_whole_gpus(resources), workers=1)
+                if study.search and not interruption.stop_all():
+                    from sweeps.run_search import run_search
+
+                    run_search(
+                        study,
+                        out,
+                        ledger=ledger,
+                        tracker=tracker,
+                        execute=execute,
+                        steps=lambda trial: _steps(trial, data[_data_key(trial)]),
+                        retry_failed=options.retry_failed,
+                    )
+                else:
+                    execute([trials[trial_id] for trial_id in ledger.left(retry_failed=options.retry_failed)])
         finally:
             display.close()
             ledger.interrupt()
             record()
         return Outcome(
-            counts=states(ledger.trials()),
+            counts=_counts(ledger),
             interrupted=interruption.asked,
             out_of_time=interruption.out_of_time,
             ran=True,
@@ -200,7 +226,11 @@ def status(out: Path) -> dict[str, int]:
         DirectoryError: `out` holds no sweep.
     """
     with directory.open_ledger(out) as ledger:
-        return states(ledger.trials())
+        return _counts(ledger)
+
+
+def _counts(ledger: Ledger) -> dict[str, int]:
+    return states(ledger.trials(), planned=int(ledger.facts().get("planned", 0)))
 
 
 def against_plan(out: Path) -> dict[str, Any] | None:
@@ -220,7 +250,7 @@ def refresh_tables(out: Path) -> None:
         DirectoryError: `out` holds no sweep.
     """
     with directory.open_ledger(out) as ledger:
-        write_tables(ledger, out, design=ledger.facts().get("design", ""))
+        write_tables(ledger, out)
 
 
 def export_encoder(out: Path, trial_id: str, to: Path) -> None:
@@ -260,11 +290,11 @@ def _enter(
     for key, value in (
         ("study", study.name),
         ("collapse", directory.rule_text(study)),
-        ("design", study.design.kind),
+        ("search", directory.search_text(study)),
         *((("storage", store.uri),) if store else ()),
     ):
         ledger.note(key, value)
-    ledger.plan((trial, steps[trial_id]) for trial_id, trial in trials.items())
+    ledger.plan(((trial, steps[trial_id]) for trial_id, trial in trials.items()), design=study.kind)
 
 
 def _write_down(study: Study, out: Path, trials: Mapping[str, Trial], mirror: Mirror) -> Outcome:
@@ -272,8 +302,8 @@ def _write_down(study: Study, out: Path, trials: Mapping[str, Trial], mirror: Mi
     with directory.held(out), mirror.followed(), Ledger(out / directory.LEDGER) as ledger:
         steps = {row["trial_id"]: row["steps_planned"] for row in ledger.trials()}
         _enter(ledger, out, study, trials, steps, mirror.store)
-        write_tables(ledger, out, design=study.design.kind)
-        return Outcome(counts=states(ledger.trials()), interrupted=False, ran=False)
+        write_tables(ledger, out)
+        return Outcome(counts=_counts(ledger), interrupted=False, ran=False)
 
 
 def _record(
@@ -288,7 +318,7 @@ def _record(
     resources: Mapping[str, float],
 ) -> None:
     """Writes tables and manifest as things stand now."""
-    write_tables(ledger, out, design=study.design.kind)
+    write_tables(ledger, out)
     names = {key: key[0] if len(data) == 1 else _data_name(key) for key in data}
     write_manifest(
         out / directory.MANIFEST,
@@ -303,10 +333,12 @@ def _record(
     )
 
 
-def _anything_left(out: Path, trials: Iterable[str], *, retry_failed: bool) -> bool:
+def _anything_left(out: Path, study: Study, trials: Iterable[str], *, retry_failed: bool) -> bool:
     if not directory.has_ledger(out):
         return True
     with directory.open_ledger(out) as ledger:
+        if study.search and not is_settled(ledger, study):
+            return True
         rows = ledger.trials()
         open_ = {*ledger.left(retry_failed=retry_failed)}
     open_ |= {row["trial_id"] for row in rows if row["state"] == "RUNNING"}

@@ -76,8 +76,9 @@ def train(
 ) -> Iterator[SimulatedMetrics]:
     """Pretends to train: collapses where batch statistics are missing everywhere.
 
-    Three settings carry signals of their own: `lr` above 100 diverges halfway, `momentum` 0.123 raises an
-    error, and `weight_decay` above 1 is the number of seconds that the whole trial takes.
+    The kNN accuracy falls off smoothly on both sides of an lr of 0.1. Three settings carry signals of their
+    own: `lr` above 100 diverges halfway, `momentum` 0.123 raises an error, and `weight_decay` above 1 is the
+    number of seconds that the whole trial takes.
     """
     total = config.total_steps(len(data.train_images))
     steps = sorted({*range(0, total + 1, config.eval_every), total})
@@ -99,6 +100,7 @@ def _metrics(config: TrialConfig, step: int, total: int, noise: float) -> Simula
     kept_projection = kept and config.projector_norm == "batch" and config.predictor != "none"
     projection_std = (0.85 if kept_projection else 0.3 * math.exp(-8 * share)) + 0.01 * noise
     loss = None if step == 0 else (math.nan if config.lr > 100 and share >= 0.5 else 2 * projection_std)
+    knn_is_due = step == total or (config.knn_every > 0 and step % config.knn_every == 0)
     spectrum = (std**2 * np.exp(-np.arange(16) / 4)).astype(np.float32)
     return SimulatedMetrics(
         step=step,
@@ -112,13 +114,21 @@ def _metrics(config: TrialConfig, step: int, total: int, noise: float) -> Simula
         uniformity=-2.0 * std,
         positive_cosine=0.9,
         negative_cosine=1 - std,
-        knn_accuracy=(0.7 if kept else 0.1) + 0.02 * noise if step == total else None,
+        knn_accuracy=_knn(config, share) + 0.02 * noise if knn_is_due else None,
         tau=config.tau_base,
         lr=config.lr,
         samples_per_second=None if step == 0 else SAMPLES_PER_SECOND,
         representation_spectrum=spectrum,
         projection_spectrum=spectrum,
     )
+
+
+def _knn(config: TrialConfig, share: float) -> float:
+    """The accuracy without noise after a share of the steps; .1 is chance."""
+    if config.encoder_norm != "batch":
+        return 0.1
+    best = 0.6 / (1 + math.log10(max(config.lr, 1e-9) / 0.1) ** 2)
+    return 0.1 + best * (0.4 + 0.6 * share)
 
 
 LEARNER = Learner(load_data=load_data, train=train, precision=lambda: "fp32")

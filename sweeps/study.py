@@ -18,6 +18,8 @@ from sweeps.design_section import read_design
 from sweeps.designs import Cell, CellError, Design, Factor, Labels, Level, Trial
 from sweeps.entries import Entry, StudyError, dump, parse
 from sweeps.factor_section import factor_document, read_factors, read_settings
+from sweeps.search_section import read_search
+from sweeps.spaces import Search
 
 __all__ = ["Design", "Factor", "Level", "Resources", "Study", "StudyError", "list_studies", "load_study"]
 
@@ -72,8 +74,10 @@ class Study:
     """What is varied; each one's first level is the reference's."""
     design: Design
     """Which combinations are run."""
+    search: Search | None
+    """What is searched instead; a search has no factors, and its cells are drawn while it runs."""
     seeds: tuple[int, ...]
-    """Replicates, distinct."""
+    """Replicates, distinct; those of a search's winner."""
     resources: Resources
     """What one trial occupies."""
     collapse: CollapseRule
@@ -84,12 +88,22 @@ class Study:
     """What a trial was measured to take, if anybody did."""
 
     def cells(self) -> tuple[Cell, ...]:
-        """The cells of the design."""
-        return designs.cells(self.reference, self.factors, self.design)
+        """The cells of the design; none for a search."""
+        return () if self.search else designs.cells(self.reference, self.factors, self.design)
 
     def trials(self) -> tuple[Trial, ...]:
         """The trials, in the order in which they run."""
         return tuple(designs.trials(self.cells(), self.seeds))
+
+    @property
+    def trial_count(self) -> int:
+        """How many trials it plans: those of the design, or a search's samples and its winner's."""
+        return self.search.trials + len(self.seeds) if self.search else len(self.trials())
+
+    @property
+    def kind(self) -> str:
+        """The kind of its design, or "search"."""
+        return "search" if self.search else self.design.kind
 
     def to_yaml(self) -> str:
         """The study as resolved, all keys explicit. Loading that text gives an equal study."""
@@ -104,6 +118,11 @@ class Study:
         if self.design.kind == "fractional":
             generators = {left: list(right) for left, right in self.design.generators.items()}
             document["design"] = {"kind": "fractional", "generators": generators}
+        if self.search is None:
+            del document["search"]
+        else:
+            document["search"] = self.search.document()
+            del document["factors"], document["design"]
         if self.estimate is None:
             del document["estimate"]
         return dump(document)
@@ -151,13 +170,22 @@ def study_from_text(text: str, file: str) -> Study:
     """
     root = parse(text, file)
     known = [field.name for field in dataclasses.fields(Study)]
+    _refuse_schedulers(root)
     entries = root.mapping(known)
-    for required in ("name", "factors"):
-        if required not in entries:
-            raise StudyError(f"{file}:1: {required}: is missing")
+    if "name" not in entries:
+        raise StudyError(f"{file}:1: name: is missing")
+    if "factors" not in entries and "search" not in entries:
+        raise StudyError(f"{file}:1: factors: is missing (or search)")
     name = _name(entries["name"])
     reference = read_settings(entries["reference"]) if "reference" in entries else {}
-    factors = read_factors(entries["factors"])
+    seeds, collapse = _seeds(entries.get("seeds")), _collapse(entries.get("collapse"))
+    search = None
+    if "search" in entries:
+        for key in ("factors", "design"):
+            if key in entries:
+                raise entries[key].wrong("must not stand beside search, which draws its own cells")
+        search = read_search(entries["search"], reference, seeds, collapse)
+    factors = () if search else read_factors(entries["factors"])
     study = Study(
         name=name,
         title=_text(entries, "title") or name,
@@ -167,14 +195,28 @@ def study_from_text(text: str, file: str) -> Study:
         reference=reference,
         factors=factors,
         design=read_design(entries.get("design"), factors),
-        seeds=_seeds(entries.get("seeds")),
+        search=search,
+        seeds=seeds,
         resources=_resources(entries.get("resources")),
-        collapse=_collapse(entries.get("collapse")),
+        collapse=collapse,
         on_broken=_on_broken(entries.get("on_broken")),
         estimate=_estimate(entries.get("estimate")),
     )
-    _check_cells(study, entries)
+    if not search:
+        _check_cells(study, entries)
     return study
+
+
+def _refuse_schedulers(root: Entry) -> None:
+    """Says why a study that is no search cannot stop trials early."""
+    entries = root.value if isinstance(root.value, dict) else {}
+    design = entries["design"].value if "design" in entries else None
+    for place in (entries, design if isinstance(design, dict) else {}):
+        if "scheduler" in place:
+            raise place["scheduler"].wrong(
+                "must stand under search: stopping trials early truncates cells, which a design compares at "
+                "equal length"
+            )
 
 
 def _name(entry: Entry) -> str:

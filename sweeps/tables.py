@@ -54,17 +54,11 @@ _SPECTRA_COLUMNS = pa.schema(
 )
 
 
-def write_tables(ledger: Ledger, folder: Path, *, design: str) -> None:
-    """Writes trials.parquet, metrics.parquet and spectra.parquet to `folder`.
-
-    Args:
-        ledger: where the rows come from.
-        folder: where the tables go.
-        design: the kind of design, a column of the table of trials.
-    """
+def write_tables(ledger: Ledger, folder: Path) -> None:
+    """Writes trials.parquet, metrics.parquet and spectra.parquet to `folder`, from the rows of `ledger`."""
     rows = ledger.trials()
     ids = {row["number"]: row["trial_id"] for row in rows}
-    _write(folder / "trials.parquet", *_trial_table(rows, design))
+    _write(folder / "trials.parquet", *_trial_table(rows))
     _write(folder / "metrics.parquet", _METRIC_COLUMNS, _metric_batches(ledger, ids))
     _write(folder / "spectra.parquet", _SPECTRA_COLUMNS, _spectra_batches(ledger, ids))
 
@@ -105,9 +99,8 @@ def _write(path: Path, schema: Any, batches: Iterator[Any]) -> None:
             writer.write_batch(batch)
 
 
-def _trial_table(rows: list[dict[str, Any]], design: str) -> tuple[Any, Iterator[Any]]:
+def _trial_table(rows: list[dict[str, Any]]) -> tuple[Any, Iterator[Any]]:
     for row in rows:
-        row["design"] = design
         for name in LAST_VALUES:
             row[name] = None if row[name] is None else float(row[name])
     columns = [

@@ -32,12 +32,24 @@ class Tracker:
         *,
         rule: CollapseRule,
         estimate: Estimate | None = None,
+        planned: int = 0,
     ) -> None:
-        """Keeps the books of `trials`, which the ledger holds already, by id."""
+        """Keeps the books of `trials`, which the ledger holds already, by id.
+
+        Args:
+            ledger: the record.
+            display: shows how it goes.
+            trials: by id. More may be `entered`.
+            rule: when a trial counts as collapsed, and whether that ends it.
+            estimate: what trials are expected to take; None if nothing is known.
+            planned: how many trials there will be, where more are to be entered.
+        """
         self._estimate = estimate
         self._ledger = ledger
         self._display = display
-        self._trials = trials
+        self.trials = dict(trials)
+        """By id."""
+        self._planned = planned
         self._rule = rule
         self._attempts: dict[str, int] = {}
         self._running: dict[str, RunningTrial] = {}
@@ -53,10 +65,21 @@ class Tracker:
         self._began = time.monotonic()
         self._most_at_once = 1
 
+    def entered(self, trial: Trial, steps: int, *, design: str) -> None:
+        """One more trial is to run."""
+        self._ledger.add(trial, steps, design=design)
+        self.trials[trial.trial_id] = trial
+        self._steps[trial.trial_id] = steps
+
+    def alone_left(self) -> list[str]:
+        """Those of `alone` that have not run again yet."""
+        left = {*self._ledger.left(retry_failed=False)}
+        return [trial_id for trial_id in self.alone if trial_id in left]
+
     def started(self, trial_id: str) -> None:
         """A trial has started, or started again."""
         self._attempts[trial_id] = self._ledger.start(trial_id)
-        trial = self._trials[trial_id]
+        trial = self.trials[trial_id]
         name = f"{describe(trial.labels)}, seed {trial.seed}"
         self._running[trial_id] = RunningTrial(name=name, steps_planned=self._steps[trial_id])
         self._most_at_once = max(self._most_at_once, len(self._running))
@@ -74,10 +97,12 @@ class Tracker:
             wall_seconds=measurement.wall_seconds,
         )
 
-    def returned(self, trial_id: str) -> None:
-        """A trial's training has returned: finished, diverged, collapsed, or too early."""
+    def returned(self, trial_id: str, *, pruned: bool = False) -> None:
+        """A trial's training has ended: finished, diverged, collapsed, `pruned` by a scheduler, too early."""
         rows = self._ledger.rows(trial_id)
         end = ending(rows, self._steps[trial_id], self._rule)
+        if end is None and pruned:
+            end = Ending(state="PRUNED", end_reason="pruned")
         last = int(rows[-1]["step"] or 0) if rows else 0
         early = f"training ended at step {last} of {self._steps[trial_id]} without a reason"
         self._end(trial_id, end or Ending(state="FAIL", end_reason="error", error=early))
@@ -103,7 +128,7 @@ class Tracker:
     def snapshot(self) -> Snapshot:
         """The state of the sweep now."""
         return Snapshot(
-            planned=len(self._steps),
+            planned=max(self._planned, len(self._steps)),
             done=len(self._ended),
             collapsed=sum(self._ended.values()),
             failed=self._failed,
@@ -129,9 +154,9 @@ class Tracker:
         shares = [(trial, trial.step / max(1, trial.steps_planned)) for trial in self._running.values()]
         # A trial's first measurement comes after all that happens once, and says little of its pace.
         begun = [trial.wall_seconds / share for trial, share in shares if share >= 0.2]
-        expected = list(self._estimate.seconds.values()) if self._estimate else []
+        expected = [self._estimate.each] if self._estimate else []
         known = self._seconds or begun or expected
         if not known:
             return None
-        trials = len(self._steps) - len(self._ended) - sum(share for _, share in shares)
+        trials = max(self._planned, len(self._steps)) - len(self._ended) - sum(share for _, share in shares)
         return trials * sum(known) / len(known) / self._most_at_once

@@ -81,7 +81,7 @@ def trial_names(study: StudyResults, trials: pd.DataFrame) -> list[str]:
     """`batch · mlp · 0.99, seed 1`, for labels."""
     columns = [
         trials[factor.column]
-        .map(lambda value: value if isinstance(value, str) else number(value, 3))
+        .map(lambda value: value if isinstance(value, str) else "–" if value != value else f"{value:.4g}")
         .tolist()
         for factor in study.factors
     ]

@@ -15,6 +15,7 @@ import pytest
 from analysis.load import load_results
 from analysis.report import write_report
 from tests.analysis.tables import unfinished, write_sweep
+from tests.analysis.test_search import SECTION, write_search
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -192,6 +193,20 @@ def test_a_telephone_needs_no_sideways_scrolling(browser: Any, report: Path) -> 
     assert min(narrow.painted().values()) > 0
     assert narrow.messages == []
     narrow.context.close()
+
+
+def test_the_figures_of_a_search(browser: Any, tmp_path: Path) -> None:
+    objectives = {"knn_accuracy": "maximize", "wall_seconds": "minimize"}
+    write_search(tmp_path, section={**SECTION, "objectives": objectives})
+    path = write_report(load_results([tmp_path]), tmp_path / "report.html")
+    for width in (1280, 380):
+        opened = Opened(browser, path, width=width)
+        painted = opened.painted()
+        assert {"s0-history", "s0-search", "s0-front"} <= set(painted)
+        assert min(painted.values()) > 0, painted
+        assert opened.messages == []
+        assert opened.page.evaluate("() => document.documentElement.scrollWidth") <= width
+        opened.context.close()
 
 
 def test_hostile_names_are_shown_as_they_are(browser: Any, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from sweeps import directory
 from sweeps.directory import DirectoryError, check, has_ledger, held
 from sweeps.ledger import Ledger
+from sweeps.samples import corner_samples, fresh_trials
 from sweeps.study import Study, study_from_text
 from tests.sweeps.conftest import SMALL
 
@@ -31,6 +32,75 @@ def fill(out: Path, study: Study) -> None:
         ledger.note("study", study.name)
         ledger.note("collapse", directory.rule_text(study))
         ledger.plan((trial, 20) for trial in study.trials())
+
+
+SEARCHED = """name: found
+reference: {steps: 20}
+search:
+  trials: 2
+  space:
+    lr: {low: 0.001, high: 10, log: true}
+seeds: 2
+"""
+
+
+def searched(out: Path) -> Study:
+    """A search of two samples whose winner ran with two seeds."""
+    study = study_from_text(SEARCHED, "f")
+    assert study.search is not None
+    fill(out, study)
+    samples = corner_samples(study.reference, study.search)[:2]
+    with Ledger(out / directory.LEDGER) as ledger:
+        ledger.note("search", directory.search_text(study))
+        for trial in samples:
+            ledger.add(trial, 20, design="search")
+        for trial in fresh_trials(samples[0], study.seeds):
+            ledger.add(trial, 20, design="winner")
+    (out / directory.JOURNAL).touch()
+    return study
+
+
+def test_a_search_grows_in_samples_and_seeds_alone(tmp_path: Path) -> None:
+    check(tmp_path, searched(tmp_path), set())
+    for old, new in (
+        ("trials: 2", "trials: 9"),
+        ("seeds: 2", "seeds: [0, 1, 7]"),
+        ("name: found", "name: found\ntitle: T"),
+    ):
+        check(tmp_path, study_from_text(SEARCHED.replace(old, new), "f"), set())
+    (tmp_path / directory.JOURNAL).unlink()
+    with pytest.raises(DirectoryError, match=r"holds 2 samples of a search, but no optuna\.journal"):
+        check(tmp_path, study_from_text(SEARCHED, "f"), set())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("low: 0.001", "low: 0.01", r"only its trials and seeds may grow \(differs: space\)"),
+        ("steps: 20", "steps: 30", r"\(differs: reference\)"),
+        ("trials: 2", "trials: 2\n  trial_seed: 5", "holds found with another search"),
+        (
+            "trials: 2",
+            "trials: 2\n  objectives: {effective_rank: maximize}",
+            "holds found with another search",
+        ),
+        ("trials: 2", "trials: 1", "search.trials: must be at least the 2 samples that it holds, but got 1"),
+        ("seeds: 2", "seeds: [1]", "its winner ran with seeds that found does not name, such as 0"),
+        (SEARCHED, "name: found\nfactors: {lr: [0.1]}", r"\(differs: it was a search\)"),
+    ],
+)
+def test_another_search_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    searched(tmp_path)
+    study = study_from_text(SEARCHED.replace(old, new), "f")
+    with pytest.raises(DirectoryError, match=message) as error:
+        check(tmp_path, study, ids(study))
+    assert "\n" not in str(error.value)
+
+
+def test_a_search_in_the_directory_of_a_design_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path, study_from_text("name: found\nfactors: {lr: [0.1]}", "f"))
+    with pytest.raises(DirectoryError, match=r"with another search: .* \(differs: it was a design\)"):
+        check(tmp_path, study_from_text(SEARCHED, "f"), set())
 
 
 def test_a_second_driver_is_refused_and_a_dead_one_blocks_nobody(tmp_path: Path, small: Study) -> None:

@@ -44,7 +44,7 @@ def lasting(*seconds: float) -> tuple[list[Trial], Estimate]:
         for index in range(len(seconds))
     ]
     each = {trial.cell_id: one for trial, one in zip(trials, seconds, strict=True)}
-    return trials, Estimate(seconds=each, source="a test")
+    return trials, Estimate(seconds=each, each=0, source="a test")
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_damaged_calibration_is_refused(tmp_path: Path, small: Study) -> None:
 
 def test_what_was_planned_is_compared_with_what_happened(tmp_path: Path, small: Study) -> None:
     finished(tmp_path, small, {"batch": 4.0})
-    estimate = Estimate(seconds={cell.cell_id: 3.0 for cell in small.cells()}, source="a test")
+    estimate = Estimate(seconds={cell.cell_id: 3.0 for cell in small.cells()}, each=3.0, source="a test")
     facts = {PLAN: noted(estimate, small.trials(), 2)}
     with directory.open_ledger(tmp_path) as ledger:
         assert compared(ledger.trials(), facts) == {

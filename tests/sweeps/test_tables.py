@@ -25,7 +25,7 @@ CONTRACT = {
 
 def write(folder: Path, study: Study) -> None:
     with Ledger(folder / "ledger.sqlite") as ledger:
-        ledger.plan((trial, 20) for trial in study.trials())
+        ledger.plan(((trial, 20) for trial in study.trials()), design="full-factorial")
         one, two, *_ = (trial.trial_id for trial in study.trials())
         attempt = ledger.start(one)
         ledger.append(one, attempt, measurement(0, loss=None))
@@ -33,7 +33,7 @@ def write(folder: Path, study: Study) -> None:
         ledger.end(one, attempt, Ending(state="COMPLETE", end_reason="diverged", collapsed=False))
         attempt = ledger.start(two)
         ledger.end(two, attempt, Ending(state="FAIL", end_reason="error", error="ValueError: boom"))
-        write_tables(ledger, folder, design="full-factorial")
+        write_tables(ledger, folder)
 
 
 def test_columns_are_those_of_the_contract(tmp_path: Path, small: Study) -> None:
@@ -113,7 +113,7 @@ def test_spectra_keep_their_values(tmp_path: Path, small: Study) -> None:
         one = measurement(0)
         spectra = {"representation": values.tobytes()}
         ledger.append(trial.trial_id, attempt, type(one)(**{**vars(one), "spectra": spectra}))
-        write_tables(ledger, tmp_path, design="d")
+        write_tables(ledger, tmp_path)
     (row,) = pq.read_table(tmp_path / "spectra.parquet").to_pylist()
     assert row == {
         "trial_id": trial.trial_id, "step": 0, "level": "representation", "eigenvalues": values.tolist(),
