@@ -7,6 +7,7 @@ import numpy as np
 from analysis.load import StudyResults
 from analysis.onset import cadence
 from analysis.outcomes import JUDGED, Cell, Counts, seed_table
+from analysis.search import searched
 from analysis.wording import exact, listed, plural
 
 MEASURED = ("loss", "representation_std", "projection_std", "effective_rank", "knn_accuracy")
@@ -15,6 +16,7 @@ MEASURED = ("loss", "representation_std", "projection_std", "effective_rank", "k
 def audit(study: StudyResults, found: Sequence[Cell], counts: Counts) -> list[tuple[str, str]]:
     """What was planned, what is there, and what is missing: name and text."""
     rows = [("Design", "search (samples, not a design)" if study.searched else study.design)]
+    rows += _search(study)
     if found:
         sizes = [cell.judged for cell in found]
         empty = [cell.text for cell in found if not cell.judged]
@@ -50,6 +52,19 @@ def audit(study: StudyResults, found: Sequence[Cell], counts: Counts) -> list[tu
     if study.duplicates:
         rows.append(("In several directories", f"{plural(study.duplicates, 'trial')}, read once"))
     return rows
+
+
+def _search(study: StudyResults) -> list[tuple[str, str]]:
+    if not study.searched:
+        return []
+    found = searched(study)
+    drawn = f"{len(found.samples)} of {found.section.get('trials', len(found.samples))} samples"
+    sampler, seed = found.section.get("sampler", "unknown"), found.section.get("trial_seed", "unknown")
+    seeds = [int(value) for value in found.fresh["seed"].dropna()]
+    return [
+        ("Samples", f"{drawn} (one drawn again is not run again), sampler {sampler}, all with seed {seed}"),
+        ("Fresh seeds of the winner", _seeds(seeds) if seeds else "none yet"),
+    ]
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -93,6 +93,35 @@ def test_plan_as_json(study_file: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert (plan["trial_seconds"], plan["wall_seconds"], plan["workers"]) == (80, 30, 3)
 
 
+def test_the_plan_of_a_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "found.yaml"
+    path.write_text(
+        "name: found\nsearch:\n  trials: 7\n  space:\n    predictor: {choices: [mlp, none]}\n"
+        "    predictor_depth: {low: 1, high: 3, when: {predictor: [mlp]}}\n"
+        "seeds: 3\nestimate: {seconds_per_trial: 10, hardware: here}\n"
+    )
+    assert main(["plan", str(path), "--workers", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "predictor_depth: 1 to 3 (where predictor is mlp)" in shown
+    assert "7 samples with seed 1000, then the best of them with 3 fresh seeds (0, 1, 2) = 10" in shown
+    assert "about 1:00 with 2 at a time" in shown  # four rounds of samples, two of fresh seeds
+    assert main(["plan", str(path), "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["design"], plan["trial_count"], plan["trial_seconds"]) == ("search", 10, 100)
+    assert plan["search"]["space"]["predictor"] == {"choices": ["mlp", "none"]}
+
+
+def test_status_counts_samples_that_are_still_to_be_drawn(
+    tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    complete(tmp_path / "out", study_file)
+    with Ledger(tmp_path / "out" / directory.LEDGER) as ledger:
+        ledger.note("planned", "12")
+    assert main(["status", str(tmp_path / "out"), "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert (counts["planned"], counts["waiting"], counts["complete"]) == (12, 4, 8)
+
+
 def test_studies_are_listed_one_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["studies"]) == 0
     lines = capsys.readouterr().out.splitlines()
