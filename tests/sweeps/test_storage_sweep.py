@@ -68,7 +68,7 @@ def interrupt_later(out: Path, store: Store, early: list[bytes]) -> None:
     while not early and time.monotonic() < deadline:
         early.extend(filter(None, [store.read(directory.LEDGER)]))
     while time.monotonic() < deadline:
-        counts = status(out)[0]
+        counts = status(out)
         if counts["complete"] >= 2 and counts["running"]:
             time.sleep(1.2)  # half of a trial
             break
@@ -90,7 +90,7 @@ def test_a_sweep_goes_on_from_the_store_alone(tmp_path: Path, object_store: Obje
     try:
         threading.Thread(target=interrupt_later, args=(first, store, early), daemon=True).start()
         assert swept(first, study, storage=uri).interrupted
-        complete = status(first)[0]["complete"]
+        complete = status(first)["complete"]
         assert 2 <= complete < 4
         # The driver was killed, say: the ledger in the store is an hour old, the checkpoints are not.
         store.write(directory.LEDGER, early[0])
