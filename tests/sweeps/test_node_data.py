@@ -90,7 +90,7 @@ def test_other_data_than_the_drivers_and_none_at_all_are_said(tmp_path: Path) ->
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("one_ray")
 def test_trials_load_on_their_node_and_fail_on_other_data(tmp_path: Path, small: Study) -> None:
     root = tmp_path / "root"

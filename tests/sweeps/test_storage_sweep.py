@@ -77,7 +77,7 @@ def interrupt_later(out: Path, store: Store, early: list[bytes]) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("one_ray")
 def test_a_sweep_goes_on_from_the_store_alone(tmp_path: Path, object_store: ObjectStore) -> None:
     text = SMALL.replace("steps: 20", "steps: 20, weight_decay: 2").replace("seeds: 2", "seeds: 1")

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from byol.config import TrialConfig
+from byol.data import load_data
+from byol.train import train
 from sweeps.storage import Store
 from sweeps.workspace import ENCODER, REPORTED, STATE, Checkpoints, local_copies
 from tests.sweeps.object_store import ObjectStore
@@ -174,3 +177,41 @@ def test_nothing_is_done_between_measurements_without_a_new_state(
         monkeypatch.setattr(Store, "upload", None)
         work.push()
         monkeypatch.undo()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("dies_after", [2, 3, 4, 5])
+def test_a_trained_trial_that_changes_machines_reports_what_it_would_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_after: int
+) -> None:
+    """With the learner of byol/, whose state of a step must never precede that step's measurement."""
+    settings: dict[str, Any] = {
+        "train_images": 64, "batch_size": 16, "steps": 8, "eval_every": 2, "eval_images": 64,
+        "projector_width": 32, "projector_size": 16, "predictor_width": 32, "precision": "fp32",
+    }  # fmt: skip
+    config, data = TrialConfig.from_settings(settings), load_data("fashion-mnist-8k", train_images=64)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    checkpoints = Checkpoints(folder=tmp_path / "out", store=Store.at(str(tmp_path / "store")))
+
+    def losses(stop_after: int | None = None) -> tuple[list[tuple[int, float]], int]:
+        rows, measured = [], 0
+        with checkpoints.workspace("trial") as work:
+            rows += [(earlier["step"], earlier["loss"]) for earlier in work.reported]
+            for metrics in train(config, data, checkpoint_folder=work.folder, checkpoint_every=2):
+                work.push()
+                if measured == stop_after:
+                    raise SystemExit
+                row: dict[str, Any] = {"step": metrics.step, "loss": metrics.loss, "spectra": {}}
+                work.note(row)
+                rows = [*(row for row in rows if row[0] < metrics.step), (row["step"], row["loss"])]
+                measured += 1
+        return rows, measured
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sweeps.workspace.StoredWorkspace.close", lambda work: True)
+        with pytest.raises(SystemExit):
+            losses(dies_after - 1)
+    machine_vanishes(checkpoints)
+    rows, measured = losses()
+    assert rows == [(metrics.step, metrics.loss) for metrics in train(config, data)]
+    assert measured == 5 - (dies_after - 1) + (dies_after == 2), "from the state of the step before"
