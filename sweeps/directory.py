@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.entries import RequestError
-from sweeps.ledger import Ledger
+from sweeps.ledger import FORMAT, Ledger
 from sweeps.samples import SAMPLE
 from sweeps.study import Study
 
@@ -148,6 +148,11 @@ def open_ledger(out: Path) -> Ledger:
     try:
         ledger = Ledger(out / LEDGER, read_only=True)
         ledger.facts()
+        if ledger.format != FORMAT:
+            raise DirectoryError(
+                f"{out / LEDGER}: was written by another version of this tool (format {ledger.format}, "
+                f"this one writes {FORMAT}): go on with that version, or start in a directory of its own"
+            )
     except sqlite3.Error as error:
         raise DirectoryError(f"{out / LEDGER}: cannot be read: {error}") from None
     return ledger

@@ -50,6 +50,9 @@ LAST_VALUES = (
 )
 """What the table of trials repeats from a trial's last measurement."""
 
+FORMAT = 2
+"""Of the tables below; a ledger of another format is refused."""
+
 _TRIALS = f"""
 CREATE TABLE IF NOT EXISTS trials (
     number INTEGER PRIMARY KEY,
@@ -138,8 +141,11 @@ class Ledger:
             # A commit reaches the operating system, not the platter: it survives any death of the process.
             self._db.execute("PRAGMA synchronous = NORMAL")
             with self._transaction():
+                new = not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
                 for table in (_TRIALS, _METRICS, _SPECTRA, _FACTS):
                     self._db.execute(table)
+                if new:
+                    self._db.execute(f"PRAGMA user_version = {FORMAT}")
 
     def __enter__(self) -> "Ledger":
         return self
@@ -148,6 +154,11 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def format(self) -> int:
+        """The format of the file's tables."""
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def close(self) -> None:
         """Closes the file."""

@@ -1,5 +1,7 @@
 """Who may write to a sweep's directory, and with which study."""
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -169,3 +171,12 @@ def test_a_driver_that_died_before_it_planned_anything_blocks_nobody(tmp_path: P
     (tmp_path / "ledger.sqlite").write_bytes(b"")
     assert not has_ledger(tmp_path)
     check(tmp_path, small, ids(small))
+
+
+def test_a_ledger_of_another_format_is_refused(tmp_path: Path, small: Study) -> None:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.note("study", small.name)
+    with contextlib.closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as file:
+        file.execute("PRAGMA user_version = 1")
+    with pytest.raises(DirectoryError, match=r"another version of this tool \(format 1, this one writes 2\)"):
+        check(tmp_path, small, ids(small))
