@@ -1,6 +1,7 @@
 """Runs every benchmark in this folder, one after the other."""
 
-from benchmarks import training_step
+from benchmarks import sweep_scale, training_step
 
 if __name__ == "__main__":
     training_step.main()
+    sweep_scale.main()

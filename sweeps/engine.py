@@ -188,8 +188,15 @@ def _check_reachable(address: str | None) -> None:
 
 def room(resources: Resources, available: Mapping[str, float]) -> int:
     """How many trials fit at a time, at least 1."""
-    asked = {"CPU": resources.cpu, "GPU": resources.gpu}
-    return max(1, min(int(available.get(key, 0) / own) for key, own in asked.items() if own))
+    fitting = [_fitting(available.get("CPU", 0), resources.cpu)]
+    if resources.gpu:
+        fitting.append(_fitting(available.get("GPU", 0), resources.gpu))
+    return max(1, min(fitting))
+
+
+def _fitting(there: float, asked: float) -> int:
+    """How often `asked` fits; a share below 1 lies within one unit, as Ray places it."""
+    return int(there) * int(1 / asked + 1e-9) if asked < 1 else int(there / asked)
 
 
 def _check_fit(resources: Resources, available: Mapping[str, float]) -> None:

@@ -155,4 +155,6 @@ def _checked_factor(
     for index, label in enumerate(labels):
         if label in labels[:index]:
             raise StudyError(f"{entry.file}:{entry.line}: {entry.name}: the level {label!r} stands twice")
+        if label == "not set":  # the report's words for a factor that does not apply
+            raise entry.wrong('must not have a level called "not set"')
     return Factor(name=name, levels=tuple(levels), when=when)

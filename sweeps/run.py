@@ -393,8 +393,10 @@ def _node_data(
 
 
 def _steps(trial: Trial, images: Images) -> int:
+    config, count = TrialConfig.from_settings(trial.settings), len(images.train_images)
     try:
-        return TrialConfig.from_settings(trial.settings).total_steps(len(images.train_images))
+        config.warmup_steps(count)  # which refuses one that is longer than the trial
+        return config.total_steps(count)
     except ConfigError as error:
         raise RequestError(f"{describe(trial.labels)}: {error}") from None
 

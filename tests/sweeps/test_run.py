@@ -15,7 +15,7 @@ from sweeps.ledger import Ending, Ledger
 from sweeps.manifest import read_manifest, write_manifest
 from sweeps.run import export_encoder, run, status
 from sweeps.simulated import LEARNER
-from sweeps.study import Study, study_from_text
+from sweeps.study import Resources, Study, study_from_text
 from tests.sweeps.conftest import SMALL
 
 
@@ -55,6 +55,13 @@ def test_data_that_cannot_be_loaded_is_a_wrong_request(tmp_path: Path, small: St
 def test_a_batch_larger_than_the_data_is_a_wrong_request(tmp_path: Path) -> None:
     text = SMALL.replace("steps: 20", "epochs: 1").replace("seeds: 2", "  batch_size: [64, 4096]\nseeds: 1")
     with pytest.raises(RequestError, match="batch_size=4096: batch_size: must not exceed the 1000 training"):
+        run(study_from_text(text, "f"), tmp_path / "out", learner=LEARNER)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_warm_up_longer_than_the_trial_is_a_wrong_request(tmp_path: Path) -> None:
+    text = SMALL.replace("seeds: 2", "  warmup_epochs: [0, 5]\nseeds: 1")
+    with pytest.raises(RequestError, match=r"warmup_epochs=5.*must be shorter than the trial"):
         run(study_from_text(text, "f"), tmp_path / "out", learner=LEARNER)
     assert not (tmp_path / "out").exists()
 
@@ -150,3 +157,21 @@ def test_the_simulated_learner_depends_on_its_configuration_alone() -> None:
 
     assert stds(config) == stds(config)
     assert stds(config) != stds(dataclasses.replace(config, seed=1))
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize(
+    ("resources", "available", "fit"),
+    [
+        (Resources(), {"CPU": 2.0}, 2),
+        (Resources(cpu=0.5), {"CPU": 2.0}, 4),
+        (Resources(cpu=1, gpu=0.4), {"CPU": 16.0, "GPU": 2.0}, 4),
+        (Resources(cpu=4, gpu=0.1), {"CPU": 16.0, "GPU": 2.0}, 4),
+        (Resources(gpu=2), {"CPU": 16.0, "GPU": 5.0}, 2),
+        (Resources(gpu=1), {"CPU": 16.0}, 1),
+    ],
+)
+def test_how_many_trials_fit(resources: Resources, available: dict[str, float], fit: int) -> None:
+    from sweeps.engine import room
+
+    assert room(resources, available) == fit
