@@ -19,7 +19,9 @@ def document() -> Any:
 
 def prepared(written: Any) -> Any:
     """The document as `ray up` completes it with Ray's defaults, after Ray's own validation."""
-    from ray.autoscaler._private.util import prepare_config, validate_config
+    from sweeps import engine  # noqa: F401  its settings come before Ray
+
+    from ray.autoscaler._private.util import prepare_config, validate_config  # isort: skip
 
     complete = prepare_config(copy.deepcopy(written))
     validate_config(complete)
@@ -88,7 +90,7 @@ def _software(complete: Any) -> Iterator[str]:
         if any(version != pins["ray[tune]"] for version in re.findall(r"ray\[\w+\]==([\d.]+)", setup)):
             yield f"{role} installs another Ray than requirements.txt"
         uv = re.search(r"uv==([\d.]+)", (ROOT / "Makefile").read_text())
-        if uv is None or f"/uv/{uv[1]}/" not in setup:
+        if uv is None or f"pip install --quiet {uv[0]};" not in setup:
             yield f"{role} installs another uv than the Makefile"
     if "ray[default]==" not in "\n".join(_setup(complete, "head")):
         yield "the head has no dashboard"
