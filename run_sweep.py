@@ -299,6 +299,7 @@ def _status(options: argparse.Namespace) -> int:
             f"{plan['workers']} at a time ({plan['source']})\n"
             f"the {plan['finished_trials']} finished trials took {plan['finished_seconds'] / 3600:.2f} "
             f"trial-hours, where {plan['finished_planned_seconds'] / 3600:.2f} were planned"
+            + (f"; its drivers ran for {clock(driven)}" if (driven := plan["driven_wall_seconds"]) else "")
         )
     return 0
 

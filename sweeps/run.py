@@ -19,7 +19,7 @@ from sweeps.designs import Trial, describe
 from sweeps.entries import RequestError
 from sweeps.learner import DataKey, Images, Learner, byol_learner
 from sweeps.ledger import Ledger, states
-from sweeps.manifest import write_manifest
+from sweeps.manifest import read_manifest, write_manifest
 from sweeps.mirror import Mirror, sign
 from sweeps.node_data import NodeData
 from sweeps.progress import Display
@@ -240,7 +240,9 @@ def against_plan(out: Path) -> dict[str, Any] | None:
         DirectoryError: `out` holds no sweep.
     """
     with directory.open_ledger(out) as ledger:
-        return estimates.compared(ledger.trials(), ledger.facts())
+        plan = estimates.compared(ledger.trials(), ledger.facts())
+    driven = read_manifest(out / directory.MANIFEST).get("wall_seconds")
+    return plan and {**plan, "driven_wall_seconds": driven}
 
 
 def refresh_tables(out: Path) -> None:
