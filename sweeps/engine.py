@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 # Ray reads these when it is imported. They must not drown the sweep's own output.
 _QUIET = {
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "(?s).",  # a node that dies would print a page of its state
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -163,7 +164,9 @@ def connected(address: str | None, resources: Resources) -> Iterator[dict[str, f
                 logging_level=logging.ERROR,
             )
         except Exception as error:  # Ray raises bare ones too, such as for a start that took too long
-            raise EngineError(f"Ray at {address or 'this machine'}: {' '.join(str(error).split())}") from None
+            hint = " (a cluster with tokens wants RAY_AUTH_MODE=token and its token here)" if address else ""
+            reason = " ".join(str(error).split())
+            raise EngineError(f"Ray at {address or 'this machine'}: {reason}{hint}") from None
     try:
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         available = dict(ray.cluster_resources())
