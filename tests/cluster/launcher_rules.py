@@ -17,6 +17,12 @@ def document() -> Any:
     return yaml.safe_load((ROOT / "cluster.yaml").read_text())
 
 
+def pins() -> dict[str, str]:
+    """The versions in requirements.txt, by name with extras."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    return dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+
+
 def prepared(written: Any) -> Any:
     """The document as `ray up` completes it with Ray's defaults, after Ray's own validation."""
     from sweeps import engine  # noqa: F401  its settings come before Ray
@@ -78,16 +84,11 @@ def _access(complete: Any) -> Iterator[str]:
 
 
 def _software(complete: Any) -> Iterator[str]:
-    pins = dict(
-        line.split("==")
-        for line in (ROOT / "requirements.txt").read_text().splitlines()
-        if "==" in line and not line.startswith("#")
-    )
     for role in ("head", "worker"):
         setup = "\n".join(_setup(complete, role))
         if "-r ~/byol-sweeps/requirements.txt" not in setup:
             yield f"{role} does not install requirements.txt"
-        if any(version != pins["ray[tune]"] for version in re.findall(r"ray\[\w+\]==([\d.]+)", setup)):
+        if any(version != pins()["ray[tune]"] for version in re.findall(r"ray\[\w+\]==([\d.]+)", setup)):
             yield f"{role} installs another Ray than requirements.txt"
         uv = re.search(r"uv==([\d.]+)", (ROOT / "Makefile").read_text())
         if uv is None or f"pip install --quiet {uv[0]};" not in setup:
