@@ -92,12 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a study, or go on with it")
     run.add_argument("study", metavar="STUDY", help="a study file, or the name of a study that ships")
     run.add_argument("--out", type=Path, required=True, metavar="DIR", help="the sweep's directory")
-    run.add_argument(
-        "--address",
-        default=os.environ.get("RAY_ADDRESS") or None,
-        metavar="HOST:PORT",
-        help='a Ray cluster to join ("auto" finds it); default: RAY_ADDRESS',
-    )
+    _add_address(run)
     run.add_argument("--workers", type=_count, metavar="N", help="most trials at a time")
     run.add_argument("--cpus-per-trial", type=_amount, metavar="N", help="instead of the study's")
     run.add_argument(
@@ -153,16 +148,20 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--to", type=Path, required=True, metavar="FILE")
 
     doctor = commands.add_parser("doctor", help="check this machine or a cluster")
-    doctor.add_argument(
-        "--address",
-        default=os.environ.get("RAY_ADDRESS") or None,
-        metavar="HOST:PORT",
-        help="a Ray cluster; default: RAY_ADDRESS",
-    )
+    _add_address(doctor)
     doctor.add_argument(
         "--out", type=Path, default=Path(), metavar="DIR", help="where sweeps would be written"
     )
     return parser
+
+
+def _add_address(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--address",
+        default=os.environ.get("RAY_ADDRESS") or None,
+        metavar="HOST:PORT",
+        help='a Ray cluster to join ("auto" finds it); default: RAY_ADDRESS',
+    )
 
 
 def _count(text: str) -> int:

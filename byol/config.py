@@ -61,6 +61,16 @@ def nearest(name: object, valid: Iterable[str]) -> str:
     return f' (did you mean "{matches[0]}"?)' if matches else ""
 
 
+def dataset_fault(dataset: str) -> str | None:
+    """What is wrong with the name of a data set, as one line; None if nothing is."""
+    kind, _, path = dataset.partition(":")
+    if dataset in NAMED_SETS or (kind in ("folder", "parquet") and path):
+        return None
+    near = nearest(kind, ("folder", "parquet")) if path else nearest(dataset, NAMED_SETS)
+    rule = f"must be one of {', '.join(NAMED_SETS)}, folder:PATH or parquet:PATH"
+    return f"dataset: {rule}, but got {dataset!r}{near}"
+
+
 def _number(default: Any, low: float, high: float = math.inf) -> Any:
     return dataclasses.field(default=default, metadata={"low": low, "high": high})
 

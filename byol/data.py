@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from byol.config import NAMED_SETS, nearest
+from byol.config import dataset_fault
 from byol.decoding import DataError as DataError
 from byol.decoding import EncodedImages, Labels, Pixels, survey
 from byol.image_files import EncodedSet, OnBroken, decode_split, list_folder, list_parquet
@@ -130,12 +130,10 @@ def load_data(
         listed = list_folder(Path(path).expanduser())
     elif kind == "parquet" and path:
         listed = list_parquet(Path(path).expanduser(), root / "parquet")
-    elif dataset in NAMED_SETS:
-        return _named(dataset, root, train_images)
     else:
-        near = nearest(kind, ("folder", "parquet")) if path else nearest(dataset, NAMED_SETS)
-        rule = f"must be one of {', '.join(NAMED_SETS)}, folder:PATH or parquet:PATH"
-        raise DataError(f"dataset: {rule}, but got {dataset!r}{near}")
+        if fault := dataset_fault(dataset):
+            raise DataError(fault)
+        return _named(dataset, root, train_images)
     kept = chosen(len(listed.train.images), train_images, dataset)
     listed = replace(listed, train=listed.train.take(kept))
     found = [survey(split.images, memory_limit) for split in (listed.train, listed.test)]

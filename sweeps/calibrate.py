@@ -13,7 +13,7 @@ from typing import Any
 from byol.config import TrialConfig
 from sweeps.designs import Cell, describe
 from sweeps.estimates import shapes
-from sweeps.learner import DataKey, Images, Learner
+from sweeps.learner import DataKey, Images, Learner, data_key
 from sweeps.manifest import hardware, versions
 from sweeps.study import Study
 
@@ -56,16 +56,16 @@ def calibrate(study: Study, learner: Learner, *, data_root: Path | None) -> Iter
     warm = False
     for key, cells in shapes(study.cells()).items():
         config = cells[0].config
-        data_key = config.dataset, config.train_images, config.image_size
-        if data_key not in loaded:
-            loaded[data_key] = learner.load_data(
+        own = data_key(config.to_settings())
+        if own not in loaded:
+            loaded[own] = learner.load_data(
                 config.dataset,
                 root=data_root,
                 train_images=config.train_images,
                 image_size=config.image_size,
                 on_broken=study.on_broken,
             )
-        images = loaded[data_key]
+        images = loaded[own]
         if not warm:  # what a process does once, such as imports, is no trial's
             _measure(cells[0], learner, images)
             warm = True

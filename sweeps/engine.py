@@ -52,7 +52,7 @@ from byol.collapse import CollapseRule  # noqa: E402
 from byol.config import Scalar, TrialConfig  # noqa: E402
 from sweeps.designs import Trial  # noqa: E402
 from sweeps.entries import RequestError  # noqa: E402
-from sweeps.learner import DataKey, Images, Learner  # noqa: E402
+from sweeps.learner import DataKey, Images, Learner, data_key  # noqa: E402
 from sweeps.ledger import METRICS, Measurement  # noqa: E402
 from sweeps.node_data import NodeData  # noqa: E402
 from sweeps.stopping import CollapseWatch  # noqa: E402
@@ -312,8 +312,8 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
     """Runs one trial in a worker and reports every measurement, or the error that ended it."""
     began = time.perf_counter()
     try:
-        trial = TrialConfig.from_settings({**job.common, **config["trial"]["settings"]})
-        key = trial.dataset, trial.train_images, trial.image_size
+        settings = {**job.common, **config["trial"]["settings"]}
+        trial, key = TrialConfig.from_settings(settings), data_key(settings)
         images = job.node_data.get(key) if job.node_data else ray.get(job.data[key])
         with job.checkpoints.workspace(config["trial"]["id"]) as work:
             _train(trial, images, work, job, began)

@@ -1,11 +1,11 @@
 """What the engine asks of a learner: to load data, and to train one trial. byol/ is the one that ships."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from byol.config import TrialConfig
+from byol.config import Scalar, TrialConfig
 from sweeps.study import OnBroken, Resources
 
 if TYPE_CHECKING:  # the command line imports this module, and answers at once
@@ -14,6 +14,11 @@ if TYPE_CHECKING:  # the command line imports this module, and answers at once
 
 DataKey = tuple[str, int, int]
 """dataset, train_images, image_size: what tells data sets apart."""
+
+
+def data_key(settings: Mapping[str, Scalar]) -> DataKey:
+    """The data set that a trial of these complete settings trains on."""
+    return str(settings["dataset"]), int(settings["train_images"]), int(settings["image_size"])
 
 
 class Images(Protocol):

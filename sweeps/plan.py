@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from byol.config import NAMED_SETS, nearest
+from byol.config import NAMED_SETS, dataset_fault
 from sweeps import fractional
 from sweeps.designs import Cell, Trial, describe, describe_condition
 from sweeps.entries import RequestError
@@ -82,15 +82,11 @@ def make_plan(
 
 def _warnings(study: Study, cells: Sequence[Cell]) -> Iterator[str]:
     for dataset in dict.fromkeys(cell.config.dataset for cell in cells):
-        kind, _, path = dataset.partition(":")
-        if kind in ("folder", "parquet") and path:
-            if not Path(path).expanduser().exists():
+        if fault := dataset_fault(dataset):
+            raise RequestError(f"{study.name}: {fault}")
+        if dataset not in NAMED_SETS:
+            if not Path(dataset.partition(":")[2]).expanduser().exists():
                 yield f"{dataset} is not on this machine"
-        elif dataset not in NAMED_SETS:
-            rule = f"must be one of {', '.join(NAMED_SETS)}, folder:PATH or parquet:PATH"
-            raise RequestError(
-                f"{study.name}: dataset: {rule}, but got {dataset!r}{nearest(dataset, NAMED_SETS)}"
-            )
         elif dataset != NAMED_SETS[0]:
             yield f"{dataset} is downloaded unless --data-root holds it"
     if study.resources.gpu and not any(Path("/dev").glob("nvidia[0-9]*")):

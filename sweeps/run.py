@@ -17,7 +17,7 @@ from byol.config import ConfigError, TrialConfig, nearest
 from sweeps import directory, estimates
 from sweeps.designs import Trial, describe
 from sweeps.entries import RequestError
-from sweeps.learner import DataKey, Images, Learner, byol_learner
+from sweeps.learner import DataKey, Images, Learner, byol_learner, data_key
 from sweeps.ledger import Ledger, states
 from sweeps.manifest import read_manifest, write_manifest
 from sweeps.mirror import Mirror, sign
@@ -124,7 +124,7 @@ def _run(
     # A search has no trials yet; the corners of its space must fit the data.
     known = corner_samples(study.reference, study.search) if study.search else [*trials.values()]
     data = _load(study, mirror.source, known, learner, options.data_root)
-    steps = {trial.trial_id: _steps(trial, data[_data_key(trial)]) for trial in known}
+    steps = {trial.trial_id: _steps(trial, data[data_key(trial.settings)]) for trial in known}
     if study.search:
         check_length(study, steps[known[0].trial_id])
     resources = _resources(study, options)
@@ -202,7 +202,7 @@ def _run(
                         ledger=ledger,
                         tracker=tracker,
                         execute=execute,
-                        steps=lambda trial: _steps(trial, data[_data_key(trial)]),
+                        steps=lambda trial: _steps(trial, data[data_key(trial.settings)]),
                         retry_failed=options.retry_failed,
                     )
                 else:
@@ -347,11 +347,6 @@ def _anything_left(out: Path, study: Study, trials: Iterable[str], *, retry_fail
     return bool(open_) or not set(trials) <= {row["trial_id"] for row in rows}
 
 
-def _data_key(trial: Trial) -> DataKey:
-    settings = trial.settings
-    return str(settings["dataset"]), int(settings["train_images"]), int(settings["image_size"])
-
-
 def _data_name(key: DataKey) -> str:
     dataset, train_images, image_size = key
     return f"{dataset}, {train_images or 'all'} training images, {image_size} pixels"
@@ -366,7 +361,7 @@ def _load(
         with directory.open_ledger(out) as ledger:
             facts = ledger.facts()
     data: dict[DataKey, Images] = {}
-    for key in dict.fromkeys(_data_key(trial) for trial in trials):
+    for key in dict.fromkeys(data_key(trial.settings) for trial in trials):
         try:
             images: Images = learner.load_data(
                 key[0], root=root, train_images=key[1], image_size=key[2], on_broken=study.on_broken

@@ -5,6 +5,7 @@ wrong cell. The format is described in docs/study-format.md. Imports neither tor
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,6 +90,11 @@ class Study:
 
     def cells(self) -> tuple[Cell, ...]:
         """The cells of the design; none for a search."""
+        return self._cells
+
+    @functools.cached_property
+    def _cells(self) -> tuple[Cell, ...]:
+        # Thousands of configurations are checked on the way: once, however often they are asked for.
         return () if self.search else designs.cells(self.reference, self.factors, self.design)
 
     def trials(self) -> tuple[Trial, ...]:
