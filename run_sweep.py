@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from byol.config import ConfigError
-from sweeps.entries import RequestError
-from sweeps.estimates import Estimate
-from sweeps.learner import Learner, byol_learner
+from byol.errors import ConfigError
+from sweeps.errors import RequestError
+from sweeps.planning.estimates import Estimate
 from sweeps.progress import clock
 from sweeps.study import Study, list_studies, load_study
+from sweeps.trainer import Trainer, byol_trainer
 
 REPORT = "report.html"
 FINDINGS = "findings.txt"
@@ -32,17 +32,17 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (--help explains)\n")
 
 
-def main(arguments: Sequence[str] | None = None, *, learner: Learner | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, trainer: Trainer | None = None) -> int:
     """Runs one command; returns the exit status.
 
     Args:
         arguments: the command line without the program's name; None is the process's own.
-        learner: what trains the trials of `run` and `plan --calibrate`; None is the learner of byol/.
+        trainer: what trains the trials of `run` and `plan --calibrate`; None is the learner of byol/.
     """
     options = _parser().parse_args(arguments)
     try:
         if options.command in ("plan", "run"):
-            return {"plan": _plan, "run": _run}[options.command](options, learner)
+            return {"plan": _plan, "run": _run}[options.command](options, trainer)
         return {
             "studies": _studies,
             "status": _status,
@@ -208,15 +208,15 @@ def _studies(options: argparse.Namespace) -> int:
     return 0
 
 
-def _plan(options: argparse.Namespace, learner: Learner | None) -> int:
-    from sweeps import estimates
-    from sweeps.plan import as_json, as_text, make_plan
+def _plan(options: argparse.Namespace, trainer: Trainer | None) -> int:
+    from sweeps.planning import estimates
+    from sweeps.planning.plan import as_json, as_text, make_plan
 
     study, workers, out = load_study(options.study), options.workers, options.out
     cells = study.cells()
     if options.calibrate:
         make_plan(study)  # what is wrong is said before anything is measured
-        estimate: Estimate | None = _calibrated(options, study, learner)
+        estimate: Estimate | None = _calibrated(options, study, trainer)
     elif options.earlier:
         estimate = estimates.of_sweep(cells, options.earlier)
     else:
@@ -226,14 +226,14 @@ def _plan(options: argparse.Namespace, learner: Learner | None) -> int:
     return 0
 
 
-def _calibrated(options: argparse.Namespace, study: Study, learner: Learner | None) -> Estimate:
-    from sweeps.calibrate import calibrate, document, line
-    from sweeps.estimates import CALIBRATION, of_calibration
-    from sweeps.tables import write_text
+def _calibrated(options: argparse.Namespace, study: Study, trainer: Trainer | None) -> Estimate:
+    from byol.files import write_text
+    from sweeps.planning.calibrate import calibrate, document, line
+    from sweeps.planning.estimates import CALIBRATION, of_calibration
 
     costs = {}
     try:
-        for key, cost in calibrate(study, learner or byol_learner(), data_root=options.data_root):
+        for key, cost in calibrate(study, trainer or byol_trainer(), data_root=options.data_root):
             costs[key] = cost
             print(line(cost), file=sys.stderr, flush=True)
     except ValueError as error:
@@ -245,10 +245,11 @@ def _calibrated(options: argparse.Namespace, study: Study, learner: Learner | No
     return of_calibration(study.cells(), found)
 
 
-def _run(options: argparse.Namespace, learner: Learner | None) -> int:
+def _run(options: argparse.Namespace, trainer: Trainer | None) -> int:
     study = load_study(options.study)
 
-    from sweeps.run import RunOptions, run
+    from sweeps.options import RunOptions
+    from sweeps.run import run
 
     outcome = run(
         study,
@@ -267,7 +268,7 @@ def _run(options: argparse.Namespace, learner: Learner | None) -> int:
             data_via=options.data_via,
             log=tuple(options.log),
         ),
-        learner=learner,
+        trainer=trainer,
     )
     counts = outcome.counts
     closing = [", ".join(f"{counts[key]} {key}" for key in ("planned", "complete", "collapsed", "failed"))]
@@ -285,7 +286,7 @@ def _run(options: argparse.Namespace, learner: Learner | None) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from sweeps.run import against_plan, status
+    from sweeps.inspect import against_plan, status
 
     counts, plan = status(options.out), against_plan(options.out)
     if options.json:
@@ -304,7 +305,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from sweeps.run import refresh_tables
+    from sweeps.inspect import refresh_tables
 
     for out in options.out:
         refresh_tables(out)
@@ -314,7 +315,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from sweeps.replay import replay_directory
+    from sweeps.record.replay import replay_directory
 
     print(replay_directory(options.out, threshold=options.threshold, patience=options.patience))
     return 0
@@ -332,7 +333,7 @@ def _finish(folders: list[Path], path: Path, closing: list[str]) -> None:
     """Writes the report and says in words what it found, here and beside it; `closing` goes between."""
     from analysis.findings import findings
     from analysis.load import load_results
-    from analysis.report import write_report
+    from analysis.page.report import write_report
 
     try:
         results = load_results(folders)
@@ -345,7 +346,7 @@ def _finish(folders: list[Path], path: Path, closing: list[str]) -> None:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from sweeps.run import export_encoder
+    from sweeps.inspect import export_encoder
 
     export_encoder(options.out, options.trial_id, options.to)
     print(f"Encoder: {options.to}")

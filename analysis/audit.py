@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.load import StudyResults
 from analysis.onset import cadence
 from analysis.outcomes import JUDGED, Cell, Counts, seed_table
+from analysis.results import StudyResults
 from analysis.search import searched
 from analysis.wording import exact, listed, plural
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.load import StudyResults
+from analysis.findings.verdict import one_changed
 from analysis.outcomes import Cell, seed_table
+from analysis.results import StudyResults
 from analysis.stats import (
     Mean,
     PValue,
@@ -16,7 +17,6 @@ from analysis.stats import (
     risk_difference,
     sign_flip,
 )
-from analysis.verdict import one_changed
 from analysis.wording import number, percent_range, points, points_range
 
 HEADER = (

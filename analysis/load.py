@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from analysis.outcomes import NOT_SET, classify, ran_full_length
+from analysis.results import Factor, Results, StudyResults
 
 _TEXT, _WHOLE, _REAL, _FLAG = "str", "Int64", "float64", "boolean"
 
@@ -30,70 +31,6 @@ METRIC_COLUMNS = {
     **dict.fromkeys(("effective_rank", "projection_effective_rank"), _REAL),
 }
 SPECTRUM_COLUMNS = {"trial_id": _TEXT, "step": _WHOLE, "level": _TEXT, "eigenvalues": "object"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Factor:
-    """What a study varied."""
-
-    name: str
-    """As in the study file; its column in the tables is `f_<name>`."""
-    levels: tuple[str, ...]
-    """Labels as text, in the study's order: the first is the reference's. Empty for drawn numbers. A trial to
-    which the factor does not apply has NOT_SET instead, which is none of these."""
-
-    @property
-    def column(self) -> str:
-        """The factor's column in the table of trials."""
-        return f"f_{self.name}"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class StudyResults:
-    """One study: all trials of it that any of the directories holds. Equal only to itself."""
-
-    name: str
-    title: str
-    question: str
-    source: str
-    expected: str
-    """What the study file says should come out."""
-    design: str
-    """Its kind; "search" when the trials are samples and not a design."""
-    factors: tuple[Factor, ...]
-    representation_threshold: float
-    """representation_std below this is collapse."""
-    projection_threshold: float
-    seeds: tuple[int, ...]
-    """All that were planned."""
-    trials: pd.DataFrame
-    """A row per planned trial: the columns of trials.parquet, `outcome` and `full_length` (see outcomes.py),
-    and each factor's levels as text, unless a search drew numbers."""
-    metrics: pd.DataFrame
-    """A row per trial and measurement, in order of step."""
-    spectra: pd.DataFrame
-    """A row per trial, measurement and level."""
-    directories: tuple[str, ...]
-    """Names of the directories that were read."""
-    documents: tuple[Mapping[str, Any], ...]
-    """study.yaml of each."""
-    manifests: tuple[Mapping[str, Any], ...]
-    """manifest.json of each; empty where there is none."""
-    duplicates: int = 0
-    """Trials that stood in more than one directory, and were read once."""
-
-    @property
-    def searched(self) -> bool:
-        """Whether the trials are a search's samples, which carry no intervals."""
-        return self.design == "search"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Results:
-    """What `load_results` read."""
-
-    studies: tuple[StudyResults, ...]
-    """In the order of the directories."""
 
 
 def load_results(dirs: Sequence[Path]) -> Results:

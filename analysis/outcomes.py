@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 if TYPE_CHECKING:
-    from analysis.load import StudyResults
+    from analysis.results import StudyResults
 
 OUTCOMES = {
     "survived": "finished, and the representation keeps its spread",

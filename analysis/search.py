@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.load import StudyResults
 from analysis.outcomes import JUDGED
+from analysis.results import StudyResults
 from analysis.stats import Mean, mean_interval
 from analysis.wording import mean_percent, number, percent, why_interval
 

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from byol.collapse import CollapseRule
-from sweeps.ledger import METRICS, Ledger, Measurement, states
-from sweeps.plan import make_plan
+from byol.measure.collapse import CollapseRule
+from sweeps.planning.plan import make_plan
 from sweeps.progress import Display
+from sweeps.record.ledger import Ledger, states
+from sweeps.record.rows import METRICS, Measurement
+from sweeps.record.tables import write_tables
 from sweeps.study import study_from_text
-from sweeps.tables import write_tables
 from sweeps.tracker import Tracker
 
 CELLS = 100

@@ -19,9 +19,9 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from byol.config import TrialConfig
 from byol.data import ImageData, load_data
 from byol.learner import Learner
+from byol.presets import from_settings
 from byol.train import batches
 
 ROUNDS = 5
@@ -65,7 +65,7 @@ class PilViews(Dataset[tuple[Tensor, Tensor]]):
 
 def ours(data: ImageData) -> Iterator[None]:
     """One step of this learner at each `next`."""
-    config = TrialConfig.from_settings(SETTINGS)
+    config = from_settings(SETTINGS)
     device = torch.device("cpu")
     learner = Learner(config, train_images=len(data.train_images), device=device)
     for view1, view2 in batches(config, data, device, 0, config.steps):
@@ -75,7 +75,7 @@ def ours(data: ImageData) -> Iterator[None]:
 
 def plain(data: ImageData) -> Iterator[None]:
     """One step of the tutorials' loop at each `next`."""
-    config = TrialConfig.from_settings(SETTINGS)
+    config = from_settings(SETTINGS)
     built = Learner(config, train_images=len(data.train_images), device=torch.device("cpu"))
     online = nn.Sequential(built.online.encoder, built.online.projector).to(
         memory_format=torch.contiguous_format

@@ -12,9 +12,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from byol.config import TrialConfig
 from byol.learner import Learner
 from byol.networks import StandardisedConv2d
+from byol.presets import from_settings
 
 STATE = "state.safetensors"
 ENCODER = "encoder.safetensors"
@@ -40,7 +40,7 @@ def load_state(learner: Learner, folder: Path) -> int:
     if not path.exists():
         return 0
     saved = header(path).get("config")
-    if saved is None or TrialConfig.from_settings(json.loads(saved)) != learner.config:
+    if saved is None or from_settings(json.loads(saved)) != learner.config:
         raise CheckpointError(f"{path}: holds the state of another trial")
     learner.load_state(load_file(path))
     return int(learner.step_index)

@@ -5,12 +5,12 @@ planning a sweep answers at once. Where a default departs from a paper, the fiel
 """
 
 import dataclasses
-import difflib
 import math
 import sys
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from byol.errors import ConfigError, nearest
 
 Scalar: TypeAlias = str | int | float | bool
 
@@ -44,21 +44,8 @@ NAMED_SETS = (
 )
 """The data sets known by name (docs/data.md), besides `folder:PATH` and `parquet:PATH`."""
 
-
-class ConfigError(ValueError):
-    """A setting that breaks a rule. `str(error)` is one line: key, value, rule, nearest valid name."""
-
-    def __init__(self, key: str, value: object, rule: str) -> None:
-        super().__init__(f"{key}: {rule}, but got {value!r}")
-        self.key = key
-        self.value = value
-        self.rule = rule
-
-
-def nearest(name: object, valid: Iterable[str]) -> str:
-    """A suffix naming the valid name closest to `name`: ' (did you mean "tau_base"?)', or nothing."""
-    matches = difflib.get_close_matches(str(name), list(valid), n=1)
-    return f' (did you mean "{matches[0]}"?)' if matches else ""
+OnBroken: TypeAlias = Literal["fail", "skip"]
+"""Whether images that cannot be read are an error, or left out."""
 
 
 def dataset_fault(dataset: str) -> str | None:
@@ -380,39 +367,6 @@ class TrialConfig:
                 settings[key] = value
         return settings
 
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, object]) -> "TrialConfig":
-        """Builds a configuration from flat settings, the bundles `preset` and `views` included.
-
-        A bundle fills what is not said: explicit keys beat `views`, which beats `preset`.
-
-        Raises:
-            ConfigError: for an unknown key, a wrong type, or a value that breaks a rule.
-        """
-        from byol.presets import expand
-
-        fields: dict[str, Any] = {}
-        views: dict[str, dict[str, object]] = {"view1": {}, "view2": {}}
-        for key, value in expand(settings).items():
-            view, _, name = key.partition(".")
-            if key not in FIELD_NAMES:
-                raise ConfigError(key, value, f"is not a setting{nearest(key, SETTING_NAMES)}")
-            if name:
-                views[view][name] = value
-            else:
-                fields[key] = value
-        for view, values in views.items():
-            fields[view] = _view(view, values)
-        return cls(**fields)
-
-
-def _view(view: str, values: Mapping[str, Any]) -> ViewConfig:
-    base = {"view1": TrialConfig.view1, "view2": TrialConfig.view2}[view]
-    try:
-        return dataclasses.replace(base, **values)
-    except ConfigError as error:
-        raise ConfigError(f"{view}.{error.key}", error.value, error.rule) from None
-
 
 def _field_names() -> tuple[str, ...]:
     views = ("view1", "view2")
@@ -423,6 +377,3 @@ def _field_names() -> tuple[str, ...]:
 
 FIELD_NAMES = _field_names()
 """Every field, views dotted: `tau_base`, `view2.solarize_p`."""
-
-SETTING_NAMES = ("preset", "views", *FIELD_NAMES)
-"""What a study may set: the fields and the two bundles."""

@@ -13,7 +13,8 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from byol.config import ConfigError, TrialConfig
+from byol.config import TrialConfig
+from byol.errors import ConfigError
 from byol.losses import pair_loss
 from byol.networks import Branch, build_encoder, build_predictor, build_projector
 from byol.optim import build_optimizer, set_lr

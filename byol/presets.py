@@ -4,10 +4,12 @@ A preset says only what its source says; what it leaves out keeps TrialConfig's 
 are pairs of view settings. Sources are named beside each entry.
 """
 
+import dataclasses
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from byol.config import ConfigError, Scalar, nearest
+from byol.config import FIELD_NAMES, Scalar, TrialConfig, ViewConfig
+from byol.errors import ConfigError, nearest
 
 Settings = dict[str, Scalar]
 T = TypeVar("T")
@@ -220,3 +222,38 @@ def _bundle(key: str, name: object, bundles: Mapping[str, T]) -> T:
         rule = f"must be one of {', '.join(bundles)}{nearest(name, bundles)}"
         raise ConfigError(key, name, rule)
     return bundles[str(name)]
+
+
+def from_settings(settings: Mapping[str, object]) -> TrialConfig:
+    """Builds a configuration from flat settings, the bundles `preset` and `views` included.
+
+    A bundle fills what is not said: explicit keys beat `views`, which beats `preset`.
+
+    Raises:
+        ConfigError: for an unknown key, a wrong type, or a value that breaks a rule.
+    """
+    fields: dict[str, Any] = {}
+    views: dict[str, dict[str, object]] = {"view1": {}, "view2": {}}
+    for key, value in expand(settings).items():
+        view, _, name = key.partition(".")
+        if key not in FIELD_NAMES:
+            raise ConfigError(key, value, f"is not a setting{nearest(key, SETTING_NAMES)}")
+        if name:
+            views[view][name] = value
+        else:
+            fields[key] = value
+    for view, values in views.items():
+        fields[view] = _view(view, values)
+    return TrialConfig(**fields)
+
+
+def _view(view: str, values: Mapping[str, Any]) -> ViewConfig:
+    base = {"view1": TrialConfig.view1, "view2": TrialConfig.view2}[view]
+    try:
+        return dataclasses.replace(base, **values)
+    except ConfigError as error:
+        raise ConfigError(f"{view}.{error.key}", error.value, error.rule) from None
+
+
+SETTING_NAMES = ("preset", "views", *FIELD_NAMES)
+"""What a study may set: the fields and the two bundles."""

@@ -17,12 +17,12 @@ from torch import Tensor
 from byol import checkpoint
 from byol.config import TrialConfig
 from byol.data import Images, StreamedImages
+from byol.data.streaming import streamed_batches
 from byol.learner import Encoder, Learner
-from byol.measure import Measurer, resident
-from byol.metrics import Metrics
+from byol.measure.measurer import Measurer, resident
+from byol.measure.metrics import Metrics
 from byol.precision import uses_bf16
 from byol.seeding import epoch_order
-from byol.streaming import streamed_batches
 from byol.views import draw_pair, make_view
 
 

@@ -95,8 +95,8 @@ def _torch() -> str:
 
 
 def _ray(address: str | None) -> str:
-    from sweeps import engine
+    from sweeps.engine import runtime
 
-    with engine.connected(address, Resources()) as available:
+    with runtime.connected(address, Resources()) as available:
         counted = f"{available.get('CPU', 0):g} CPUs, {available.get('GPU', 0):g} GPUs"
     return f"{importlib.metadata.version('ray')}, {address or 'this machine'}: {counted}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
 
-from sweeps.ledger import Ending
+from sweeps.record.rows import Ending
 
 SHOWN = 6
 """Running trials that are shown one by one."""

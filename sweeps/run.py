@@ -3,86 +3,44 @@
 import dataclasses
 import functools
 import math
-import os
 import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TextIO, TypeAlias
+from typing import Any, TextIO
 
-from byol.config import ConfigError, TrialConfig, nearest
-from sweeps import directory, estimates
-from sweeps.designs import Trial, describe
-from sweeps.entries import RequestError
-from sweeps.learner import DataKey, Images, Learner, byol_learner, data_key
-from sweeps.ledger import Ledger, states
-from sweeps.manifest import read_manifest, write_manifest
-from sweeps.mirror import Mirror, sign
-from sweeps.node_data import NodeData
+from byol.errors import ConfigError
+from byol.files import write_text
+from byol.presets import from_settings
+from sweeps import files
+from sweeps.engine.node_data import NodeData
+from sweeps.errors import DirectoryError, RequestError
+from sweeps.inspect import counts
+from sweeps.options import Outcome, RunOptions
+from sweeps.planning import estimates
 from sweeps.progress import Display
-from sweeps.samples import check_length, corner_samples, is_settled
-from sweeps.storage import Store
+from sweeps.record import directory
+from sweeps.record.ledger import Ledger
+from sweeps.record.manifest import write_manifest
+from sweeps.record.tables import write_tables
+from sweeps.search.samples import check_length, corner_samples, is_settled
+from sweeps.storage.checkpoints import Checkpoints
+from sweeps.storage.mirror import Mirror, sign
+from sweeps.storage.store import Store
 from sweeps.study import Resources, Study
-from sweeps.tables import replacing, write_tables, write_text
+from sweeps.study.designs import Trial, describe
 from sweeps.tracker import Tracker
-from sweeps.workspace import Checkpoints
-
-DataVia: TypeAlias = Literal["object-store", "node"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """What may differ between two runs of one study without changing its results."""
-
-    address: str | None = dataclasses.field(default_factory=lambda: os.environ.get("RAY_ADDRESS") or None)
-    """A Ray cluster to join, by default that of RAY_ADDRESS; None starts Ray on this machine."""
-    cpus_per_trial: float | None = None
-    """Instead of the study's."""
-    gpus_per_trial: float | None = None
-    """Instead of the study's."""
-    data_root: Path | None = None
-    """Where downloaded data sets are kept."""
-    workers: int | None = None
-    """Most trials at a time; None is as many as fit."""
-    retry_failed: bool = False
-    """Whether to run trials again that ended with an error."""
-    checkpoint_every: int = 1000
-    """Steps between saved states, from which an interrupted trial goes on; 0 saves none."""
-    time_budget: float | None = None
-    """Seconds after which the run ends as if it had been interrupted."""
-    storage: str | None = None
-    """A URI or folder for checkpoints and a mirror of the ledger; None keeps both in the directory alone."""
-    mirror_every: float = 60.0
-    """Seconds between two mirrors of the ledger."""
-    data_via: DataVia = "object-store"
-    """How data reaches the nodes: through the object store of Ray, or loaded by each node."""
-    log: tuple[str, ...] = ()
-    """Where measurements go besides the ledger: tensorboard, mlflow, wandb."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a run left behind."""
-
-    counts: dict[str, int]
-    """As `status` counts them."""
-    interrupted: bool
-    """Whether it was asked to end early."""
-    out_of_time: bool = False
-    """Whether it was its time budget that asked."""
-    ran: bool
-    """Whether there was anything to run."""
+from sweeps.trainer import DataKey, Images, Trainer, byol_trainer, data_key
 
 
 def run(
     study: Study,
     out: Path,
     *,
-    options: RunOptions = RunOptions(),
-    learner: Learner | None = None,
+    options: RunOptions | None = None,
+    trainer: Trainer | None = None,
     stream: TextIO = sys.stdout,
 ) -> Outcome:
     """Runs what is missing of `study` in `out`, and writes the tables.
@@ -91,7 +49,7 @@ def run(
         study: what to run.
         out: the sweep's directory; made if it does not exist.
         options: how to run it.
-        learner: what trains; None is the learner of byol/.
+        trainer: what trains; None is the learner of byol/.
         stream: where progress is shown.
 
     Raises:
@@ -101,13 +59,14 @@ def run(
         StorageError: the store cannot be used, or another driver is at work on it.
         OSError: the disk, or the store at the very end, cannot be written.
     """
+    options = options or RunOptions()
     trials = {trial.trial_id: trial for trial in study.trials()}
     directory.check(out, study, set(trials))
     store = Store.at(options.storage) if options.storage else None
     with Mirror(out, store, every=options.mirror_every).held(study, set(trials)) as mirror:
         if not _anything_left(mirror.source, study, trials, retry_failed=options.retry_failed):
             return _write_down(study, out, trials, mirror)
-        return _run(study, out, trials, mirror, options, learner or byol_learner(), stream)
+        return _run(study, out, trials, mirror, options, trainer or byol_trainer(), stream)
 
 
 def _run(
@@ -116,21 +75,21 @@ def _run(
     trials: Mapping[str, Trial],
     mirror: Mirror,
     options: RunOptions,
-    learner: Learner,
+    trainer: Trainer,
     stream: TextIO,
 ) -> Outcome:
     """Runs what is missing, of which there is some."""
     began, started = time.monotonic(), datetime.now(UTC)
     # A search has no trials yet; the corners of its space must fit the data.
     known = corner_samples(study.reference, study.search) if study.search else [*trials.values()]
-    data = _load(study, mirror.source, known, learner, options.data_root)
+    data = _load(study, mirror.source, known, trainer, options.data_root)
     steps = {trial.trial_id: _steps(trial, data[data_key(trial.settings)]) for trial in known}
     if study.search:
         check_length(study, steps[known[0].trial_id])
     resources = _resources(study, options)
     estimate = estimates.of_study(study, study.cells(), out)
     # They import Ray, which takes seconds: only when something is left to run.
-    from sweeps import engine, loggers
+    from sweeps.engine import driver, loggers, runtime
 
     loggers.check(options.log)
     where = f"on the cluster at {options.address}" if options.address else "on this machine"
@@ -138,18 +97,18 @@ def _run(
 
     logged = loggers.make(options.log, out, study.name)
     with (
-        engine.interruptible(options.time_budget and began + options.time_budget) as interruption,
-        engine.connected(options.address, resources) as available,
+        runtime.interruptible(options.time_budget and began + options.time_budget) as interruption,
+        runtime.connected(options.address, resources) as available,
         directory.held(out),
         mirror.followed(),
-        Ledger(out / directory.LEDGER) as ledger,
+        Ledger(out / files.LEDGER) as ledger,
     ):
         ledger.interrupt()  # what a driver that died has left behind
         _enter(ledger, out, study, trials, steps, mirror.store)
         for key, images in data.items():
             ledger.note(_data_name(key), images.digest)
         if estimate is not None and not study.search:
-            room = engine.room(resources, available)
+            room = runtime.room(resources, available)
             at_a_time = min(room, options.workers or room)
             ledger.note(estimates.PLAN, estimates.noted(estimate, list(trials.values()), at_a_time))
         record = functools.partial(
@@ -157,7 +116,7 @@ def _run(
             ledger,
             out,
             study,
-            precision=learner.precision(),
+            precision=trainer.precision(),
             data=data,
             started=started,
             began=began,
@@ -169,18 +128,18 @@ def _run(
             ledger, display, trials, rule=study.collapse, estimate=estimate, planned=study.trial_count
         )
         run_trials = functools.partial(
-            engine.run_trials,
+            driver.run_trials,
             tracker=tracker,
             interruption=interruption,
             data=data,
-            node_data=_node_data(study, data, learner, options) if options.data_via == "node" else None,
-            learner=learner,
+            node_data=_node_data(study, data, trainer, options) if options.data_via == "node" else None,
+            trainer=trainer,
             rule=study.collapse,
-            checkpoints=Checkpoints(folder=out.absolute() / directory.CHECKPOINTS, store=mirror.store),
+            checkpoints=Checkpoints(folder=out.absolute() / files.CHECKPOINTS, store=mirror.store),
             checkpoint_every=options.checkpoint_every,
             loggers=logged,
         )
-        workers = options.workers or (engine.room(resources, available) if study.search else None)
+        workers = options.workers or (runtime.room(resources, available) if study.search else None)
 
         def execute(left: Sequence[Trial], **search: Any) -> bool:
             """Runs trials or a search, and alone what ran out of memory. False if it was asked to end."""
@@ -194,7 +153,7 @@ def _run(
         try:
             with mirror.running(stop=interruption.ask, warn=display.note):
                 if study.search and not interruption.stop_all():
-                    from sweeps.run_search import run_search
+                    from sweeps.search.run import run_search
 
                     run_search(
                         study,
@@ -212,70 +171,11 @@ def _run(
             ledger.interrupt()
             record()
         return Outcome(
-            counts=_counts(ledger),
+            counts=counts(ledger),
             interrupted=interruption.asked,
             out_of_time=interruption.out_of_time,
             ran=True,
         )
-
-
-def status(out: Path) -> dict[str, int]:
-    """Counts of the trials in `out`: planned, waiting, running, complete, pruned, failed, collapsed, ...
-
-    Raises:
-        DirectoryError: `out` holds no sweep.
-    """
-    with directory.open_ledger(out) as ledger:
-        return _counts(ledger)
-
-
-def _counts(ledger: Ledger) -> dict[str, int]:
-    return states(ledger.trials(), planned=int(ledger.facts().get("planned", 0)))
-
-
-def against_plan(out: Path) -> dict[str, Any] | None:
-    """What was expected of the sweep in `out` beside what happened; None if nothing was known at its start.
-
-    Raises:
-        DirectoryError: `out` holds no sweep.
-    """
-    with directory.open_ledger(out) as ledger:
-        plan = estimates.compared(ledger.trials(), ledger.facts())
-    driven = read_manifest(out / directory.MANIFEST).get("wall_seconds")
-    return plan and {**plan, "driven_wall_seconds": driven}
-
-
-def refresh_tables(out: Path) -> None:
-    """Writes the tables of `out` again from its ledger, also while a driver is at work on it.
-
-    Raises:
-        DirectoryError: `out` holds no sweep.
-    """
-    with directory.open_ledger(out) as ledger:
-        write_tables(ledger, out)
-
-
-def export_encoder(out: Path, trial_id: str, to: Path) -> None:
-    """Copies the trained online encoder of a trial to the file `to`, as safetensors.
-
-    Raises:
-        RequestError: there is no such trial, it left no encoder, or `to` cannot be written.
-        StorageError: the encoder is in a store that cannot be read.
-    """
-    with directory.open_ledger(out) as ledger:
-        trials, facts = {row["trial_id"]: row for row in ledger.trials()}, ledger.facts()
-    if trial_id not in trials:
-        raise RequestError(f'{out}: holds no trial "{trial_id}"{nearest(trial_id, trials)}')
-    store = Store(facts["storage"]) if "storage" in facts else None
-    encoder = Checkpoints(folder=out / directory.CHECKPOINTS, store=store).encoder(trial_id)
-    if encoder is None:
-        state = trials[trial_id]["end_reason"] or trials[trial_id]["state"].lower()
-        raise RequestError(f"{out}: trial {trial_id} left no trained encoder (it is {state})")
-    try:
-        with replacing(to) as file:
-            file.write(encoder)
-    except OSError as error:
-        raise RequestError(f"{to}: cannot be written: {error.strerror}") from None
 
 
 def _enter(
@@ -288,7 +188,7 @@ def _enter(
 ) -> None:
     """Writes down what is planned."""
     sign(ledger)
-    write_text(out / directory.STUDY, study.to_yaml())
+    write_text(out / files.STUDY, study.to_yaml())
     for key, value in (
         ("study", study.name),
         ("collapse", directory.rule_text(study)),
@@ -301,11 +201,11 @@ def _enter(
 
 def _write_down(study: Study, out: Path, trials: Mapping[str, Trial], mirror: Mirror) -> Outcome:
     """Brings labels, texts and tables of a complete sweep up to date."""
-    with directory.held(out), mirror.followed(), Ledger(out / directory.LEDGER) as ledger:
+    with directory.held(out), mirror.followed(), Ledger(out / files.LEDGER) as ledger:
         steps = {row["trial_id"]: row["steps_planned"] for row in ledger.trials()}
         _enter(ledger, out, study, trials, steps, mirror.store)
         write_tables(ledger, out)
-        return Outcome(counts=_counts(ledger), interrupted=False, ran=False)
+        return Outcome(counts=counts(ledger), interrupted=False, ran=False)
 
 
 def _record(
@@ -323,7 +223,7 @@ def _record(
     write_tables(ledger, out)
     names = {key: key[0] if len(data) == 1 else _data_name(key) for key in data}
     write_manifest(
-        out / directory.MANIFEST,
+        out / files.MANIFEST,
         study=study.name,
         precision=precision,
         data={names[key]: images.digest for key, images in data.items()},
@@ -353,7 +253,7 @@ def _data_name(key: DataKey) -> str:
 
 
 def _load(
-    study: Study, out: Path, trials: Iterable[Trial], learner: Learner, root: Path | None
+    study: Study, out: Path, trials: Iterable[Trial], trainer: Trainer, root: Path | None
 ) -> dict[DataKey, Images]:
     """The distinct data sets of the trials, checked against what the sweep was started with."""
     facts: dict[str, str] = {}
@@ -363,14 +263,14 @@ def _load(
     data: dict[DataKey, Images] = {}
     for key in dict.fromkeys(data_key(trial.settings) for trial in trials):
         try:
-            images: Images = learner.load_data(
+            images: Images = trainer.load_data(
                 key[0], root=root, train_images=key[1], image_size=key[2], on_broken=study.on_broken
             )
         except (ValueError, OSError) as error:
             raise RequestError(" ".join(str(error).split())) from error
         before = facts.get(_data_name(key), images.digest)
         if images.digest != before:
-            raise directory.DirectoryError(
+            raise DirectoryError(
                 f"{out}: was started with other data: the digest of {key[0]} must be {before}, "
                 f"but got {images.digest}"
             )
@@ -379,10 +279,10 @@ def _load(
 
 
 def _node_data(
-    study: Study, data: Mapping[DataKey, Images], learner: Learner, options: RunOptions
+    study: Study, data: Mapping[DataKey, Images], trainer: Trainer, options: RunOptions
 ) -> NodeData:
     return NodeData(
-        load_data=learner.load_data,
+        load_data=trainer.load_data,
         root=(options.data_root or Path("data")).absolute(),
         on_broken=study.on_broken,
         digests={key: images.digest for key, images in data.items()},
@@ -390,7 +290,7 @@ def _node_data(
 
 
 def _steps(trial: Trial, images: Images) -> int:
-    config, count = TrialConfig.from_settings(trial.settings), len(images.train_images)
+    config, count = from_settings(trial.settings), len(images.train_images)
     try:
         config.warmup_steps(count)  # which refuses one that is longer than the trial
         return config.total_steps(count)

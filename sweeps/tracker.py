@@ -7,12 +7,13 @@ import dataclasses
 import time
 from collections.abc import Mapping
 
-from byol.collapse import CollapseRule
-from sweeps.designs import Trial, describe
-from sweeps.estimates import Estimate
-from sweeps.ledger import Ending, Ledger, Measurement
+from byol.measure.collapse import CollapseRule
+from sweeps.planning.estimates import Estimate
 from sweeps.progress import Display, RunningTrial, Snapshot, ended_line
-from sweeps.stopping import ending
+from sweeps.record.endings import ending
+from sweeps.record.ledger import Ledger
+from sweeps.record.rows import Ending, Measurement
+from sweeps.study.designs import Trial, describe
 
 OUT_OF_MEMORY_ADVICE = (
     "it did so alone on a GPU, too: make batch_size, image_size, the encoder or the heads smaller, "

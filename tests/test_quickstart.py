@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from sweeps.designs import Design, Labels
 from sweeps.run import run
 from sweeps.study import load_study
+from sweeps.study.designs import Design, Labels
 
 CHANCE = 0.1
 """kNN accuracy of a guess among the ten classes."""

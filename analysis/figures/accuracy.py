@@ -5,8 +5,8 @@ import plotly.graph_objects as go
 
 from analysis.figures.groups import groups
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text
-from analysis.load import StudyResults
 from analysis.outcomes import JUDGED
+from analysis.results import StudyResults
 from analysis.stats import mean_interval
 from analysis.wording import mean_percent, percent, plural
 

@@ -6,8 +6,8 @@ import plotly.graph_objects as go
 
 from analysis.effects import Effect, interactions, main_effects
 from analysis.figures.theme import Panel, axis, colour, facets, key, rounded, text
-from analysis.load import StudyResults
 from analysis.outcomes import Cell, cells, seed_table
+from analysis.results import StudyResults
 from analysis.wording import listed, mean_points
 
 _INTERACTIONS_UP_TO = 10

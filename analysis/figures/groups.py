@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.load import StudyResults
 from analysis.outcomes import JUDGED, cells
+from analysis.results import StudyResults
 
 
 @dataclass(frozen=True, kw_only=True)

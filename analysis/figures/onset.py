@@ -4,8 +4,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.figures.theme import LINES, Panel, axis, base, rounded, text
-from analysis.load import StudyResults
 from analysis.onset import Survival, cadence, kaplan_meier, numbers_at_risk, onset_times
+from analysis.results import StudyResults
 from analysis.wording import number, percent, plural
 
 _LINES_UP_TO = 8

@@ -5,8 +5,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text, threshold_line
-from analysis.load import StudyResults
 from analysis.outcomes import JUDGED
+from analysis.results import StudyResults
 from analysis.stats import threshold_sensitivity
 from analysis.wording import exact, number, percent, plural
 

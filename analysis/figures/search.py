@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 
 from analysis.figures.planes import trial_names
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, facets, key, rounded, text
-from analysis.load import StudyResults
 from analysis.outcomes import NOT_SET
+from analysis.results import StudyResults
 from analysis.search import Objective, Searched, searched
 from analysis.wording import number, plural
 

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from analysis.figures.search import MARKS, marks, objective_axis, ring, upper
 from analysis.figures.theme import Panel, base, colour, rounded
-from analysis.load import StudyResults
+from analysis.results import StudyResults
 from analysis.search import searched, settings_text
 from analysis.wording import plural
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.figures.theme import LINES, Panel, axis, facets, key, rounded, text
-from analysis.load import StudyResults
 from analysis.outcomes import Cell, cells, seed_table
+from analysis.results import StudyResults
 from analysis.stats import Floats
 from analysis.wording import listed, percent
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from analysis.figures.groups import groups
 from analysis.figures.theme import Panel, axis, facets, key, rounded
-from analysis.load import StudyResults
+from analysis.results import StudyResults
 from analysis.wording import number, plural
 
 _STEPS = 5

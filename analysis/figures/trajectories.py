@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from analysis.figures.groups import Group, groups
 from analysis.figures.theme import Panel, axis, colour, facets, key, quantiles, rounded, text, threshold_line
-from analysis.load import StudyResults
+from analysis.results import StudyResults
 from analysis.wording import exact, number, plural
 
 LEVELS = {"representation_std": "representation", "projection_std": "projection"}

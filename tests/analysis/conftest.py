@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.load import StudyResults, load_results
+from analysis.load import load_results
+from analysis.results import StudyResults
 from tests.analysis.tables import write_sweep
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.comparisons import comparison_rows
-from analysis.load import StudyResults, load_results
+from analysis.load import load_results
 from analysis.outcomes import cells
+from analysis.results import StudyResults
 from tests.analysis.tables import Row, write_sweep
 
 

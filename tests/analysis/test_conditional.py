@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from analysis.collapse_map import collapse_map
 from analysis.comparisons import comparison_rows
 from analysis.figures import forest, groups, onset, slopes
 from analysis.findings import study_findings
-from analysis.load import StudyResults, load_results
+from analysis.findings.verdict import one_changed
+from analysis.load import load_results
 from analysis.outcomes import NOT_SET, cells, seed_table
-from analysis.report import render
-from analysis.trial_table import trial_rows
-from analysis.verdict import one_changed
+from analysis.page.collapse_map import collapse_map
+from analysis.page.report import render
+from analysis.page.trial_table import trial_rows
+from analysis.results import StudyResults
 from tests.analysis.tables import write_sweep
 
 FACTORS: dict[str, list[Any]] = {

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from analysis.figures import accuracy, forest, onset, planes, slopes, spectrum, theme, trajectories
-from analysis.load import StudyResults, load_results
+from analysis.load import load_results
 from analysis.outcomes import cells, seed_table
+from analysis.results import StudyResults
 from tests.analysis.tables import Row, write_sweep
 
 MAKERS = (

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from analysis.load import StudyResults, level_text, load_results
+from analysis.load import level_text, load_results
 from analysis.outcomes import cells, count
+from analysis.results import StudyResults
 from tests.analysis.tables import Row, unfinished, write_sweep
 
 

@@ -10,8 +10,9 @@ import pytest
 from analysis.figures.search import history, search
 from analysis.figures.search_front import front
 from analysis.findings import findings
-from analysis.load import Results, StudyResults, load_results
-from analysis.report import render
+from analysis.load import load_results
+from analysis.page.report import render
+from analysis.results import Results, StudyResults
 from analysis.search import Objective, pareto_front, searched
 from analysis.stats import mean_interval
 from tests.analysis.tables import Row, write_sweep

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import byol.config
-from byol.config import FIELD_NAMES, ConfigError, TrialConfig, ViewConfig
-from byol.presets import PRESETS, VIEWS
+from byol.config import FIELD_NAMES, TrialConfig, ViewConfig
+from byol.errors import ConfigError
+from byol.presets import PRESETS, VIEWS, from_settings
 
 
 @pytest.mark.parametrize(
@@ -51,48 +52,46 @@ from byol.presets import PRESETS, VIEWS
 )
 def test_a_wrong_setting_is_refused_with_its_rule(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as raised:
-        TrialConfig.from_settings(settings)
+        from_settings(settings)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 def test_settings_round_trip() -> None:
-    config = TrialConfig.from_settings({"preset": "simsiam", "view2.solarize_p": 0.3, "seed": 5})
-    assert TrialConfig.from_settings(config.to_settings()) == config
+    config = from_settings({"preset": "simsiam", "view2.solarize_p": 0.3, "seed": 5})
+    assert from_settings(config.to_settings()) == config
     assert set(config.to_settings()) == set(FIELD_NAMES)
 
 
 def test_whole_floats_and_ints_are_the_same_configuration() -> None:
-    assert TrialConfig.from_settings({"lr": 1, "steps": 40.0}) == TrialConfig(lr=1.0, steps=40)
-    assert isinstance(TrialConfig.from_settings({"lr": 1}).lr, float)
+    assert from_settings({"lr": 1, "steps": 40.0}) == TrialConfig(lr=1.0, steps=40)
+    assert isinstance(from_settings({"lr": 1}).lr, float)
 
 
 def test_explicit_keys_beat_views_and_views_beat_the_preset() -> None:
-    config = TrialConfig.from_settings(
-        {"preset": "byol", "views": "crop-only", "view2.flip_p": 0.25, "tau_base": 0.5}
-    )
+    config = from_settings({"preset": "byol", "views": "crop-only", "view2.flip_p": 0.25, "tau_base": 0.5})
     assert (config.view1.flip_p, config.view2.flip_p, config.view1.jitter_p) == (0.0, 0.25, 0.0)
     assert (config.tau_base, config.projector_width) == (0.5, 4096)
 
 
 def test_saying_one_length_replaces_the_other() -> None:
-    assert TrialConfig.from_settings({"preset": "byol-cifar10-lightly", "steps": 7}).epochs == 0
-    assert TrialConfig.from_settings({"epochs": 2}).steps == 0
+    assert from_settings({"preset": "byol-cifar10-lightly", "steps": 7}).epochs == 0
+    assert from_settings({"epochs": 2}).steps == 0
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_is_valid(preset: str) -> None:
-    TrialConfig.from_settings({"preset": preset})
+    from_settings({"preset": preset})
 
 
 def test_view_bundles_hold_the_published_asymmetry() -> None:
-    config = TrialConfig.from_settings({"views": "byol"})
+    config = from_settings({"views": "byol"})
     assert config == TrialConfig()
     assert (config.view1.blur_p, config.view2.blur_p) == (1.0, 0.1)
     assert (config.view1.solarize_p, config.view2.solarize_p) == (0.0, 0.2)
     for name in VIEWS:
-        TrialConfig.from_settings({"views": name})
-    symmetric = TrialConfig.from_settings({"views": "symmetric"})
+        from_settings({"views": name})
+    symmetric = from_settings({"views": "symmetric"})
     assert symmetric.view1 == symmetric.view2
 
 

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from byol.config import ConfigError, TrialConfig
+from byol.config import TrialConfig
+from byol.errors import ConfigError
 from byol.learner import Learner
+from byol.presets import from_settings
 
 CPU = torch.device("cpu")
 IMAGES = 64
@@ -24,7 +26,7 @@ def settings(**changes: Any) -> TrialConfig:
         "batch_size": 8,
         "image_size": 16,
     }
-    return TrialConfig.from_settings({**small, "steps": 10, "lr": 1.0, **changes})
+    return from_settings({**small, "steps": 10, "lr": 1.0, **changes})
 
 
 def learner(**changes: Any) -> Learner:

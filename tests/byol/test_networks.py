@@ -15,6 +15,7 @@ from byol.networks import (
     groups_of,
     standardise_weights,
 )
+from byol.presets import from_settings
 
 
 def layers(module: nn.Module) -> list[type[nn.Module]]:
@@ -22,7 +23,7 @@ def layers(module: nn.Module) -> list[type[nn.Module]]:
 
 
 def test_byols_heads_as_published() -> None:
-    config = TrialConfig.from_settings({"preset": "byol"})
+    config = from_settings({"preset": "byol"})
     projector = build_projector(config, 2048)
     assert layers(projector) == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear]
     sizes = [(layer.in_features, layer.out_features) for layer in projector if isinstance(layer, nn.Linear)]
@@ -31,7 +32,7 @@ def test_byols_heads_as_published() -> None:
 
 
 def test_simsiams_heads_as_published() -> None:
-    config = TrialConfig.from_settings({"preset": "simsiam"})
+    config = from_settings({"preset": "simsiam"})
     projector = build_projector(config, 512)
     hidden = [nn.Linear, nn.BatchNorm1d, nn.ReLU]
     assert layers(projector) == [*hidden, *hidden, nn.Linear, nn.BatchNorm1d]

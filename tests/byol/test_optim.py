@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from byol.config import TrialConfig
 from byol.optim import LARS, build_optimizer, parameter_groups, set_lr
+from byol.presets import from_settings
 
 LRS = (0.0, 0.5, 1.0, 0.3)
 
@@ -32,7 +33,7 @@ def named(roles: dict[str, nn.Module]) -> dict[str, Iterable[tuple[str, nn.Param
 
 
 def config(**settings: object) -> TrialConfig:
-    return TrialConfig.from_settings(settings)
+    return from_settings(settings)
 
 
 def gradients(parameters: list[Tensor], step: int) -> list[Tensor]:

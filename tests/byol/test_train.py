@@ -16,11 +16,13 @@ from torch import nn
 from torchvision import models
 
 from byol import checkpoint
-from byol.config import ConfigError, TrialConfig
+from byol.config import TrialConfig
 from byol.data import ImageData, StreamedImages, load_data
+from byol.errors import ConfigError
 from byol.learner import Learner
-from byol.measure import Measurer, evaluating
-from byol.metrics import Metrics, embedding_std
+from byol.measure.measurer import Measurer, evaluating
+from byol.measure.metrics import Metrics, embedding_std
+from byol.presets import from_settings
 from byol.train import train
 from byol.views import clean_view
 
@@ -37,7 +39,7 @@ def data() -> ImageData:
 def tiny(**changes: Any) -> TrialConfig:
     small = {"image_size": 16, "projector_width": 32, "projector_size": 16, "predictor_width": 32}
     run = {"batch_size": 32, "steps": 8, "lr": 0.3, "eval_every": 4, "eval_images": 64, "precision": "fp32"}
-    return TrialConfig.from_settings({**small, **run, **changes})
+    return from_settings({**small, **run, **changes})
 
 
 def numbers(metrics: Metrics) -> dict[str, Any]:

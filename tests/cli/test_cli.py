@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from run_sweep import _duration, main
-from sweeps import directory
-from sweeps.estimates import PLAN, noted, of_sweep
-from sweeps.ledger import Ending, Ledger
-from sweeps.simulated import LEARNER
+from sweeps import files
+from sweeps.engine.simulated import TRAINER
+from sweeps.planning.estimates import PLAN, noted, of_sweep
+from sweeps.record import directory
+from sweeps.record.ledger import Ledger
+from sweeps.record.rows import Ending
 from sweeps.study import load_study
 from tests.sweeps.conftest import SMALL
-from tests.sweeps.test_ledger import measurement
+from tests.sweeps.record.test_ledger import measurement
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +33,7 @@ def study_file(tmp_path: Path) -> Path:
 def complete(out: Path, study_file: Path, *, failed: int = 0) -> None:
     """A sweep that is over, as a driver would have left it."""
     study = load_study(study_file)
-    with directory.held(out), Ledger(out / directory.LEDGER) as ledger:
+    with directory.held(out), Ledger(out / files.LEDGER) as ledger:
         ledger.note("study", study.name)
         ledger.note("collapse", directory.rule_text(study))
         ledger.note("design", study.design.kind)
@@ -48,7 +50,7 @@ def complete(out: Path, study_file: Path, *, failed: int = 0) -> None:
                     projection_collapsed=False, dimensional_collapse=False,
                 )  # fmt: skip
             ledger.end(trial.trial_id, attempt, end)
-    (out / directory.STUDY).write_text(study.to_yaml())
+    (out / files.STUDY).write_text(study.to_yaml())
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -115,7 +117,7 @@ def test_status_counts_samples_that_are_still_to_be_drawn(
     tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     complete(tmp_path / "out", study_file)
-    with Ledger(tmp_path / "out" / directory.LEDGER) as ledger:
+    with Ledger(tmp_path / "out" / files.LEDGER) as ledger:
         ledger.note("planned", "12")
     assert main(["status", str(tmp_path / "out"), "--json"]) == 0
     counts = json.loads(capsys.readouterr().out)
@@ -146,7 +148,7 @@ def test_a_complete_sweep_runs_nothing_and_ends_with_findings_and_the_report(
 ) -> None:
     out = tmp_path / "out"
     complete(out, study_file, failed=failed)
-    assert main(["run", str(study_file), "--out", str(out)], learner=LEARNER) == code
+    assert main(["run", str(study_file), "--out", str(out)], trainer=TRAINER) == code
     shown = capsys.readouterr().out
     assert f"\n8 planned, {8 - failed} complete, {4 - failed} collapsed, {failed} failed\n" in shown
     assert shown.endswith(f"\nReport: {out / 'report.html'}\n")
@@ -220,7 +222,7 @@ def test_a_wrong_request_is_answered_in_one_line_and_changes_nothing(
     places = {"study": study_file, "out": tmp_path / "out", "missing": tmp_path / "missing.yaml"}
     before = snapshot(tmp_path)
     try:
-        code = main([argument.format(**places) for argument in command], learner=LEARNER)
+        code = main([argument.format(**places) for argument in command], trainer=TRAINER)
     except SystemExit as ended:  # argparse leaves by itself
         code = int(str(ended.code))
     shown = capsys.readouterr()
@@ -238,7 +240,7 @@ def test_a_directory_that_holds_another_study_is_left_alone(
     complete(tmp_path / "out", study_file)
     before = snapshot(tmp_path / "out")
     study_file.write_text(SMALL.replace("name: small", "name: other"))
-    assert main(["run", str(study_file), "--out", str(tmp_path / "out")], learner=LEARNER) == 2
+    assert main(["run", str(study_file), "--out", str(tmp_path / "out")], trainer=TRAINER) == 2
     assert 'holds the study "small", not "other"' in capsys.readouterr().err
     assert {name: data for name, data in snapshot(tmp_path / "out").items() if "ledger" not in name} == {
         name: data for name, data in before.items() if "ledger" not in name
@@ -248,7 +250,7 @@ def test_a_directory_that_holds_another_study_is_left_alone(
 def test_a_damaged_data_file_is_named(
     tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from byol import named_sets as data
+    from byol.data import named_sets as data
 
     assets = tmp_path / "assets"
     assets.mkdir()
@@ -297,7 +299,7 @@ def test_a_logger_that_is_not_there_is_refused_before_anything_starts(
         ("wandb", "--log wandb: the package wandb is not installed here"),
     ):
         out = tmp_path / "out"
-        assert main(["run", str(study_file), "--out", str(out), "--log", name], learner=LEARNER) == 2
+        assert main(["run", str(study_file), "--out", str(out), "--log", name], trainer=TRAINER) == 2
         assert capsys.readouterr().err == f"run_sweep.py: {message}\n"
         assert not out.exists()
 
@@ -348,7 +350,7 @@ def test_status_compares_the_plan_with_what_happened(
     complete(tmp_path, study_file)
     study = load_study(study_file)
     estimate = of_sweep(study.cells(), tmp_path)
-    with Ledger(tmp_path / directory.LEDGER) as ledger:
+    with Ledger(tmp_path / files.LEDGER) as ledger:
         ledger.note(PLAN, noted(estimate, study.trials(), 2))
     assert main(["status", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["plan"]["finished_seconds"] == 4.0

@@ -25,7 +25,6 @@ def pins() -> dict[str, str]:
 
 def prepared(written: Any) -> Any:
     """The document as `ray up` completes it with Ray's defaults, after Ray's own validation."""
-    from sweeps import engine  # noqa: F401  its settings come before Ray
 
     from ray.autoscaler._private.util import prepare_config, validate_config  # isort: skip
 

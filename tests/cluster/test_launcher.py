@@ -151,7 +151,7 @@ def test_what_is_copied_to_the_nodes_is_enough(tmp_path: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
     code = """
-import byol.train, sweeps.engine, sweeps.run, analysis.report, run_sweep
+import byol.train, sweeps.engine, sweeps.run, analysis.page.report, run_sweep
 from byol.data import load_data
 assert len(load_data("fashion-mnist-8k", train_images=8).train_images) == 8
 assert run_sweep.main(["plan", "collapse-quickstart"]) == 0

@@ -8,7 +8,7 @@ import pytest
 from sweeps.study import Resources, Study, study_from_text
 
 if TYPE_CHECKING:
-    from tests.sweeps.object_store import ObjectStore
+    from tests.sweeps.storage.object_store import ObjectStore
 
 SMALL = """
 name: small
@@ -32,16 +32,16 @@ def small() -> Study:
 @pytest.fixture(scope="module")
 def one_ray() -> Iterator[None]:
     """Starts Ray once for all tests of a module."""
-    from sweeps import engine
+    from sweeps.engine import runtime
 
-    with engine.connected(None, Resources()):
+    with runtime.connected(None, Resources()):
         yield
 
 
 @pytest.fixture
 def object_store(monkeypatch: pytest.MonkeyPatch) -> Iterator["ObjectStore"]:
     """An S3 server on loopback, and an environment with credentials for it."""
-    from tests.sweeps.object_store import ENVIRONMENT, ObjectStore
+    from tests.sweeps.storage.object_store import ENVIRONMENT, ObjectStore
 
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from sweeps.ledger import Ending
 from sweeps.progress import Display, RunningTrial, Snapshot, clock, ended_line, headline, running_line
+from sweeps.record.rows import Ending
 
 TRIAL = RunningTrial(
     name="tau_base=0.99, seed 1", step=40, steps_planned=100, loss=0.5123, representation_std=0.8331

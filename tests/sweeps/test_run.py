@@ -8,20 +8,22 @@ from pathlib import Path
 import pytest
 
 from byol.config import TrialConfig
-from sweeps import directory
-from sweeps.directory import DirectoryError
-from sweeps.entries import RequestError
-from sweeps.ledger import Ending, Ledger
-from sweeps.manifest import read_manifest, write_manifest
-from sweeps.run import export_encoder, run, status
-from sweeps.simulated import LEARNER
+from sweeps.engine.simulated import TRAINER
+from sweeps.errors import DirectoryError, RequestError
+from sweeps.files import LEDGER, STUDY
+from sweeps.inspect import export_encoder, status
+from sweeps.record import directory
+from sweeps.record.ledger import Ledger
+from sweeps.record.manifest import read_manifest, write_manifest
+from sweeps.record.rows import Ending
+from sweeps.run import run
 from sweeps.study import Resources, Study, study_from_text
 from tests.sweeps.conftest import SMALL
 
 
 def planned(out: Path, study: Study) -> Ledger:
     with directory.held(out):
-        ledger = Ledger(out / directory.LEDGER)
+        ledger = Ledger(out / LEDGER)
     ledger.note("study", study.name)
     ledger.note("collapse", directory.rule_text(study))
     ledger.plan((trial, 20) for trial in study.trials())
@@ -39,7 +41,7 @@ def test_other_data_than_before_is_refused_and_nothing_is_changed(tmp_path: Path
     with pytest.raises(
         DirectoryError, match="was started with other data: the digest of fashion-mnist-8k must"
     ):
-        run(small, tmp_path, learner=LEARNER)
+        run(small, tmp_path, trainer=TRAINER)
     assert files(tmp_path) == before
 
 
@@ -48,21 +50,21 @@ def test_data_that_cannot_be_loaded_is_a_wrong_request(tmp_path: Path, small: St
         raise ValueError("file.png: sha256 must be\nabc")
 
     with pytest.raises(RequestError, match=r"^file.png: sha256 must be abc$"):
-        run(small, tmp_path / "out", learner=dataclasses.replace(LEARNER, load_data=broken))
+        run(small, tmp_path / "out", trainer=dataclasses.replace(TRAINER, load_data=broken))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_batch_larger_than_the_data_is_a_wrong_request(tmp_path: Path) -> None:
     text = SMALL.replace("steps: 20", "epochs: 1").replace("seeds: 2", "  batch_size: [64, 4096]\nseeds: 1")
     with pytest.raises(RequestError, match="batch_size=4096: batch_size: must not exceed the 1000 training"):
-        run(study_from_text(text, "f"), tmp_path / "out", learner=LEARNER)
+        run(study_from_text(text, "f"), tmp_path / "out", trainer=TRAINER)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_warm_up_longer_than_the_trial_is_a_wrong_request(tmp_path: Path) -> None:
     text = SMALL.replace("seeds: 2", "  warmup_epochs: [0, 5]\nseeds: 1")
     with pytest.raises(RequestError, match=r"warmup_epochs=5.*must be shorter than the trial"):
-        run(study_from_text(text, "f"), tmp_path / "out", learner=LEARNER)
+        run(study_from_text(text, "f"), tmp_path / "out", trainer=TRAINER)
     assert not (tmp_path / "out").exists()
 
 
@@ -75,7 +77,7 @@ def test_a_complete_sweep_is_only_written_down_again(tmp_path: Path, small: Stud
     outcome = run(retitled, tmp_path)  # the learner of byol/ is not even imported
     assert not outcome.ran
     assert outcome.counts["complete"] == 8
-    assert "Another title" in (tmp_path / directory.STUDY).read_text()
+    assert "Another title" in (tmp_path / STUDY).read_text()
     assert (tmp_path / "trials.parquet").exists()
 
 
@@ -135,7 +137,7 @@ def test_the_manifest_adds_up_its_drivers_and_keeps_no_secrets(tmp_path: Path) -
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_signals_ask_for_an_end_and_handlers_are_given_back(number: signal.Signals) -> None:
-    from sweeps.engine import interruptible
+    from sweeps.engine.runtime import interruptible
 
     before = signal.getsignal(number)
     with interruptible() as interruption:
@@ -148,11 +150,11 @@ def test_signals_ask_for_an_end_and_handlers_are_given_back(number: signal.Signa
 
 
 def test_the_simulated_learner_depends_on_its_configuration_alone() -> None:
-    images = LEARNER.load_data("x", root=None, train_images=0, image_size=28, on_broken="fail")
+    images = TRAINER.load_data("x", root=None, train_images=0, image_size=28, on_broken="fail")
     config = TrialConfig(steps=20, eval_every=5)
 
     def stds(of: TrialConfig) -> list[float]:
-        rows = LEARNER.train(of, images, checkpoint_folder=None, checkpoint_every=0)
+        rows = TRAINER.train(of, images, checkpoint_folder=None, checkpoint_every=0)
         return [row.representation_std for row in rows]
 
     assert stds(config) == stds(config)
@@ -172,6 +174,6 @@ def test_the_simulated_learner_depends_on_its_configuration_alone() -> None:
     ],
 )
 def test_how_many_trials_fit(resources: Resources, available: dict[str, float], fit: int) -> None:
-    from sweeps.engine import room
+    from sweeps.engine.runtime import room
 
     assert room(resources, available) == fit

@@ -1,0 +1,146 @@
+"""The collapse map: a tile per cell, levels against levels, coloured by the rate of collapse."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+from analysis.outcomes import ABSENT, Cell
+from analysis.page.markup import element, escaped
+from analysis.results import Factor, StudyResults
+from analysis.stats import clopper_pearson
+from analysis.wording import percent
+
+_TILES_UP_TO = 600
+_VIEWS = (("representation", "Representation"), ("projection", "Projection"), ("knn", "kNN accuracy"))
+
+
+def collapse_map(study: StudyResults, found: Sequence[Cell]) -> str:
+    """The map as HTML: nested rows and columns if the design fills half of all combinations, else a list.
+    A factor that does not apply in some cells has no row or column to put them in, so that is a list, too.
+
+    A tile shows k of n and the exact 95 % interval; a hatched one has no result.
+    """
+    combinations = math.prod(len(factor.levels) for factor in study.factors)
+    crossed = combinations <= _TILES_UP_TO and 2 * len(found) >= combinations
+    crossed = crossed and all(ABSENT not in cell.codes for cell in found)
+    by_codes = {cell.codes: cell for cell in found}
+    scale = _knn_scale(found)
+    factors = study.factors
+    body = _crossed(factors, by_codes, scale) if crossed else _listed(factors, found, scale)
+    switch = "".join(
+        f'<button type="button" data-view="{view}" aria-pressed="{str(not index).lower()}">{label}</button>'
+        for index, (view, label) in enumerate(_VIEWS)
+    )
+    low, high = (percent(value) for value in scale)
+    key = (
+        '<span class="for-rate"><i>0 %</i><b class="ramp"></b><i>100 % collapsed</i></span>'
+        f'<span class="for-knn"><i>{low}</i><b class="ramp knn"></b><i>{high} kNN</i></span>'
+        '<span><b class="hatch"></b><i>no result</i></span>'
+    )
+    group = f'<div class="switch" role="group" aria-label="What the map shows">{switch}</div>'
+    top = f'<div class="map-top">{group}</div>'
+    foot = f'<p class="key">{key}</p>'
+    box = f'<div class="scroll" tabindex="0">{body}</div>'
+    return f'<div class="map" data-view="representation">{top}{box}{foot}</div>'
+
+
+def _knn_scale(found: Sequence[Cell]) -> tuple[float, float]:
+    means = [float(values.mean()) for cell in found if len(values := cell.values("knn_accuracy"))]
+    return (min(means), max(means)) if means else (math.nan, math.nan)
+
+
+def _crossed(
+    factors: Sequence[Factor], by_codes: Mapping[tuple[int, ...], Cell], scale: tuple[float, float]
+) -> str:
+    """Rows from the first half of the factors, columns from the second; outer headers span the inner ones."""
+    split = (len(factors) + 1) // 2 if len(factors) > 1 else int(len(factors[0].levels) > 4)
+    above, beside = factors[split:], factors[:split]
+    head = ""
+    for depth, factor in enumerate(above):
+        inner = math.prod(len(other.levels) for other in above[depth + 1 :])
+        outer = math.prod(len(other.levels) for other in above[:depth])
+        corner = f'<th class="name" colspan="{max(1, len(beside))}" scope="row">{escaped(factor.name)}</th>'
+        cells = "".join(
+            f'<th scope="col" colspan="{inner}">{escaped(level)}</th>'
+            for _ in range(outer)
+            for level in factor.levels
+        )
+        head += f"<tr>{corner}{cells}</tr>"
+    if beside:
+        head += (
+            "<tr>"
+            + "".join(f'<th class="name side">{escaped(other.name)}</th>' for other in beside)
+            + "</tr>"
+        )
+    body = ""
+    for row in itertools.product(*(range(len(factor.levels)) for factor in beside)):
+        titles = ""
+        for depth, factor in enumerate(beside):
+            span = math.prod(len(other.levels) for other in beside[depth + 1 :])
+            if not any(row[depth + 1 :]):
+                titles += f'<th scope="row" rowspan="{span}">{escaped(factor.levels[row[depth]])}</th>'
+        if not beside:
+            titles = '<th class="name"></th>'
+        columns = itertools.product(*(range(len(factor.levels)) for factor in above))
+        tiles = "".join(_tile(by_codes.get((*row, *column)), scale) for column in columns)
+        body += f"<tr>{titles}{tiles}</tr>"
+    return f'<table class="tiles"><thead>{head}</thead><tbody>{body}</tbody></table>'
+
+
+def _listed(factors: Sequence[Factor], found: Sequence[Cell], scale: tuple[float, float]) -> str:
+    body = ""
+    for cell in found:
+        changed = [f"{factors[index].name} = {cell.labels[index]}" for index in cell.changed]
+        name = ", ".join(changed) or "reference"
+        body += f'<tr><th scope="row">{escaped(name)}</th>{_tile(cell, scale)}</tr>'
+    return f'<table class="tiles list"><tbody>{body}</tbody></table>'
+
+
+def _tile(cell: Cell | None, scale: tuple[float, float]) -> str:
+    if cell is None:
+        return '<td class="hatched"><span class="tile"><small>not planned</small></span></td>'
+    note = _note(cell)
+    faces = [
+        _rate_face("representation", cell.collapsed, cell.judged, note),
+        _rate_face("projection", cell.projection_collapsed, cell.projection_judged, note),
+        _knn_face(cell, scale, note),
+    ]
+    title = f"{cell.text}: show its trials"
+    reference = ' data-reference=""' if cell.is_reference else ""
+    inner = "".join(faces)
+    button = element("button", inner, type="button", class_="tile", data_cell=cell.text, title=title)
+    return f"<td{reference}>{button}</td>"
+
+
+def _note(cell: Cell) -> str:
+    """The trials that the rate leaves out, and those that it hides."""
+    rest = cell.trials["outcome"].value_counts()
+    left = sum(int(rest.get(name, 0)) for name in ("running", "waiting", "interrupted"))
+    named = ("dimensional", "diverged", "failed", "pruned", "unknown")
+    parts = [f"{rest[name]} {name}" for name in named if name in rest] + ([f"{left} to come"] if left else [])
+    return f"<small>{', '.join(parts)}</small>" if parts else ""
+
+
+def _face(view: str, strong: str, small: str, note: str, share: float | None) -> str:
+    inner = f"<strong>{strong}</strong>" + (f"<small>{small}</small>" if small else "") + note
+    if share is None:
+        return element("span", inner, class_="face hatched", data_face=view)
+    return element("span", inner, class_="face", data_face=view, style=f"--share:{share:.3f}")
+
+
+def _rate_face(view: str, k: int, n: int, note: str) -> str:
+    found = clopper_pearson(k, n)
+    if found.interval is None:
+        return _face(view, "–", "" if note else "no result", note, None)
+    low, high = (f"{100 * value:.0f}" for value in (found.interval.low, found.interval.high))
+    return _face(view, f"{k}/{n}", f"{low}–{high} %", note, found.estimate)
+
+
+def _knn_face(cell: Cell, scale: tuple[float, float], note: str) -> str:
+    values = cell.values("knn_accuracy")
+    if not len(values):
+        return _face("knn", "–", "" if note else "no kNN", note, None)
+    mean, (low, high) = float(values.mean()), scale
+    early = int(cell.judged - cell.trials["full_length"].sum())
+    n = f"n = {len(values)}" + (f", {early} ended early" if early else "")
+    return _face("knn", percent(mean, 1), n, note, (mean - low) / (high - low) if high > low else 1.0)

@@ -1,0 +1,123 @@
+"""The report: one HTML file that holds everything it needs and asks nobody for anything.
+
+The same tables give the same bytes: no date of today, no random id. plotly.js and the data are gzipped, and
+the page unpacks them; the first screen is plain HTML and needs neither.
+"""
+
+import base64
+import gzip
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from plotly.offline import get_plotlyjs
+
+from analysis.figures.theme import dark_map
+from analysis.page.markup import element, escaped
+from analysis.page.sections import StudyPage, study_page
+from analysis.page.trial_table import trial_rows
+from analysis.results import Results
+
+_PAGE = Path(__file__).parent
+_PARTS = (
+    ("answer", "Answer"),
+    ("belief", "Why believe it"),
+    ("when", "When"),
+    ("how", "How"),
+    ("factors", "Factors"),
+    ("trials", "Trials"),
+    ("provenance", "Provenance"),
+)
+
+
+def write_report(results: Results, path: Path) -> Path:
+    """Writes the report over one or several studies to `path`, replacing it in one step; returns `path`."""
+    text = render(results)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def render(results: Results) -> str:
+    """The report as HTML."""
+    pages = {f"s{index}": study_page(study, f"s{index}") for index, study in enumerate(results.studies)}
+    figures = {name: panel for page in pages.values() for name, panel in page.panels.items()}
+    data = {
+        "figures": {name: _plain(panel.figure.to_plotly_json()) for name, panel in figures.items()},
+        "views": {name: panel.views for name, panel in figures.items() if len(panel.views) > 1},
+        "tables": {f"s{index}": trial_rows(study) for index, study in enumerate(results.studies)},
+        "dark": dark_map(),
+    }
+    packed = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    library, script = get_plotlyjs(), (_PAGE / "report.js").read_text(encoding="utf-8")
+    titles = [study.title for study in results.studies]
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_policy(script, library)}">'
+        f"<title>{escaped(' · '.join(titles))}</title>"
+        f"<style>{(_PAGE / 'report.css').read_text(encoding='utf-8')}</style>"
+    )
+    body = (
+        f'{_bar(titles, pages)}<main class="wrap">{_trouble()}{"".join(page.html for page in pages.values())}'
+        f"{_footer()}</main>{_block('data', packed)}{_block('plotly', library)}<script>{script}</script>"
+    )
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}</body></html>\n'
+
+
+def _plain(value: Any) -> Any:
+    """Figure data as JSON has it: no arrays, no numpy numbers."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value.item() if hasattr(value, "item") else value
+
+
+def _policy(*scripts: str) -> str:
+    """Only these scripts may run, and nothing may be fetched from anywhere."""
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _block(name: str, text: str) -> str:
+    """A gzipped text that the script unpacks. The gzip header holds no time, so that bytes repeat."""
+    packed = base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+    return f'<script type="application/gzip" id="{name}">{packed}</script>'
+
+
+def _bar(titles: list[str], pages: dict[str, StudyPage]) -> str:
+    if len(pages) == 1:
+        links = [(f"s0-{name}", label) for name, label in _PARTS if f'id="s0-{name}"' in pages["s0"].html]
+    else:
+        links = [(f"{prefix}-answer", title) for prefix, title in zip(pages, titles, strict=True)]
+    inner = "".join(f'<a href="#{name}">{escaped(label)}</a>' for name, label in links)
+    nav = element("nav", inner, aria_label="Parts of the report")
+    theme = '<button class="theme" type="button" aria-label="Switch between light and dark">Dark</button>'
+    return f'<header class="bar"><div class="wrap"><b>BYOL Sweeps</b>{nav}{theme}</div></header>'
+
+
+def _trouble() -> str:
+    text = (
+        "The figures and the table of trials could not be drawn; a current browser with JavaScript is needed."
+    )
+    return f'<noscript><p class="card">{text}</p></noscript><p class="card trouble" hidden>{text}</p>'
+
+
+def _footer() -> str:
+    return (
+        "<footer>Intervals are 95 %: exact (Clopper–Pearson) for rates, t over seeds for means. "
+        "Trials that share a seed are not independent, so claims over several cells count seeds. "
+        "std is √d times the mean standard deviation of the unit embedding: 1 is isotropic, 0 is a point."
+        "</footer>"
+    )

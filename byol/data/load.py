@@ -1,0 +1,258 @@
+"""Image sources by name, in memory or as a stream: `load_data("fashion-mnist-8k")`, or `"folder:photos"`.
+
+Imports no torch, unless torchvision reads the set.
+
+Shape suffixes: N images, C channels, H height, W width.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from byol.config import OnBroken, dataset_fault
+from byol.data.decoding import DataError, EncodedImages, Labels, Pixels, survey
+from byol.data.image_files import EncodedSet, decode_split, list_folder, list_parquet
+from byol.data.named_sets import read_named_set
+
+MEMORY_LIMIT = 2 * 2**30
+"""Bytes of decoded images (two GiB) above which a folder or Parquet source is streamed."""
+
+EVALUATION_LIMIT = 5000
+"""Test images, and training images for kNN, that a streamed set holds: .75 GB each at 224 pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageData:
+    """A data set held in memory as bytes."""
+
+    name: str
+    """The source as it was asked for, such as `fashion-mnist-8k` or `folder:flowers`."""
+    train_images: Pixels
+    """uint8 [N, C, H, W], C 1 (gray) or 3."""
+    train_labels: Labels | None
+    """int64 [N], or None where there are none: kNN accuracy is then null."""
+    test_images: Pixels
+    """uint8 [N, C, H, W]: the images on which everything is measured. Any first part is a fair sample."""
+    test_labels: Labels | None
+    """int64 [N], or None."""
+    classes: tuple[str, ...] | None
+    """Names of the labels 0, 1, ..."""
+    mean: tuple[float, ...]
+    """Mean of each channel over the training images, scaled to 0..1."""
+    std: tuple[float, ...]
+    """Standard deviation of each channel, likewise."""
+    digest: str
+    """sha256, in hex, of all images and labels: what a sweep's manifest records."""
+    bank_images: Pixels | None = None
+    """The labelled images among which kNN looks up neighbours; None is the training images."""
+    bank_labels: Labels | None = None
+    """int64 [N]; None is the training labels."""
+    broken: tuple[str, ...] = ()
+    """Names of the images that could not be read and were left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedImages:
+    """A data set too large for memory: training images stay encoded on disk, to be read by streaming.py.
+
+    The other fields are those of ImageData. Test and bank images are resized and cut to `image_size`.
+    """
+
+    name: str
+    """The source as it was asked for."""
+    train_images: EncodedImages
+    """The encoded images: N of them, read as three channels."""
+    train_labels: Labels | None
+    """int64 [N], or None."""
+    test_images: Pixels
+    """uint8 [N, 3, image_size, image_size], at most `evaluation_limit` of them."""
+    test_labels: Labels | None
+    """int64 [N], or None."""
+    classes: tuple[str, ...] | None
+    """Names of the labels."""
+    mean: tuple[float, ...]
+    """Mean of each channel over the bank images, scaled to 0..1."""
+    std: tuple[float, ...]
+    """Standard deviation of each channel, likewise."""
+    digest: str
+    """sha256, in hex, of names, sizes and labels of the training images, and of the arrays held."""
+    bank_images: Pixels
+    """The first training images, a fair sample for kNN, as the test images."""
+    bank_labels: Labels | None
+    """int64 [N], or None."""
+    broken: tuple[str, ...]
+    """Names of test and bank images that could not be read and were left out."""
+    on_broken: OnBroken
+    """What streaming does about a training image that cannot be read."""
+
+
+Images: TypeAlias = ImageData | StreamedImages
+
+
+def load_data(
+    dataset: str,
+    *,
+    root: Path | None = None,
+    train_images: int = 0,
+    image_size: int = 224,
+    on_broken: OnBroken = "fail",
+    memory_limit: int = MEMORY_LIMIT,
+    evaluation_limit: int = EVALUATION_LIMIT,
+) -> Images:
+    """Loads a named set, a folder of images or Parquet files (docs/data.md).
+
+    Named sets are held in memory. Folders and Parquet files are too, unless their decoded images take more
+    than `memory_limit`, before or after this: if all are squares of one size they stay as they are, otherwise
+    the shorter side is resized to `image_size` and the centre cut out.
+
+    Args:
+        dataset: one of NAMED_SETS, `folder:PATH` or `parquet:PATH`.
+        root: where downloads and Arrow files are kept; None is `data` in the working directory.
+        train_images: how many training images to keep, the first of a fixed permutation; 0 keeps all.
+        image_size: in pixels, as above. Named sets keep their own.
+        on_broken: whether images that cannot be read are an error or left out.
+        memory_limit: in bytes; 0 streams any folder or Parquet source.
+        evaluation_limit: most test images, and most bank images, that a streamed set holds in memory.
+
+    Raises:
+        DataError: an unknown name, a damaged file, no such folder, broken images, a failed download, or fewer
+            training images than asked for.
+    """
+    root = root or Path("data")
+    kind, _, path = dataset.partition(":")
+    if kind == "folder" and path:
+        listed = list_folder(Path(path).expanduser())
+    elif kind == "parquet" and path:
+        listed = list_parquet(Path(path).expanduser(), root / "parquet")
+    else:
+        if fault := dataset_fault(dataset):
+            raise DataError(fault)
+        return _named(dataset, root, train_images)
+    kept = chosen(len(listed.train.images), train_images, dataset)
+    listed = replace(listed, train=listed.train.take(kept))
+    found = [survey(split.images, memory_limit) for split in (listed.train, listed.test)]
+    channels = 1 if all(one.is_gray for one in found) else 3
+    sizes = found[0].sizes | found[1].sizes
+    one_square = len(sizes) == 1 and all(height == width for height, width in sizes)
+    side = min(sizes)[0] if one_square else image_size
+    as_found = sum(one.decoded_bytes for one in found)
+    as_held = (len(listed.train.images) + len(listed.test.images)) * channels * side**2
+    if max(as_found, as_held) > memory_limit:
+        return _streamed(dataset, listed, image_size, on_broken, evaluation_limit)
+    return _in_memory(dataset, listed, channels, side, on_broken)
+
+
+def _named(name: str, root: Path, train_images: int) -> ImageData:
+    found = read_named_set(name, root)
+    # A slice where all are kept: no copy of the 2.8 GB of stl10-unlabelled.
+    kept = chosen(len(found.train_images), train_images, name) if train_images else slice(None)
+    labels = None if found.train_labels is None else found.train_labels[kept]
+    images = found.train_images[kept]
+    mean, std = channel_statistics(images)
+    return ImageData(
+        name=name,
+        train_images=images,
+        train_labels=labels,
+        test_images=found.test_images,
+        test_labels=found.test_labels,
+        classes=found.classes,
+        mean=mean,
+        std=std,
+        digest=digest_of(
+            images, labels, found.test_images, found.test_labels, found.bank_images, found.bank_labels
+        ),
+        bank_images=found.bank_images,
+        bank_labels=found.bank_labels,
+    )
+
+
+def _in_memory(name: str, listed: EncodedSet, channels: int, side: int, on_broken: OnBroken) -> ImageData:
+    train, train_labels, train_broken = decode_split(name, listed.train, channels, side, on_broken)
+    test, test_labels, test_broken = decode_split(name, listed.test, channels, side, on_broken)
+    mean, std = channel_statistics(train)
+    return ImageData(
+        name=name,
+        train_images=train,
+        train_labels=train_labels,
+        test_images=test,
+        test_labels=test_labels,
+        classes=listed.classes,
+        mean=mean,
+        std=std,
+        digest=digest_of(train, train_labels, test, test_labels),
+        broken=train_broken + test_broken,
+    )
+
+
+def _streamed(name: str, listed: EncodedSet, side: int, on_broken: OnBroken, limit: int) -> StreamedImages:
+    first = [split.take(np.arange(min(limit, len(split.images)))) for split in (listed.train, listed.test)]
+    bank, bank_labels, bank_broken = decode_split(name, first[0], 3, side, on_broken)
+    test, test_labels, test_broken = decode_split(name, first[1], 3, side, on_broken)
+    mean, std = channel_statistics(bank)
+    images = listed.train.images
+    listing = "".join(f"{images.name(index)} {images.size(index)}\n" for index in range(len(images)))
+    return StreamedImages(
+        name=name,
+        train_images=images,
+        train_labels=listed.train.labels,
+        test_images=test,
+        test_labels=test_labels,
+        classes=listed.classes,
+        mean=mean,
+        std=std,
+        digest=digest_of(
+            np.frombuffer(os.fsencode(listing), np.uint8),
+            listed.train.labels,
+            bank,
+            bank_labels,
+            test,
+            test_labels,
+        ),
+        bank_images=bank,
+        bank_labels=bank_labels,
+        broken=bank_broken + test_broken,
+        on_broken=on_broken,
+    )
+
+
+def chosen(available: int, wanted: int, name: str) -> npt.NDArray[np.int64]:
+    """Indices of the training images to keep: all in their order, or the first of a fixed permutation.
+
+    The permutation knows no seed, so that trials which differ in their seed train on the same images, and
+    a smaller choice is part of every larger one.
+    """
+    if wanted > available:
+        raise DataError(f"train_images: must be at most {available} for {name}, but got {wanted}")
+    if wanted == 0:
+        return np.arange(available)
+    return np.random.default_rng(0).permutation(available)[:wanted]
+
+
+def channel_statistics(images_NCHW: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel over all pixels, scaled to 0..1."""
+    values = np.arange(256) / 255
+    means, stds = [], []
+    for channel in range(images_NCHW.shape[1]):  # from a histogram: no float copy of the images
+        counts = sum(np.bincount(image.ravel(), minlength=256) for image in images_NCHW[:, channel])
+        shares = counts / np.sum(counts)
+        mean = float(shares @ values)
+        means.append(mean)
+        stds.append(float(np.sqrt(shares @ (values - mean) ** 2)))
+    return tuple(means), tuple(stds)
+
+
+def digest_of(*arrays: npt.NDArray[np.generic] | None) -> str:
+    """sha256, in hex, of the arrays' types, shapes and contents."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        if array is None:
+            digest.update(b"none")
+            continue
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return digest.hexdigest()

@@ -1,0 +1,186 @@
+"""Parquet files in the Hugging Face image layout, made readable image by image.
+
+The layout: a struct column with the fields `bytes` (the encoded image) and `path`; optionally an integer
+column `label`, `labels` or `fine_label`, whose class names stand in the schema's metadata. A file belongs to
+the test split if its path below the source says test, validation, valid, val or dev; `test` wins over others.
+"""
+
+import functools
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from byol.data.decoding import DataError
+
+LABEL_COLUMNS = ("label", "labels", "fine_label")
+BATCH_ROWS = 256
+"""Rows that are in memory at a time while the Arrow file is written."""
+
+VALIDATION_WORDS = {"validation", "valid", "val", "dev"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrowImages:
+    """Rows of an Arrow file of encoded images, mapped into memory by each process that reads it."""
+
+    path: Path
+    """The Arrow file."""
+    rows_N: npt.NDArray[np.int64]
+    """Its rows, in order."""
+
+    def __len__(self) -> int:
+        return len(self.rows_N)
+
+    def name(self, index: int) -> str:
+        """Name of an image: the file it came from, and its row there."""
+        return str(_mapped(self.path)["name"][int(self.rows_N[index])])
+
+    def size(self, index: int) -> int:
+        """Bytes of the encoded image."""
+        return len(self._encoded(index))
+
+    def open(self, index: int) -> Image.Image:
+        """The image with its header read, its pixels not yet."""
+        return Image.open(io.BytesIO(self._encoded(index)))
+
+    def take(self, indices_N: npt.NDArray[np.int64]) -> "ArrowImages":
+        """The chosen images, in the given order."""
+        return replace(self, rows_N=self.rows_N[indices_N])
+
+    def _encoded(self, index: int) -> memoryview:
+        scalar = _mapped(self.path)["bytes"][int(self.rows_N[index])]
+        return memoryview(scalar.as_buffer() or b"")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetSource:
+    """All images of the files, in file and row order."""
+
+    path: Path
+    """The Arrow file that holds them."""
+    names: list[str]
+    """File and row of each image."""
+    is_test: npt.NDArray[np.bool_]
+    """[N]: whether the image's file is one of the test split."""
+    labels: npt.NDArray[np.int64] | None
+    """int64 [N], or None where a file has none."""
+    classes: tuple[str, ...] | None
+    """Names of the labels, where the files say them."""
+
+
+def import_parquet(path: Path, cache: Path) -> ParquetSource:
+    """Copies the images of a file, or of all files below a folder, into one Arrow file, once.
+
+    Raises:
+        DataError: there are no such files, or a file has no image column.
+    """
+    import pyarrow.parquet
+
+    root = path if path.is_dir() else path.parent
+    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    files = [file for file in files if file.is_file()]
+    if not files:
+        raise DataError(f"{path}: must be a Parquet file or a folder of them, but there is none")
+    tests = _test_files([file.relative_to(root) for file in files])
+    files = [file for file in files if tests[file.relative_to(root)] is not None]
+    try:
+        schemas = [pyarrow.parquet.read_schema(file) for file in files]
+    except pyarrow.ArrowInvalid as error:
+        raise DataError(f"{path}: {str(error).splitlines()[0]}") from None
+    columns = [_columns(file, schema) for file, schema in zip(files, schemas, strict=True)]
+    target = cache / f"{_identity(files)}.arrow"
+    if not target.exists():
+        _write(target, root, files, columns)
+    table = _mapped(target)
+    names = table["name"].to_pylist()
+    is_test = {str(name): bool(test) for name, test in tests.items()}
+    has_labels = all(label for _, label in columns)
+    return ParquetSource(
+        path=target,
+        names=names,
+        is_test=np.array([is_test[name.rpartition("#")[0]] for name in names], np.bool_),
+        labels=table["label"].to_numpy().astype(np.int64) if has_labels else None,
+        classes=_class_names(schemas[0], columns[0][1]) if has_labels else None,
+    )
+
+
+def _test_files(files: list[Path]) -> dict[Path, bool | None]:
+    """For each file whether it is one of the test split; None for validation files beside test files."""
+    words = {file: set(re.split(r"[^a-z]+", str(file).lower())) for file in files}
+    has_test = any("test" in found for found in words.values())
+    held_out = {"test"} if has_test else VALIDATION_WORDS
+    left_out = VALIDATION_WORDS if has_test else set()
+    return {file: None if found & left_out else bool(found & held_out) for file, found in words.items()}
+
+
+def _columns(file: Path, schema: Any) -> tuple[str, str | None]:
+    """Names of the image column and of the label column, if there is one."""
+    import pyarrow
+
+    is_struct = pyarrow.types.is_struct
+    images = [f.name for f in schema if is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
+    if len(images) != 1:
+        rule = "must have one image column (a struct with the fields bytes and path)"
+        raise DataError(f"{file}: {rule}, but has {len(images)} among {', '.join(schema.names)}")
+    labels = [name for name in LABEL_COLUMNS if name in schema.names]
+    return images[0], next((n for n in labels if pyarrow.types.is_integer(schema.field(n).type)), None)
+
+
+def _class_names(schema: Any, label: str | None) -> tuple[str, ...] | None:
+    """The names that the `datasets` library keeps in the schema: info.features.<label>.names."""
+    metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    names = metadata.get("info", {}).get("features", {}).get(label, {}).get("names")
+    return tuple(names) if names else None
+
+
+def _identity(files: list[Path]) -> str:
+    states = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(repr(states).encode()).hexdigest()[:16]
+
+
+def _write(target: Path, root: Path, files: list[Path], columns: list[tuple[str, str | None]]) -> None:
+    import pyarrow
+
+    fields = [("name", pyarrow.string()), ("bytes", pyarrow.binary()), ("label", pyarrow.int64())]
+    schema = pyarrow.schema(fields)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_suffix(
+        f".{os.getpid()}"
+    )  # renamed when whole, so that no half file is ever read
+    with pyarrow.OSFile(str(unfinished), "wb") as sink, pyarrow.ipc.new_file(sink, schema) as writer:
+        for file, (image, label) in zip(files, columns, strict=True):
+            for batch in _batches(file, str(file.relative_to(root)), image, label):
+                writer.write_batch(pyarrow.record_batch(batch, schema=schema))
+    unfinished.replace(target)
+
+
+def _batches(file: Path, name: str, image: str, label: str | None) -> Iterator[list[Any]]:
+    import pyarrow.compute
+    import pyarrow.parquet
+
+    row = 0
+    wanted = [image, label] if label else [image]
+    for batch in pyarrow.parquet.ParquetFile(file).iter_batches(BATCH_ROWS, columns=wanted):
+        names = pyarrow.array([f"{name}#{row + offset}" for offset in range(batch.num_rows)])
+        encoded = pyarrow.compute.struct_field(batch.column(image), "bytes").cast(pyarrow.binary())
+        labels = batch.column(label).cast(pyarrow.int64()) if label else pyarrow.nulls(batch.num_rows)
+        yield [names, encoded, labels.fill_null(-1) if label else labels.cast(pyarrow.int64())]
+        row += batch.num_rows
+
+
+@functools.lru_cache(maxsize=8)
+def _mapped(path: Path) -> Any:
+    """The table of an Arrow file, its pages read when touched."""
+    import pyarrow
+
+    return pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all()

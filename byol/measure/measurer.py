@@ -1,0 +1,171 @@
+"""What is measured of a learner while it trains, on held-out images that stay the same throughout.
+
+Collapse metrics see the network as the loss does: in float32, BatchNorm on the statistics of the batch.
+kNN sees it as a user would: BatchNorm on its running statistics.
+
+Shape suffixes: N images, B batch, C channels, H height, W width, F features, D projection features.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from byol.config import TrialConfig, ViewConfig
+from byol.data import ImageData, Images
+from byol.errors import ConfigError
+from byol.learner import Learner
+from byol.measure import metrics
+from byol.measure.evaluate import knn_accuracy, linear_probe
+from byol.measure.metrics import Metrics
+from byol.seeding import stream, stream_seed
+from byol.views import clean_view, draw, make_view
+
+_PROBE_DECAYS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+
+
+def resident(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
+    """A uint8 array as a tensor on the device; on the CPU it shares the array's memory."""
+    with warnings.catch_warnings():
+        # Arrays from a shared object store are read-only, and nothing here writes to them.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(images).to(device)
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module, *, batch_statistics: bool) -> Iterator[None]:
+    """Within it the module is in eval mode; with `batch_statistics`, BatchNorm uses those of each batch.
+
+    Running statistics stay as they are either way.
+    """
+    norms = [child for child in module.modules() if isinstance(child, _BatchNorm)] if batch_statistics else []
+    kept = [(norm.running_mean, norm.running_var) for norm in norms]
+    module.eval()
+    for norm in norms:
+        norm.running_mean = norm.running_var = None  # which makes it use the batch's own
+    try:
+        yield
+    finally:
+        for norm, (mean, variance) in zip(norms, kept, strict=True):
+            norm.running_mean, norm.running_var = mean, variance
+        module.train()
+
+
+class Measurer:
+    """Measures one learner. Holds the held-out images and their two views on the learner's device."""
+
+    def __init__(self, config: TrialConfig, data: Images, learner: Learner) -> None:
+        """Draws the two views of the held-out images.
+
+        Raises:
+            ConfigError: kNN is to have more neighbours than there are labelled images. (Told at once, for
+                kNN may come only at the end.)
+        """
+        self.config = config
+        self.data = data
+        self.learner = learner
+        labels = self._bank_labels
+        if self._is_labelled and labels is not None and config.knn_k > len(labels):
+            rule = f"must not exceed the {len(labels)} labelled images of {data.name}"
+            raise ConfigError("knn_k", config.knn_k, rule)
+        held_out = resident(data.test_images[: config.eval_images], learner.device)
+        self._clean = torch.cat([self._cleaned(part) for part in self._batches(held_out)])
+        # One stream for all trials, so that every trial is measured on the same draws.
+        self._views = [
+            self._drawn(held_out, draw(stream(0, name), len(held_out)), settings)
+            for name, settings in (("measured1", config.view1), ("measured2", config.view2))
+        ]
+
+    def measure(self, *, step: int, loss: float | None, samples_per_second: float | None) -> Metrics:
+        """One row of measurements after `step` optimiser steps; `loss` is the mean since the last one."""
+        with torch.no_grad(), evaluating(self.learner.online, batch_statistics=True):
+            y_NF, z_ND = self._embed(self._clean)
+            view1_ND, view2_ND = (self._embed(view)[1] for view in self._views)
+        total = self.learner.total_steps
+        rates = min(step, total - 1)
+        every = self.config.knn_every
+        knn_is_due = self._is_labelled and (step == total or (every > 0 and step % every == 0))
+        probe_is_due = self._is_labelled and self.config.probe and step == total
+        features = self._features() if knn_is_due or probe_is_due else None
+        return Metrics(
+            step=step,
+            epoch=step / self.config.steps_per_epoch(len(self.data.train_images)),
+            loss=loss,
+            representation_std=metrics.embedding_std(y_NF).item(),
+            projection_std=metrics.embedding_std(z_ND).item(),
+            effective_rank=metrics.effective_rank(y_NF).item(),
+            projection_effective_rank=metrics.effective_rank(z_ND).item(),
+            alignment=metrics.alignment(view1_ND, view2_ND).item(),
+            uniformity=metrics.uniformity(z_ND).item(),
+            positive_cosine=metrics.positive_cosine(view1_ND, view2_ND).item(),
+            negative_cosine=metrics.negative_cosine(view1_ND, view2_ND).item(),
+            knn_accuracy=self._knn(*features) if features and knn_is_due else None,
+            tau=self.learner.tau_table[rates].item(),
+            lr=self.learner.lr_table[rates].item(),
+            samples_per_second=samples_per_second,
+            representation_spectrum=metrics.covariance_spectrum(y_NF).float().cpu().numpy(),
+            projection_spectrum=metrics.covariance_spectrum(z_ND).float().cpu().numpy(),
+            probe_accuracy=self._probe(*features) if features and probe_is_due else None,
+        )
+
+    @property
+    def _is_labelled(self) -> bool:
+        return self._bank_labels is not None and self.data.test_labels is not None
+
+    @property
+    def _bank_labels(self) -> npt.NDArray[np.int64] | None:
+        return self.data.train_labels if self.data.bank_labels is None else self.data.bank_labels
+
+    def _features(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Bank and query features of clean images with their labels."""
+        bank = self.data.bank_images
+        if bank is None:
+            assert isinstance(self.data, ImageData), "a streamed set has a bank"
+            bank = self.data.train_images
+        assert self._bank_labels is not None
+        assert self.data.test_labels is not None
+        device = self.learner.device
+        with torch.no_grad(), evaluating(self.learner.online, batch_statistics=False):
+            features = [self._represent(resident(images, device)) for images in (bank, self.data.test_images)]
+        labels = [
+            torch.from_numpy(np.array(own)).to(device) for own in (self._bank_labels, self.data.test_labels)
+        ]
+        return features[0], labels[0], features[1], labels[1]
+
+    def _knn(self, *features: Tensor) -> float:
+        return knn_accuracy(*features, k=self.config.knn_k, temperature=self.config.knn_temperature)
+
+    def _probe(self, *features: Tensor) -> float:
+        seed = stream_seed(self.config.seed, "probe")
+        return linear_probe(*features, weight_decays=_PROBE_DECAYS, seed=seed).accuracy
+
+    def _represent(self, images_NCHW: Tensor) -> Tensor:
+        encoder = self.learner.online.encoder
+        return torch.cat([encoder(self._cleaned(part)) for part in self._batches(images_NCHW)]).float()
+
+    def _cleaned(self, images_BCHW: Tensor) -> Tensor:
+        size, mean, std = self.config.image_size, self.data.mean, self.data.std
+        return clean_view(images_BCHW, size=size, mean=mean, std=std)
+
+    def _drawn(self, images_NCHW: Tensor, draws_NS: Tensor, settings: ViewConfig) -> Tensor:
+        size, mean, std = self.config.image_size, self.data.mean, self.data.std
+        draws_NS = draws_NS.to(images_NCHW.device)
+        pairs = zip(self._batches(images_NCHW), self._batches(draws_NS), strict=True)
+        return torch.cat([make_view(*pair, settings, size=size, mean=mean, std=std) for pair in pairs])
+
+    def _embed(self, images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+        parts = [self.learner.online(part) for part in self._batches(images_NCHW)]
+        return torch.cat([y for y, _ in parts]), torch.cat([z for _, z in parts])
+
+    def _batches(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Parts of at most the training batch's size, equal to one row, so that no BatchNorm sees a tiny one.
+
+        Never a single row, of which there are no statistics; an odd number in twos ends in a part of three.
+        """
+        parts = min(-(-len(rows) // self.config.batch_size), len(rows) // 2)
+        return rows.tensor_split(max(1, parts))

@@ -1,0 +1,134 @@
+"""A learner that only pretends: curves with the outcome of the textbook, at no cost.
+
+With it the engine is tried and timed without a network: `python -m benchmarks` and the tests use it. What it
+yields depends on the configuration alone, as a trained trial's does.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from byol.config import OnBroken, TrialConfig
+from sweeps.trainer import Trainer
+
+SAMPLES_PER_SECOND = 1000.0
+"""What every trial claims."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedMetrics:
+    """The fields of `byol.metrics.Metrics`."""
+
+    step: int
+    epoch: float
+    loss: float | None
+    representation_std: float
+    projection_std: float
+    effective_rank: float
+    projection_effective_rank: float
+    alignment: float
+    uniformity: float
+    positive_cosine: float
+    negative_cosine: float
+    knn_accuracy: float | None
+    tau: float
+    lr: float
+    samples_per_second: float | None
+    representation_spectrum: npt.NDArray[np.float32]
+    projection_spectrum: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedImages:
+    """Just enough of `byol.data.ImageData`."""
+
+    train_images: npt.NDArray[np.uint8]
+    """uint8 [N, 1, 1, 1]."""
+    digest: str
+    """A text."""
+    name: str
+    """The name asked for."""
+
+
+def load_data(
+    dataset: str,
+    *,
+    root: Path | None = None,
+    train_images: int = 0,
+    image_size: int = 28,
+    on_broken: OnBroken = "fail",
+) -> SimulatedImages:
+    """A data set of 1,000 empty images, or of as many as are asked for."""
+    images = np.zeros((train_images or 1000, 1, 1, 1), np.uint8)
+    return SimulatedImages(train_images=images, digest=f"simulated-{len(images)}", name=dataset)
+
+
+def train(
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None = None, checkpoint_every: int = 0
+) -> Iterator[SimulatedMetrics]:
+    """Pretends to train: collapses where batch statistics are missing everywhere.
+
+    The kNN accuracy falls off smoothly on both sides of an lr of 0.1. Three settings carry signals of their
+    own: `lr` above 100 diverges halfway, `momentum` 0.123 raises an error, and `weight_decay` above 1 is the
+    number of seconds that the whole trial takes.
+    """
+    total = config.total_steps(len(data.train_images))
+    steps = sorted({*range(0, total + 1, config.eval_every), total})
+    noise = np.random.default_rng(int(hashlib.sha256(repr(config).encode()).hexdigest()[:12], 16))
+    for step in steps:
+        if config.momentum == 0.123 and step > 0:
+            raise RuntimeError("simulated failure\nof two lines")
+        if config.weight_decay > 1 and step > 0:
+            time.sleep(config.weight_decay / (len(steps) - 1))
+        yield _metrics(config, step, total, float(noise.random()))
+        if config.lr > 100 and step >= total / 2:
+            return
+
+
+def _metrics(config: TrialConfig, step: int, total: int, noise: float) -> SimulatedMetrics:
+    kept = config.encoder_norm == "batch"
+    share = step / total
+    std = (0.8 if kept else 0.3 * math.exp(-8 * share)) + 0.01 * noise
+    kept_projection = kept and config.projector_norm == "batch" and config.predictor != "none"
+    projection_std = (0.85 if kept_projection else 0.3 * math.exp(-8 * share)) + 0.01 * noise
+    loss = None if step == 0 else (math.nan if config.lr > 100 and share >= 0.5 else 2 * projection_std)
+    knn_is_due = step == total or (config.knn_every > 0 and step % config.knn_every == 0)
+    spectrum = (std**2 * np.exp(-np.arange(16) / 4)).astype(np.float32)
+    return SimulatedMetrics(
+        step=step,
+        epoch=share,
+        loss=loss,
+        representation_std=std,
+        projection_std=projection_std,
+        effective_rank=12.0 * std + 1,
+        projection_effective_rank=12.0 * projection_std + 1,
+        alignment=0.2,
+        uniformity=-2.0 * std,
+        positive_cosine=0.9,
+        negative_cosine=1 - std,
+        knn_accuracy=_knn(config, share) + 0.02 * noise if knn_is_due else None,
+        tau=config.tau_base,
+        lr=config.lr,
+        samples_per_second=None if step == 0 else SAMPLES_PER_SECOND,
+        representation_spectrum=spectrum,
+        projection_spectrum=spectrum,
+    )
+
+
+def _knn(config: TrialConfig, share: float) -> float:
+    """The accuracy without noise after a share of the steps; .1 is chance."""
+    if config.encoder_norm != "batch":
+        return 0.1
+    best = 0.6 / (1 + math.log10(max(config.lr, 1e-9) / 0.1) ** 2)
+    return 0.1 + best * (0.4 + 0.6 * share)
+
+
+TRAINER = Trainer(load_data=load_data, train=train, precision=lambda: "fp32")
+"""The simulated trainer."""

@@ -1,0 +1,75 @@
+"""What a sweep's directory tells without running anything."""
+
+from pathlib import Path
+from typing import Any
+
+from byol.errors import nearest
+from byol.files import replacing
+from sweeps import files
+from sweeps.errors import RequestError
+from sweeps.planning import estimates
+from sweeps.record import directory
+from sweeps.record.ledger import Ledger, states
+from sweeps.record.manifest import read_manifest
+from sweeps.record.tables import write_tables
+from sweeps.storage.checkpoints import Checkpoints
+from sweeps.storage.store import Store
+
+
+def status(out: Path) -> dict[str, int]:
+    """Counts of the trials in `out`: planned, waiting, running, complete, pruned, failed, collapsed, ...
+
+    Raises:
+        DirectoryError: `out` holds no sweep.
+    """
+    with directory.open_ledger(out) as ledger:
+        return counts(ledger)
+
+
+def counts(ledger: Ledger) -> dict[str, int]:
+    return states(ledger.trials(), planned=int(ledger.facts().get("planned", 0)))
+
+
+def against_plan(out: Path) -> dict[str, Any] | None:
+    """What was expected of the sweep in `out` beside what happened; None if nothing was known at its start.
+
+    Raises:
+        DirectoryError: `out` holds no sweep.
+    """
+    with directory.open_ledger(out) as ledger:
+        plan = estimates.compared(ledger.trials(), ledger.facts())
+    driven = read_manifest(out / files.MANIFEST).get("wall_seconds")
+    return plan and {**plan, "driven_wall_seconds": driven}
+
+
+def refresh_tables(out: Path) -> None:
+    """Writes the tables of `out` again from its ledger, also while a driver is at work on it.
+
+    Raises:
+        DirectoryError: `out` holds no sweep.
+    """
+    with directory.open_ledger(out) as ledger:
+        write_tables(ledger, out)
+
+
+def export_encoder(out: Path, trial_id: str, to: Path) -> None:
+    """Copies the trained online encoder of a trial to the file `to`, as safetensors.
+
+    Raises:
+        RequestError: there is no such trial, it left no encoder, or `to` cannot be written.
+        StorageError: the encoder is in a store that cannot be read.
+    """
+    with directory.open_ledger(out) as ledger:
+        trials, facts = {row["trial_id"]: row for row in ledger.trials()}, ledger.facts()
+    if trial_id not in trials:
+        raise RequestError(f'{out}: holds no trial "{trial_id}"{nearest(trial_id, trials)}')
+    store = Store(facts["storage"]) if "storage" in facts else None
+    encoder = Checkpoints(folder=out / files.CHECKPOINTS, store=store).encoder(trial_id)
+    if encoder is None:
+        state = trials[trial_id]["end_reason"] or trials[trial_id]["state"].lower()
+        raise RequestError(f"{out}: trial {trial_id} left no trained encoder (it is {state})")
+    try:
+        with replacing(to) as file:
+            file.write(encoder)
+    except OSError as error:
+        raise RequestError(f"{to}: cannot be written: {error.strerror}") from None

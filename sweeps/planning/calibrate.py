@@ -1,0 +1,127 @@
+"""Measures what a trial of each shape takes, by training a few steps of it."""
+
+import dataclasses
+import itertools
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from byol.config import TrialConfig
+from sweeps.planning.estimates import shapes
+from sweeps.record.manifest import hardware, versions
+from sweeps.study import Study
+from sweeps.study.designs import Cell, describe
+from sweeps.trainer import DataKey, Images, Trainer, data_key
+
+EVERY = 3
+"""Steps between two measurements of a calibration."""
+INTERVALS = 5
+"""Intervals of a calibration; the first warms up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeCost:
+    """What was measured of one shape, in seconds."""
+
+    seconds_per_trial: float
+    """A whole trial, without starting its process."""
+    start: float
+    """Building the networks."""
+    step: float
+    """One optimiser step, the median."""
+    measurement: float
+    """One measurement, the median."""
+    knn: float
+    """What the last measurement takes beyond that: kNN, and the linear probe if there is one."""
+    steps: int
+    """Steps of a whole trial."""
+    cell: str
+    """A cell of this shape."""
+
+
+def calibrate(study: Study, trainer: Trainer, *, data_root: Path | None) -> Iterator[tuple[str, ShapeCost]]:
+    """Trains a few steps of each shape of the study's cells, in this process; yields shape and cost.
+
+    Raises:
+        ValueError: the data cannot be loaded, or does not fit a cell.
+    """
+    if not study.cells():
+        raise ValueError(f"{study.name}: --calibrate needs a design; a search draws its cells as it runs")
+    trainer.prepare(study.resources)
+    loaded: dict[DataKey, Images] = {}
+    warm = False
+    for key, cells in shapes(study.cells()).items():
+        config = cells[0].config
+        own = data_key(config.to_settings())
+        if own not in loaded:
+            loaded[own] = trainer.load_data(
+                config.dataset,
+                root=data_root,
+                train_images=config.train_images,
+                image_size=config.image_size,
+                on_broken=study.on_broken,
+            )
+        images = loaded[own]
+        if not warm:  # what a process does once, such as imports, is no trial's
+            _measure(cells[0], trainer, images)
+            warm = True
+        yield key, _measure(cells[0], trainer, images)
+
+
+def document(costs: dict[str, ShapeCost]) -> dict[str, Any]:
+    """The calibration as plain data, with where and when it was made."""
+    machine = hardware({})
+    return {
+        "made": datetime.now(UTC).date().isoformat(),
+        "hardware": f"{machine['cpu']}, {machine['cores']} cores",
+        "versions": versions(),
+        "intervals": INTERVALS,
+        "steps_per_interval": EVERY,
+        "shapes": {key: dataclasses.asdict(cost) for key, cost in costs.items()},
+    }
+
+
+def _measure(cell: Cell, trainer: Trainer, images: Images) -> ShapeCost:
+    config = cell.config
+    short = dataclasses.replace(
+        config, steps=EVERY * INTERVALS, epochs=0, warmup_epochs=0, eval_every=EVERY, knn_every=0
+    )
+    times, steps = [time.perf_counter()], []
+    for metrics in trainer.train(short, images, checkpoint_folder=None, checkpoint_every=0):
+        times.append(time.perf_counter())
+        if metrics.samples_per_second:
+            steps.append(config.batch_size / metrics.samples_per_second)
+    step = statistics.median(steps[1:])
+    intervals = [after - before for before, after in itertools.pairwise(times[1:])]
+    measurement = max(0.0, statistics.median(intervals[1:-1]) - EVERY * step)
+    knn = max(0.0, intervals[-1] - EVERY * step - measurement)
+    start = max(0.0, times[1] - times[0] - measurement)
+    total = config.total_steps(len(images.train_images))
+    return ShapeCost(
+        seconds_per_trial=start + total * step + _rounds(config, total, measurement, knn),
+        start=start,
+        step=step,
+        measurement=measurement,
+        knn=knn,
+        steps=total,
+        cell=describe(cell.labels),
+    )
+
+
+def _rounds(config: TrialConfig, total: int, measurement: float, knn: float) -> float:
+    measured = 1 + -(-total // config.eval_every)
+    with_knn = -(-total // config.knn_every) if config.knn_every else 1
+    return measured * measurement + with_knn * knn
+
+
+def line(cost: ShapeCost) -> str:
+    """What was measured of one shape, for people."""
+    return (
+        f"{cost.seconds_per_trial:8.1f} s a trial: {cost.steps} steps of {1000 * cost.step:.1f} ms, "
+        f"{1000 * cost.measurement:.0f} ms a measurement, {cost.knn:.1f} s kNN, {cost.start:.1f} s to start; "
+        f"such as {cost.cell}"
+    )

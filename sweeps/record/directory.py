@@ -1,0 +1,176 @@
+"""The directory of a sweep: who may write to it, and whether it holds the study that is asked for."""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import platform
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sweeps.errors import DirectoryError
+from sweeps.files import CHECKPOINTS, JOURNAL, LEDGER, LOCK, MANIFEST, REPORT, STUDY
+from sweeps.record.ledger import FORMAT, Ledger
+from sweeps.record.rows import SAMPLE
+from sweeps.study import Study
+
+
+def check(out: Path, study: Study, trial_ids: set[str]) -> None:
+    """Checks that `out` is free for a sweep of `study`, or holds one that it extends. Changes nothing.
+
+    A study extends another of the same name if it has the same collapse rule and plans all of its
+    trials: more levels, factors, cells or seeds are fine. A search may grow in samples and seeds alone.
+
+    Raises:
+        DirectoryError: otherwise.
+    """
+    if out.exists() and not out.is_dir():
+        raise DirectoryError(f"{out}: must be a directory, but is a file")
+    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    if not os.access(there, os.W_OK):
+        raise DirectoryError(f"{out}: cannot be written: no permission to write to {there}")
+    if (out / LOCK).exists():
+        with (out / LOCK).open("rb") as lock:
+            _take(out, lock.fileno())  # and give it back at once
+    if not has_ledger(out):
+        foreign = [name for name in (STUDY, MANIFEST, REPORT, CHECKPOINTS) if (out / name).exists()]
+        if foreign:
+            raise DirectoryError(
+                f"{out}: must be empty or hold a sweep, but has {foreign[0]} and no {LEDGER}"
+            )
+        return
+    with open_ledger(out) as ledger:
+        check_study(ledger, str(out), study, trial_ids)
+        samples = sum(row["design"] == SAMPLE for row in ledger.trials())
+    if samples and not (out / JOURNAL).exists():
+        raise DirectoryError(f"{out}: holds {samples} samples of a search, but no {JOURNAL}")
+
+
+def check_study(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -> None:
+    """Checks that a ledger, which is at `place`, is of a sweep that `study` extends.
+
+    Raises:
+        DirectoryError: otherwise.
+    """
+    facts, rows = ledger.facts(), ledger.trials()
+    if facts["study"] != study.name:
+        raise DirectoryError(f'{place}: holds the study "{facts["study"]}", not "{study.name}"')
+    if facts["collapse"] != rule_text(study):
+        raise DirectoryError(f"{place}: holds {study.name} with another collapse rule: {facts['collapse']}")
+    _check_same_search(place, study, facts.get("search", ""))
+    if study.search:
+        _check_search(place, study, rows)
+        return
+    strange = [row for row in rows if row["trial_id"] not in trial_ids]
+    if strange:
+        labels = ", ".join(f"{key}={value}" for key, value in json.loads(strange[0]["labels"]).items())
+        raise DirectoryError(
+            f"{place}: holds another study: {len(strange)} of its {len(rows)} trials are not planned by "
+            f"{study.name} as it stands, such as {labels}, seed {strange[0]['seed']}"
+        )
+
+
+def _check_same_search(place: str, study: Study, before: str) -> None:
+    now = search_text(study)
+    if now == before:
+        return
+    old, new = json.loads(before or "{}"), json.loads(now or "{}")
+    changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    what = ", ".join(changed) if old and new else f"it was {'a search' if old else 'a design'}"
+    raise DirectoryError(
+        f"{place}: holds {study.name} with another search: only its trials and seeds may grow "
+        f"(differs: {what})"
+    )
+
+
+def _check_search(place: str, study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
+    assert study.search
+    samples = [row for row in rows if row["design"] == SAMPLE]
+    if len(samples) > study.search.trials:
+        raise DirectoryError(
+            f"{place}: search.trials: must be at least the {len(samples)} samples that it holds, "
+            f"but got {study.search.trials}"
+        )
+    seeds = {row["seed"] for row in rows if row["design"] != SAMPLE} - set(study.seeds)
+    if seeds:
+        raise DirectoryError(
+            f"{place}: holds another study: its winner ran with seeds that {study.name} does not name, "
+            f"such as {min(seeds)}"
+        )
+
+
+def search_text(study: Study) -> str:
+    """What must stay as it is in a search, as JSON; empty for a design."""
+    return study.search.text(study.reference) if study.search else ""
+
+
+def rule_text(study: Study) -> str:
+    """The study's collapse rule as JSON."""
+    return json.dumps(dataclasses.asdict(study.collapse), sort_keys=True)
+
+
+def has_ledger(out: Path) -> bool:
+    """Whether `out` holds a ledger in which something is planned; a driver may have died before that."""
+    if not (out / LEDGER).exists():
+        return False
+    try:
+        with contextlib.closing(Ledger(out / LEDGER, read_only=True)) as ledger:
+            return bool(ledger.facts())
+    except sqlite3.OperationalError as error:
+        return "no such table" not in str(error)
+    except sqlite3.DatabaseError:
+        return True  # a damaged one, of which open_ledger says what is wrong
+
+
+def open_ledger(out: Path) -> Ledger:
+    """The ledger in `out`, to be read.
+
+    Raises:
+        DirectoryError: there is none, or it cannot be read.
+    """
+    if not (out / LEDGER).exists():
+        raise DirectoryError(f"{out}: holds no sweep (no {LEDGER})")
+    try:
+        ledger = Ledger(out / LEDGER, read_only=True)
+        ledger.facts()
+        if ledger.format != FORMAT:
+            raise DirectoryError(
+                f"{out / LEDGER}: was written by another version of this tool (format {ledger.format}, "
+                f"this one writes {FORMAT}): go on with that version, or start in a directory of its own"
+            )
+    except sqlite3.Error as error:
+        raise DirectoryError(f"{out / LEDGER}: cannot be read: {error}") from None
+    return ledger
+
+
+@contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Makes `out` if necessary and holds it for this driver. A dead driver's hold ends with its process.
+
+    Raises:
+        DirectoryError: another driver holds it, or it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = os.open(out / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise DirectoryError(f"{out}: cannot be written: {error.strerror}") from None
+    try:
+        _take(out, lock)
+        os.ftruncate(lock, 0)
+        os.write(lock, f"process {os.getpid()} on {platform.node()}\n".encode())
+        yield
+    finally:
+        os.close(lock)
+
+
+def _take(out: Path, lock: int) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 200).decode(errors="replace").strip()
+        raise DirectoryError(f"{out}: is in use by another driver ({holder})") from None

@@ -1,0 +1,286 @@
+"""The durable record of a sweep: one SQLite file, written by the driver, one transaction per measurement.
+
+Ray's own state is never read back (it is neither atomic nor plain data); this file is the truth. In WAL mode
+a committed row survives the driver's SIGKILL, and readers never block the driver. Every start of a
+trial has an attempt number, and a row of an older attempt is refused, so that a driver or worker that
+was given up for dead cannot write into a trial that somebody else is running.
+"""
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from byol.config import Scalar
+from sweeps.record.rows import LAST_VALUES, METRICS, Ending, Measurement
+from sweeps.study.designs import Trial
+
+FORMAT = 2
+"""Of the tables below; a ledger of another format is refused."""
+
+_TRIALS = f"""
+CREATE TABLE IF NOT EXISTS trials (
+    number INTEGER PRIMARY KEY,
+    trial_id TEXT UNIQUE NOT NULL,
+    position INTEGER NOT NULL,
+    design TEXT NOT NULL,
+    cell_id TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    labels TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    steps_planned INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'WAITING',
+    attempt INTEGER NOT NULL DEFAULT 0,
+    end_reason TEXT,
+    collapsed INTEGER,
+    projection_collapsed INTEGER,
+    dimensional_collapse INTEGER,
+    onset_step INTEGER,
+    steps_run INTEGER NOT NULL DEFAULT 0,
+    {", ".join(f"{name} REAL" for name in LAST_VALUES)},
+    wall_seconds REAL,
+    seconds_before REAL NOT NULL DEFAULT 0,
+    device TEXT,
+    error TEXT,
+    traceback TEXT
+)"""
+_PLANNED = "trial_id, design, cell_id, seed, labels, settings, steps_planned"
+_METRICS = f"""
+CREATE TABLE IF NOT EXISTS metrics (
+    number INTEGER NOT NULL, {", ".join(f"{name} REAL" for name in METRICS)}, PRIMARY KEY (number, step)
+) WITHOUT ROWID"""
+_SPECTRA = """
+CREATE TABLE IF NOT EXISTS spectra (
+    number INTEGER NOT NULL, step REAL NOT NULL, level TEXT NOT NULL, eigenvalues BLOB NOT NULL,
+    PRIMARY KEY (number, step, level)
+) WITHOUT ROWID"""
+_FACTS = "CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+
+
+class Ledger:
+    """The ledger of one sweep. One process writes; any number may read."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Opens the file at `path`; unless `read_only`, creates what is missing."""
+        mode = "ro" if read_only else "rwc"
+        self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        if not read_only:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            # A commit reaches the operating system, not the platter: it survives any death of the process.
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            with self._transaction():
+                new = not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+                for table in (_TRIALS, _METRICS, _SPECTRA, _FACTS):
+                    self._db.execute(table)
+                if new:
+                    self._db.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def format(self) -> int:
+        """The format of the file's tables."""
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    def plan(self, trials: Iterable[tuple[Trial, int]], *, design: str = "") -> None:
+        """Enters trials with their planned steps, in the order in which they run; keeps what is known."""
+        rows = [(position, *_row(trial, steps, design)) for position, (trial, steps) in enumerate(trials)]
+        with self._transaction():
+            self._db.executemany(
+                f"INSERT INTO trials (position, {_PLANNED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (trial_id) DO UPDATE SET position = excluded.position, "
+                "labels = excluded.labels, design = excluded.design",
+                rows,
+            )
+
+    def add(self, trial: Trial, steps: int, *, design: str) -> None:
+        """Enters one more trial, after all others, unless it is known."""
+        self._db.execute(
+            f"INSERT INTO trials (position, {_PLANNED}) "
+            "SELECT COALESCE(MAX(position) + 1, 0), ?, ?, ?, ?, ?, ?, ? FROM trials WHERE true "
+            "ON CONFLICT (trial_id) DO NOTHING",
+            _row(trial, steps, design),
+        )
+
+    def start(self, trial_id: str) -> int:
+        """Marks a trial as running; returns the number of this attempt, from 1. Fences all earlier ones."""
+        row = self._db.execute(
+            "UPDATE trials SET state = 'RUNNING', attempt = attempt + 1, end_reason = NULL, error = NULL, "
+            "traceback = NULL, collapsed = NULL, projection_collapsed = NULL, dimensional_collapse = NULL, "
+            "onset_step = NULL, seconds_before = coalesce(wall_seconds, 0) "
+            "WHERE trial_id = ? RETURNING attempt",
+            (trial_id,),
+        ).fetchone()
+        return int(row["attempt"])
+
+    def append(self, trial_id: str, attempt: int, measurement: Measurement) -> bool:
+        """Records a measurement, durably when this returns; False if `attempt` is not the running one.
+
+        A step that an earlier attempt measured is replaced, and what lies after it is dropped.
+        """
+        row = measurement.row
+        step = row["step"]
+        changes = ", ".join(f"{name} = ?" for name in ("steps_run", *LAST_VALUES, "device"))
+        last = [_stored(row.get(name)) for name in LAST_VALUES]
+        about = [measurement.device, measurement.wall_seconds, trial_id, attempt]
+        values = [int(step or 0), *last, *about]
+        with self._transaction():
+            running = self._db.execute(
+                f"UPDATE trials SET {changes}, wall_seconds = seconds_before + ? "
+                "WHERE trial_id = ? AND attempt = ? AND state = 'RUNNING' RETURNING number",
+                values,
+            ).fetchone()
+            if running is None:
+                return False
+            number = running["number"]
+            for table in ("metrics", "spectra"):
+                self._db.execute(f"DELETE FROM {table} WHERE number = ? AND step >= ?", (number, step))
+            marks = ", ".join("?" * (1 + len(METRICS)))
+            metrics = (number, *(_stored(row[name]) for name in METRICS))
+            self._db.execute(f"INSERT INTO metrics VALUES ({marks})", metrics)
+            self._db.executemany(
+                "INSERT INTO spectra VALUES (?, ?, ?, ?)",
+                [(number, step, level, eigenvalues) for level, eigenvalues in measurement.spectra.items()],
+            )
+        return True
+
+    def end(self, trial_id: str, attempt: int, ending: Ending) -> bool:
+        """Records how a trial ended; False if `attempt` is not the running one."""
+        changed = self._db.execute(
+            "UPDATE trials SET state = ?, end_reason = ?, collapsed = ?, projection_collapsed = ?, "
+            "dimensional_collapse = ?, onset_step = ?, error = ?, traceback = ? "
+            "WHERE trial_id = ? AND attempt = ? AND state = 'RUNNING'",
+            (
+                ending.state,
+                ending.end_reason,
+                ending.collapsed,
+                ending.projection_collapsed,
+                ending.dimensional_collapse,
+                ending.onset_step,
+                ending.error,
+                ending.traceback,
+                trial_id,
+                attempt,
+            ),
+        )
+        return changed.rowcount == 1
+
+    def interrupt(self) -> None:
+        """Ends what is running as interrupted. Only the driver that holds the sweep's lock may say so."""
+        self._db.execute(
+            "UPDATE trials SET state = 'FAIL', end_reason = 'interrupted' WHERE state = 'RUNNING'"
+        )
+
+    def left(self, *, retry_failed: bool) -> list[str]:
+        """Ids of the trials that are still to run, in order: waiting, interrupted, on request failed ones."""
+        reasons = ("interrupted", "error") if retry_failed else ("interrupted",)
+        rows = self._db.execute(
+            "SELECT trial_id FROM trials WHERE state = 'WAITING' "
+            f"OR end_reason IN ({', '.join('?' * len(reasons))}) ORDER BY position",
+            reasons,
+        )
+        return [row["trial_id"] for row in rows]
+
+    def rows(self, trial_id: str) -> list[dict[str, float | None]]:
+        """The measurements of one trial in order of step."""
+        query = "SELECT m.* FROM metrics m JOIN trials t USING (number) WHERE t.trial_id = ? ORDER BY m.step"
+        return [{name: _read(row[name]) for name in METRICS} for row in self._db.execute(query, (trial_id,))]
+
+    def trial(self, trial_id: str) -> dict[str, Any] | None:
+        """One trial as stored; None if it is not planned."""
+        row = self._db.execute("SELECT * FROM trials WHERE trial_id = ?", (trial_id,)).fetchone()
+        return None if row is None else dict(row)
+
+    def trials(self) -> list[dict[str, Any]]:
+        """All planned trials in order, as stored: labels and settings are JSON texts."""
+        return [dict(row) for row in self._db.execute("SELECT * FROM trials ORDER BY position")]
+
+    def metrics(self) -> Iterator[tuple[float | None, ...]]:
+        """All measurements in order: the trial's number, and the columns of METRICS."""
+        query = "SELECT m.* FROM metrics m JOIN trials t USING (number) ORDER BY t.position, m.step"
+        for row in self._db.execute(query):
+            yield tuple(_read(value) for value in row)
+
+    def spectra(self) -> Iterator[tuple[int, int, str, bytes]]:
+        """All spectra in order: the trial's number, step, level, eigenvalues as float32."""
+        query = "SELECT s.* FROM spectra s JOIN trials t USING (number) ORDER BY t.position, s.step, s.level"
+        for row in self._db.execute(query):
+            yield row["number"], int(row["step"]), row["level"], row["eigenvalues"]
+
+    def facts(self) -> dict[str, str]:
+        """What was noted about the sweep as a whole."""
+        return {row["key"]: row["value"] for row in self._db.execute("SELECT key, value FROM facts")}
+
+    def note(self, key: str, value: str) -> None:
+        """Notes a fact about the sweep as a whole, replacing an older one."""
+        self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (key, value))
+
+    def _transaction(self) -> "_Transaction":
+        return _Transaction(self._db)
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE to COMMIT, or ROLLBACK on an error."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+def _row(trial: Trial, steps: int, design: str) -> tuple[Scalar, ...]:
+    """The columns of _PLANNED."""
+    labels, settings = json.dumps(trial.labels), json.dumps(trial.settings)
+    return trial.trial_id, design, trial.cell_id, trial.seed, labels, settings, steps
+
+
+def _stored(value: Scalar | None) -> Scalar | None:
+    # SQLite has no NaN and would store null, which means "not measured".
+    return "nan" if isinstance(value, float) and math.isnan(value) else value
+
+
+def _read(value: float | str | None) -> float | None:
+    return math.nan if value == "nan" else value  # type: ignore[return-value]
+
+
+def states(trials: Sequence[Mapping[str, Any]], *, planned: int = 0) -> dict[str, int]:
+    """Counts of trials for `status`, by state and by verdict.
+
+    Args:
+        trials: as stored.
+        planned: how many there will be, where a search has yet to draw some.
+    """
+    to_come = max(0, planned - len(trials))
+    count = {
+        "planned": len(trials) + to_come,
+        "waiting": sum(trial["state"] == "WAITING" for trial in trials) + to_come,
+        "running": sum(trial["state"] == "RUNNING" for trial in trials),
+        "complete": sum(trial["state"] == "COMPLETE" for trial in trials),
+        "pruned": sum(trial["state"] == "PRUNED" for trial in trials),
+        "failed": sum(trial["end_reason"] == "error" for trial in trials),
+        "interrupted": sum(trial["end_reason"] == "interrupted" for trial in trials),
+    }
+    for key in ("collapsed", "projection_collapsed", "dimensional_collapse"):
+        count[key] = sum(trial[key] == 1 for trial in trials)
+    count["diverged"] = sum(trial["end_reason"] == "diverged" for trial in trials)
+    return count

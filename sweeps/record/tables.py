@@ -1,0 +1,121 @@
+"""From the ledger to the Parquet tables, each replaced in one step."""
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from byol.files import replacing
+from sweeps.record.ledger import Ledger
+from sweeps.record.rows import LAST_VALUES, METRICS
+
+_BATCH = 65_536
+_SPECTRA_BATCH = 2_048
+
+_TRIAL_COLUMNS = pa.schema(
+    [
+        ("trial_id", pa.string()),
+        ("cell_id", pa.string()),
+        ("seed", pa.int64()),
+        ("design", pa.string()),
+        ("state", pa.string()),
+        ("end_reason", pa.string()),
+        ("attempt", pa.int64()),
+        *((name, pa.bool_()) for name in ("collapsed", "projection_collapsed", "dimensional_collapse")),
+        ("onset_step", pa.int64()),
+        ("steps_run", pa.int64()),
+        ("steps_planned", pa.int64()),
+        *((name, pa.float64()) for name in LAST_VALUES),
+        ("wall_seconds", pa.float64()),
+        ("device", pa.string()),
+        ("error", pa.string()),
+    ]
+)
+_METRIC_COLUMNS = pa.schema(
+    [
+        ("trial_id", pa.string()),
+        ("step", pa.int64()),
+        *((name, pa.float32()) for name in METRICS if name != "step"),
+    ]
+)
+_SPECTRA_COLUMNS = pa.schema(
+    [
+        ("trial_id", pa.string()),
+        ("step", pa.int64()),
+        ("level", pa.string()),
+        ("eigenvalues", pa.list_(pa.float32())),
+    ]
+)
+
+
+def write_tables(ledger: Ledger, folder: Path) -> None:
+    """Writes trials.parquet, metrics.parquet and spectra.parquet to `folder`, from the rows of `ledger`."""
+    rows = ledger.trials()
+    ids = {row["number"]: row["trial_id"] for row in rows}
+    _write(folder / "trials.parquet", *_trial_table(rows))
+    _write(folder / "metrics.parquet", _METRIC_COLUMNS, _metric_batches(ledger, ids))
+    _write(folder / "spectra.parquet", _SPECTRA_COLUMNS, _spectra_batches(ledger, ids))
+
+
+def _write(path: Path, schema: Any, batches: Iterator[Any]) -> None:
+    with replacing(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def _trial_table(rows: list[dict[str, Any]]) -> tuple[Any, Iterator[Any]]:
+    for row in rows:
+        for name in LAST_VALUES:
+            row[name] = None if row[name] is None else float(row[name])
+    columns = [
+        pa.array([_typed(row[field.name], field) for row in rows], field.type) for field in _TRIAL_COLUMNS
+    ]
+    fields = list(_TRIAL_COLUMNS)
+    labels = [json.loads(row["labels"]) for row in rows]
+    for name in _factor_names(labels):
+        column = pa.array([label.get(name) for label in labels])
+        columns.append(column)
+        fields.append(pa.field(f"f_{name}", column.type))
+    schema = pa.schema(fields)
+    return schema, iter([pa.record_batch(columns, schema=schema)])
+
+
+def _factor_names(labels: list[dict[str, Any]]) -> list[str]:
+    """Every factor that applies in some trial, each before those that follow it there."""
+    names: list[str] = []
+    for label in labels:
+        place = len(names)
+        for name in reversed(label):
+            if name not in names:
+                names.insert(place, name)
+            place = names.index(name)
+    return names
+
+
+def _typed(value: Any, field: Any) -> Any:
+    return bool(value) if value is not None and field.type == pa.bool_() else value
+
+
+def _metric_batches(ledger: Ledger, ids: dict[int, str]) -> Iterator[Any]:
+    rows = ledger.metrics()
+    while batch := list(islice(rows, _BATCH)):
+        numbers, *columns = zip(*batch, strict=True)
+        arrays = [pa.array([ids[number] for number in numbers]), pa.array(map(int, columns[0]), pa.int64())]
+        arrays += [pa.array(column, pa.float32()) for column in columns[1:]]
+        yield pa.record_batch(arrays, schema=_METRIC_COLUMNS)
+
+
+def _spectra_batches(ledger: Ledger, ids: dict[int, str]) -> Iterator[Any]:
+    rows = ledger.spectra()
+    while batch := list(islice(rows, _SPECTRA_BATCH)):
+        numbers, steps, levels, spectra = zip(*batch, strict=True)
+        offsets = np.cumsum([0, *(len(spectrum) // 4 for spectrum in spectra)], dtype=np.int32)
+        values = np.frombuffer(b"".join(spectra), dtype="<f4")
+        eigenvalues = pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
+        arrays = [pa.array([ids[number] for number in numbers]), pa.array(steps, pa.int64())]
+        yield pa.record_batch([*arrays, pa.array(levels), eigenvalues], schema=_SPECTRA_COLUMNS)

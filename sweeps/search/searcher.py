@@ -1,0 +1,217 @@
+"""Searches: Ray Tune's OptunaSearch, with the ledger as the record of what became of each sample.
+
+Ray's searcher leaves a sample RUNNING for ever when its objective is NaN or missing, and tells one that a
+scheduler stopped as COMPLETE. So nothing is told from Ray's results: before each suggestion, and at both
+ends of a run, the Optuna study is brought up to what the ledger says.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+
+from byol.config import Scalar
+from sweeps.record.ledger import Ledger
+from sweeps.search.pruner import is_finite
+from sweeps.search.samples import is_over, objective_values, sample
+from sweeps.study.designs import CellError, Trial
+from sweeps.study.spaces import Parameter, Search
+
+_TRIAL_ID, _CONTINUES = "trial_id", "continues"
+"""Attributes of an Optuna trial: the ledger's trial, and the number of the one whose values it has again."""
+
+
+class LedgerSearch(OptunaSearch):  # type: ignore[misc]
+    """Suggests samples to Ray Tune, as settings of trials that stand in the ledger before they start."""
+
+    def __init__(
+        self,
+        search: Search,
+        *,
+        name: str,
+        reference: Mapping[str, Scalar],
+        journal: Path,
+        ledger: Ledger,
+        enter: Callable[[Trial], None],
+        retry_failed: bool = False,
+    ) -> None:
+        """Opens the Optuna study, or begins it; what an earlier run left RUNNING is settled.
+
+        Args:
+            search: what is searched.
+            name: of the study.
+            reference: settings over which a sample's values are laid.
+            journal: where the Optuna study is kept.
+            ledger: the record of what became of each sample.
+            enter: enters a sample in the ledger.
+            retry_failed: whether samples that ended with an error are suggested again.
+        """
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        drop_torn_line(journal)
+        modes = [way[:3] for way in search.objectives.values()]
+        names = list(search.objectives)
+        super().__init__(
+            space=self._define,
+            metric=names if len(names) > 1 else names[0],
+            mode=modes if len(modes) > 1 else modes[0],
+            study_name=name,
+            # An absolute path: the lock beside it is a symbolic link, which must not dangle.
+            storage=JournalStorage(JournalFileBackend(str(journal.absolute()))),
+        )
+        self.study: optuna.Study = self._ot_study
+        self._search = search
+        self._reference = reference
+        self._ledger = ledger
+        self._enter = enter
+        self._live: set[str] = set()
+        self._failed_attempts: dict[str, int] = {}
+        self.close()
+        if retry_failed:
+            self._retry()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray pickles searchers for a restore that is never used.
+        return {}
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing: the journal and the ledger are the state."""
+
+    def _define(self, trial: Any) -> None:
+        values: dict[str, Scalar] = {}
+        for parameter in self._search.space:
+            if parameter.applies(values):
+                values[parameter.name] = _draw(trial, parameter)
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next sample as Ray's configuration of its trial `trial_id`, or Searcher.FINISHED.
+
+        A sample whose configuration has run is told its value at once, and does not run again; one that is
+        running is told it with the other.
+        """
+        self.settle()
+        while True:
+            drawn = self._drawn()
+            waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            if not waiting and drawn >= self._search.trials:
+                return Searcher.FINISHED
+            # A sampler of its own for each sample: a resumed search draws what it would have drawn.
+            self.study.sampler = _sampler(self._search, drawn, len(waiting))
+            values = super().suggest(trial_id)
+            own = self._ot_trials.pop(trial_id)
+            try:
+                trial = sample(self._reference, self._search, {**values})
+            except CellError:
+                self.study.tell(own, state=TrialState.FAIL)
+                continue
+            own.set_user_attr(_TRIAL_ID, trial.trial_id)
+            row = self._ledger.trial(trial.trial_id)
+            if row is not None and self._is_over(row):
+                self._tell(own.number, row)
+            elif trial.trial_id not in self._live:
+                self._enter(trial)
+                self._live.add(trial.trial_id)
+                self._ot_trials[trial_id] = own
+                return {"trial": {"id": trial.trial_id, "settings": dict(trial.settings)}}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Passes a measurement on to Optuna, which ranks stopped samples by their last one."""
+        if isinstance(self.metric, list) or result.get("done"):
+            return
+        value = result.get(self.metric)
+        if is_finite(value):
+            self._ot_trials[trial_id].report(value, int(result["step"]))
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """A sample has ended. The ledger may not know yet: then the next suggestion settles it."""
+        self._ot_trials.pop(trial_id, None)
+        self.settle()
+
+    def settle(self) -> None:
+        """Tells Optuna what has become of the samples that it takes for running."""
+        for own in self._running():
+            trial_id = own.user_attrs.get(_TRIAL_ID, "")
+            row = self._ledger.trial(trial_id)
+            if row is not None and self._is_over(row):
+                self._live.discard(trial_id)
+                self._tell(own.number, row)
+
+    def close(self) -> None:
+        """Leaves nothing RUNNING: what has not ended is told as failed, and queued to go on."""
+        self.settle()
+        for own in self._running():
+            self._queue(own)
+            self.study.tell(own.number, state=TrialState.FAIL)
+        self._live.clear()
+
+    def _retry(self) -> None:
+        for own in self.study.get_trials(states=(TrialState.FAIL,)):
+            row = self._ledger.trial(own.user_attrs.get(_TRIAL_ID, ""))
+            if row is not None and row["end_reason"] == "error":
+                self._queue(own)
+                self._failed_attempts[row["trial_id"]] = row["attempt"]
+
+    def _is_over(self, row: Mapping[str, Any]) -> bool:
+        """Whether a sample has ended, and is not to be tried again."""
+        return is_over(row) and row["attempt"] > self._failed_attempts.get(row["trial_id"], -1)
+
+    def _queue(self, own: FrozenTrial) -> None:
+        """Queues an Optuna trial's values, unless it is done already."""
+        if own.number not in self._continued():
+            self.study.enqueue_trial(own.params, user_attrs={_CONTINUES: own.number})
+
+    def _tell(self, number: int, row: Mapping[str, Any]) -> None:
+        values = objective_values(row, self._search.objectives)
+        if row["state"] == "PRUNED":
+            self.study.tell(number, state=TrialState.PRUNED)
+        elif values is None:
+            self.study.tell(number, state=TrialState.FAIL)
+        else:
+            self.study.tell(number, values)
+
+    def _running(self) -> list[FrozenTrial]:
+        return self.study.get_trials(states=(TrialState.RUNNING,))
+
+    def _continued(self) -> set[int]:
+        trials = self.study.get_trials(deepcopy=False)
+        return {one.user_attrs[_CONTINUES] for one in trials if _CONTINUES in one.user_attrs}
+
+    def _drawn(self) -> int:
+        """Samples drawn so far; one that goes on after an interruption is no new one."""
+        return len(self.study.get_trials(deepcopy=False)) - len(self._continued())
+
+
+def _draw(trial: Any, parameter: Parameter) -> Scalar:
+    """Asks an Optuna trial for a value."""
+    name, low, high = parameter.name, parameter.low, parameter.high
+    if parameter.choices:
+        return trial.suggest_categorical(name, parameter.choices)  # type: ignore[no-any-return]
+    if isinstance(low, int):
+        return int(trial.suggest_int(name, low, int(high), log=parameter.log))
+    return float(trial.suggest_float(name, low, high, log=parameter.log))
+
+
+def _sampler(search: Search, drawn: int, waiting: int) -> optuna.samplers.BaseSampler:
+    """The sampler of the next sample, after so many; `waiting` ones have most of their values already."""
+    seed = int(np.random.SeedSequence([search.sampler_seed, drawn, waiting]).generate_state(1)[0])
+    if search.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    # The constant liar keeps samples that run at the same time apart.
+    return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+
+
+def drop_torn_line(journal: Path) -> None:
+    """Cuts off a last line that a full disk or a power cut left unfinished; Optuna would refuse the file."""
+    if not journal.exists():
+        return
+    with journal.open("r+b") as file:
+        text = file.read()
+        file.truncate(text.rfind(b"\n") + 1)

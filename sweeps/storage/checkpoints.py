@@ -1,0 +1,213 @@
+"""Where a trial keeps its checkpoints while it runs: the sweep's directory, or a store with a local copy.
+
+A worker, its disk, and the driver with the newest rows of the ledger may all be lost at once. No order of
+writing lets a checkpoint wait for the ledger's mirror, which lags by its interval. So a checkpoint carries
+the measurements that led to it: `reported.jsonl`, sent before the state, so that the store holds at least
+the rows up to the state's step. A trial that goes on reports them again first, and the ledger replaces what
+it has. A checkpoint may thus be older than the ledger (what follows is measured again) or newer (what
+precedes comes with it), and no row is lost.
+
+A store that fails is not the trial's failure: the trial goes on, and the next push sends the same.
+"""
+
+import base64
+import contextlib
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from byol.files import write_text
+from sweeps.errors import StorageError
+from sweeps.files import CHECKPOINTS
+from sweeps.storage.store import Store
+
+STATE = "state.safetensors"
+"""From which a trial goes on."""
+ENCODER = "encoder.safetensors"
+"""What a finished trial leaves."""
+REPORTED = "reported.jsonl"
+"""What a trial has reported, a line per measurement."""
+PAUSE_SECONDS = 60
+"""How long a trial is spared further attempts at a store that has failed: each costs seconds."""
+
+_log = logging.getLogger(__name__)
+
+
+class Workspace:
+    """A trial's folder in the sweep's own directory: nothing is copied."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keeps everything in `folder`, which need not exist."""
+        self.folder = folder
+        """Where the learner saves state and encoder."""
+        self.reported: list[dict[str, Any]] = []
+        """What earlier attempts reported and the ledger may lack: to be reported again."""
+        self.finished = False
+        """Whether nothing is left to train."""
+
+    def note(self, result: Mapping[str, Any]) -> None:
+        """Keeps a measurement, before it is reported."""
+
+    def push(self) -> None:
+        """Brings the store up to date, between two measurements."""
+
+
+class StoredWorkspace(Workspace):
+    """A local folder, and the folder of a store that it is fetched from and pushed to."""
+
+    def __init__(self, folder: Path, store: Store, name: str) -> None:
+        """Works in `folder` for the folder `name` of `store`."""
+        super().__init__(folder)
+        self._store = store
+        self._name = name
+        self._sent: dict[str, tuple[int, int]] = {}
+        self._paused_until = -math.inf
+
+    def fetch(self) -> None:
+        """Brings what the store has, unless a process that died here has left something newer."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._fetch()
+        except StorageError as error:
+            _log.warning("%s; going on with what is in %s", error, self.folder)
+        self.reported = _read(self.folder / REPORTED) if self.finished or self._has(STATE) else []
+        self.finished = self.finished and bool(self.reported)
+        write_text(self.folder / REPORTED, "".join(map(_line, self.reported)))
+
+    def note(self, result: Mapping[str, Any]) -> None:
+        """Keeps a measurement, before it is reported."""
+        with (self.folder / REPORTED).open("a", encoding="utf-8") as file:
+            file.write(_line(result))
+
+    def push(self) -> None:
+        """Sends what has changed if there is a new state or encoder."""
+        if time.monotonic() < self._paused_until:
+            return
+        try:
+            self._push()
+        except StorageError as error:
+            _log.warning("%s; trying again in %d s", error, PAUSE_SECONDS)
+            self._paused_until = time.monotonic() + PAUSE_SECONDS
+
+    def close(self) -> bool:
+        """Sends the rest and removes the local folder; False if it stays because the store failed."""
+        try:
+            self._push()
+        except StorageError as error:
+            _log.warning("%s; the trial's files stay in %s", error, self.folder)
+            return False
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return True
+
+    def _fetch(self) -> None:
+        there = self._store.names(self._name)
+        self.finished = ENCODER in there and STATE not in there
+        here = (self.folder / STATE).stat().st_mtime if self._has(STATE) else -math.inf
+        if self.finished or here < there.get(STATE, -math.inf):
+            # The state first: what is fetched after it was sent with it or later.
+            for name in sorted(there.keys() - {ENCODER}, key=lambda name: name != STATE):
+                self._store.download(f"{self._name}/{name}", self.folder / name)
+                self._sent[name] = _stamp(self.folder / name)
+
+    def _push(self) -> None:
+        files = {path.name: _stamp(path) for path in self.folder.iterdir() if path.suffix != ".partial"}
+        changed = {name for name, stamp in files.items() if self._sent.get(name) != stamp}
+        if not changed & {STATE, ENCODER}:
+            return
+        for name in sorted(changed, key=lambda name: (name in (STATE, ENCODER), name)):
+            self._store.upload(self.folder / name, f"{self._name}/{name}")
+            self._sent[name] = files[name]
+        for name in self._store.names(self._name).keys() - files.keys():
+            self._store.delete(f"{self._name}/{name}")
+
+    def _has(self, name: str) -> bool:
+        return (self.folder / name).exists()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """Where the checkpoints of a sweep are, as its workers are told. Small and picklable."""
+
+    folder: Path
+    """The sweep's own folder of checkpoints; absolute."""
+    store: Store | None = None
+    """Where they are instead, if anywhere: then nothing is kept in `folder`."""
+
+    @contextlib.contextmanager
+    def workspace(self, trial_id: str) -> Iterator[Workspace]:
+        """Within it, a trial runs; what it leaves is in its place afterwards."""
+        if self.store is None:
+            yield Workspace(self.folder / trial_id)
+            return
+        place = local_copies(self.store)
+        _send_left_over(place, self.store)
+        work = StoredWorkspace(place / trial_id, self.store, f"{CHECKPOINTS}/{trial_id}")
+        work.fetch()
+        try:
+            yield work
+        finally:
+            if not work.close():
+                (place / f"{trial_id}.unsent").touch()
+
+    def encoder(self, trial_id: str) -> bytes | None:
+        """The trained encoder, a safetensors file; None if the trial left none.
+
+        Raises:
+            StorageError: the store cannot be read.
+        """
+        path = self.folder / trial_id / ENCODER
+        if path.exists():
+            return path.read_bytes()
+        return self.store.read(f"{CHECKPOINTS}/{trial_id}/{ENCODER}") if self.store else None
+
+
+def local_copies(store: Store) -> Path:
+    """The folder of this machine, in its place for temporary files, in which trials of a sweep run."""
+    place = hashlib.sha256(store.uri.encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"sweep-checkpoints-{os.getuid()}-{place}"
+
+
+def _send_left_over(place: Path, store: Store) -> None:
+    """Sends what trials on this machine could not send when they ended."""
+    for mark in place.glob("*.unsent"):
+        try:
+            mark.unlink()  # of several processes, one succeeds
+        except FileNotFoundError:
+            continue
+        work = StoredWorkspace(place / mark.stem, store, f"{CHECKPOINTS}/{mark.stem}")
+        if work.folder.exists() and not work.close():
+            mark.touch()
+            return
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _line(result: Mapping[str, Any]) -> str:
+    spectra = {level: base64.b64encode(values).decode() for level, values in result["spectra"].items()}
+    return json.dumps({**result, "spectra": spectra}) + "\n"
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """Results by step, as the ledger takes them: a step that stands twice replaces what it repeats."""
+    results: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            result = json.loads(line)
+        except json.JSONDecodeError:
+            break  # the process died while it wrote this
+        spectra = {level: base64.b64decode(text) for level, text in result["spectra"].items()}
+        results = [earlier for earlier in results if earlier["step"] < result["step"]]
+        results.append({**result, "spectra": spectra})
+    return results

@@ -1,0 +1,227 @@
+"""The ledger in a store: a sweep goes on from there on a fresh machine whose predecessor and disk are gone.
+
+The directory's own ledger is the truth and is never overwritten. The mirror is a snapshot of it, taken by a
+thread of its own, so that neither the driver nor a trial waits for the network. Every driver signs the
+ledger with an id of its own. The ids in order are the sweep's history: a directory may replace the store's
+ledger only if its history contains all of the store's, and a directory that is behind is refused.
+"""
+
+import contextlib
+import shutil
+import sqlite3
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from byol.files import replacing
+from sweeps import files
+from sweeps.errors import DirectoryError, StorageError
+from sweeps.record import directory
+from sweeps.record.ledger import Ledger
+from sweeps.storage.lease import Lease
+from sweeps.storage.store import Store
+from sweeps.study import Study
+
+_DRIVERS = "drivers"
+"""The fact of the ledger that holds its history: ids in order, separated by blanks."""
+
+
+def sign(ledger: Ledger) -> None:
+    """Adds this driver to the ledger's history."""
+    history = ledger.facts().get(_DRIVERS, "")
+    ledger.note(_DRIVERS, f"{history} {uuid.uuid4().hex[:12]}".strip())
+
+
+class Mirror:
+    """What a driver and its store have to do with each other; without a store, nothing."""
+
+    def __init__(self, out: Path, store: Store | None, *, every: float) -> None:
+        """Between the directory `out` and `store`, at intervals of `every` seconds."""
+        self._out = out
+        self.store = store
+        self._every = every
+        self._lease = Lease(store, out, every=every) if store else None
+        self._sent: tuple[tuple[int, int], ...] = ()
+        self.source = out
+        """Where the sweep's ledger is to be read before the directory is held: `out`, or a fetched copy."""
+
+    @contextlib.contextmanager
+    def held(self, study: Study, trial_ids: set[str]) -> Iterator["Mirror"]:
+        """Checks the store, holds its lease, and fetches what it has if `out` has no ledger.
+
+        Raises:
+            StorageError: the store cannot be reached, read and written, or another driver is at work on it.
+            DirectoryError: it holds another sweep, or a later state of this one.
+        """
+        if self.store is None or self._lease is None:
+            yield self
+            return
+        self._lease.take()  # first: what is fetched after that is the last word
+        renewal = _Repeating(self._every, self._lease.renew)
+        try:
+            with tempfile.TemporaryDirectory(prefix="sweep-ledger-") as fetched:
+                self._check(self.store, Path(fetched), study, trial_ids)
+                yield self
+        finally:
+            renewal.stop()
+            with contextlib.suppress(StorageError):
+                self._lease.release()
+
+    @contextlib.contextmanager
+    def followed(self) -> Iterator[None]:
+        """Puts what was fetched into the directory, which must be held, and sends its last state at the end.
+
+        Raises:
+            OSError: the store fails at the end.
+        """
+        self._install()
+        try:
+            yield
+        finally:
+            self._finish()
+
+    def _install(self) -> None:
+        if self._lease is not None:
+            self._lease.remember()
+        if self.source == self._out:
+            return
+        for name in (files.MANIFEST, files.STUDY, files.JOURNAL, files.LEDGER):
+            if (self.source / name).exists():
+                with (self.source / name).open("rb") as source, replacing(self._out / name) as target:
+                    shutil.copyfileobj(source, target)
+        self.source = self._out
+
+    @contextlib.contextmanager
+    def running(self, *, stop: Callable[[], None], warn: Callable[[str], None]) -> Iterator[None]:
+        """Within it, the store follows the directory.
+
+        Args:
+            stop: is called when another driver has taken over the store: this one must end.
+            warn: is told, in one line, of that, and once of each time for which the store fails.
+        """
+        failing = False
+
+        def follow() -> None:
+            nonlocal failing
+            try:
+                self.upload()
+                failing = False
+            except (StorageError, OSError, sqlite3.Error) as error:
+                if not failing:
+                    warn(f"{' '.join(str(error).split())} (this directory holds everything)")
+                failing = True
+                if self._taken:
+                    stop()
+
+        following = _Repeating(self._every, follow, at_once=True) if self.store else None
+        try:
+            yield
+        finally:
+            if following:
+                following.stop()
+
+    def upload(self) -> None:
+        """Sends a snapshot of the ledger, and what describes it, if anything has changed.
+
+        Raises:
+            StorageError: the store fails, or another driver has taken it over.
+        """
+        if self.store is None or self._lease is None:
+            return
+        self._lease.renew()
+        if self._taken:
+            raise StorageError(f"{self.store}: was taken over by another driver ({self._lease.taken_by})")
+        ledger = self._out / files.LEDGER
+        changing = (ledger, ledger.with_name(f"{ledger.name}-wal"), self._out / files.MANIFEST)
+        stamps = tuple((one.stat().st_mtime_ns, one.stat().st_size) for one in changing if one.exists())
+        if stamps == self._sent:
+            return
+        # The ledger knows how a sample of a search ended that the journal takes for running; not the reverse.
+        if (self._out / files.JOURNAL).exists():
+            self.store.upload(self._out / files.JOURNAL, files.JOURNAL)
+        snapshot = ledger.with_name(f"{ledger.name}.mirror")
+        try:
+            take_snapshot(ledger, snapshot)
+            self.store.upload(snapshot, files.LEDGER)
+        finally:
+            snapshot.unlink(missing_ok=True)
+        for name in (files.STUDY, files.MANIFEST):
+            if (self._out / name).exists():
+                self.store.upload(self._out / name, name)
+        self._sent = stamps
+
+    def _finish(self) -> None:
+        if self._taken:
+            return
+        try:
+            self.upload()
+        except StorageError as error:
+            todo = f"{self._out} holds everything, and the same command sends it"
+            raise OSError(f"{error}; {todo}") from None
+
+    @property
+    def _taken(self) -> bool:
+        return self._lease is not None and self._lease.taken_by is not None
+
+    def _check(self, store: Store, fetched: Path, study: Study, trial_ids: set[str]) -> None:
+        """Fetches the store's ledger, and looks whether it and the directory's belong together."""
+        if not store.download(files.LEDGER, fetched / files.LEDGER):
+            return
+        with directory.open_ledger(fetched) as ledger:
+            directory.check_study(ledger, str(store), study, trial_ids)
+            theirs = ledger.facts().get(_DRIVERS, "").split()
+        if not directory.has_ledger(self._out):
+            for name in (files.STUDY, files.MANIFEST, files.JOURNAL):
+                store.download(name, fetched / name)
+            self.source = fetched
+            return
+        with directory.open_ledger(self._out) as ledger:
+            ours = ledger.facts().get(_DRIVERS, "").split()
+        if theirs and theirs[-1] in ours:
+            return
+        if ours and ours[-1] in theirs:
+            raise DirectoryError(
+                f"{self._out}: is behind {store}, from where another driver went on; an empty --out "
+                "goes on from there"
+            )
+        raise DirectoryError(
+            f"{store}: holds another sweep than {self._out}; each sweep needs a place of its own"
+        )
+
+
+def take_snapshot(ledger: Path, snapshot: Path) -> None:
+    """Copies a ledger, as of one moment, into one file of its own, also while a driver writes to it."""
+    with (
+        contextlib.closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=ro", uri=True)) as source,
+        contextlib.closing(sqlite3.connect(snapshot)) as target,
+    ):
+        target.execute("PRAGMA synchronous = OFF")
+        source.backup(target)  # in one go, without the interpreter's lock
+        target.execute("PRAGMA journal_mode = DELETE")  # one file, to be opened anywhere
+
+
+class _Repeating:
+    """Calls a function in a thread of its own, at intervals, until stopped."""
+
+    def __init__(self, seconds: float, call: Callable[[], None], *, at_once: bool = False) -> None:
+        """Starts the thread; the first call is at once or after `seconds`."""
+        self._seconds = seconds
+        self._call = call
+        self._at_once = at_once
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._repeat, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Waits for a call in progress, and lets no other follow."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _repeat(self) -> None:
+        if self._at_once:
+            self._call()
+        while not self._stopped.wait(self._seconds):
+            with contextlib.suppress(StorageError):  # what fails now is tried again at the next interval
+                self._call()

@@ -1,0 +1,182 @@
+"""A place that outlives the machine: an object store or a folder, named by a URI, through pyarrow.fs.
+
+Credentials come from where each provider's own tools look for them: the environment, its files, or the
+instance's role. A URI that holds any is refused, because URIs are written down.
+"""
+
+import contextlib
+import functools
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import pyarrow as pa
+from pyarrow import fs
+
+from byol.errors import nearest
+from sweeps.errors import StorageError
+from sweeps.record.manifest import without_secrets
+
+SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs")
+"""What pyarrow.fs opens by URI."""
+
+_S3_OPTIONS = ("endpoint_override", "region", "scheme")
+_CONNECT_SECONDS, _SILENCE_SECONDS, _ATTEMPTS = 3, 5, 3
+_CHUNK = 16 * 2**20  # bytes of one request: pyarrow's own 1 MiB makes a hundred requests of one encoder
+
+
+@dataclass(frozen=True)
+class Store:
+    """Files by name under one URI. Small and picklable: each process opens the URI for itself."""
+
+    uri: str
+    """Such as `s3://bucket/sweeps/one?region=eu-west-1` or `file:///shared/sweeps/one`."""
+
+    @classmethod
+    def at(cls, place: str) -> "Store":
+        """The store at a URI or a local path. Connects to nothing yet.
+
+        Raises:
+            StorageError: an unknown scheme, no bucket, or credentials within.
+        """
+        if without_secrets(place) != place:
+            raise StorageError(
+                "--storage: must hold no credentials (they come from the environment or the instance's "
+                f"role), but got {without_secrets(place)}"
+            )
+        scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", place)
+        if scheme is None:
+            return cls(f"file://{quote(str(Path(place).expanduser().absolute()))}")
+        if scheme[1] not in SCHEMES:
+            rule = f"must be a path, or a URI that starts with one of {', '.join(f'{s}:' for s in SCHEMES)}"
+            raise StorageError(f"--storage: {rule}, but got {place!r}{nearest(scheme[1], SCHEMES)}")
+        parts = urlsplit(place)
+        local = scheme[1] == "file"
+        if not (parts.path.strip("/") if local else parts.netloc):
+            what = "a folder (file:///FOLDER)" if local else f"a bucket ({scheme[1]}://BUCKET/PREFIX)"
+            raise StorageError(f"--storage: must name {what}, but got {place!r}")
+        if scheme[1] == "s3":
+            for option, _ in parse_qsl(parts.query, keep_blank_values=True):
+                if option not in _S3_OPTIONS:
+                    known = nearest(option, _S3_OPTIONS) or f" (known: {', '.join(_S3_OPTIONS)})"
+                    raise StorageError(f"--storage: {option}: is not an option of s3:// here{known}")
+        return cls(place)
+
+    def __str__(self) -> str:
+        return self.uri
+
+    def modified(self, name: str) -> float | None:
+        """When the file was written by the store's clock, in seconds since 1970; None if there is none."""
+        with self._plainly() as (system, root):
+            info = system.get_file_info(f"{root}/{name}")
+            return info.mtime.timestamp() if info.type == fs.FileType.File else None
+
+    def names(self, folder: str) -> dict[str, float]:
+        """The files directly in a folder, and when each was written (as `modified`)."""
+        with self._plainly() as (system, root):
+            found = system.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
+            files = [info for info in found if info.type == fs.FileType.File]
+            return {info.base_name: info.mtime.timestamp() for info in files if info.base_name}
+
+    def read(self, name: str) -> bytes | None:
+        """The file's content; None if there is none."""
+        with self._plainly() as (system, root):
+            if system.get_file_info(f"{root}/{name}").type != fs.FileType.File:
+                return None
+            with system.open_input_stream(f"{root}/{name}") as stream:
+                return bytes(stream.read())
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a small file, in one step."""
+        with (
+            self._plainly() as (system, root),
+            _in_one_step(system, f"{root}/{name}") as partial,
+            system.open_output_stream(partial) as stream,
+        ):
+            stream.write(content)
+
+    def upload(self, path: Path, name: str) -> None:
+        """Copies a local file to the store: it is there as a whole, or as it was before."""
+        with self._plainly() as (system, root), _in_one_step(system, f"{root}/{name}") as partial:
+            fs.copy_files(
+                str(path),
+                partial,
+                source_filesystem=fs.LocalFileSystem(),
+                destination_filesystem=system,
+                chunk_size=_CHUNK,
+            )
+
+    def download(self, name: str, path: Path) -> bool:
+        """Copies a file from the store into an existing local folder, in one step; False if there is none."""
+        if self.modified(name) is None:
+            return False
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        with self._plainly() as (system, root):
+            fs.copy_files(
+                f"{root}/{name}",
+                str(partial),
+                source_filesystem=system,
+                destination_filesystem=fs.LocalFileSystem(),
+                chunk_size=_CHUNK,
+            )
+        partial.replace(path)
+        return True
+
+    def delete(self, name: str) -> None:
+        """Removes a file, if there is one."""
+        with self._plainly() as (system, root), contextlib.suppress(FileNotFoundError):
+            system.delete_file(f"{root}/{name}")
+
+    @contextlib.contextmanager
+    def _plainly(self) -> Iterator[tuple[Any, str]]:
+        """The file system and the path in it; what it raises becomes a StorageError."""
+        try:
+            yield _opened(self.uri)
+        except (OSError, pa.ArrowException) as error:
+            text = " ".join(str(error).split())
+            raise StorageError(f"{self.uri}: {_kind(text)}: {text}") from None
+
+
+def _kind(text: str) -> str:
+    if "NETWORK_CONNECTION" in text or "Could not connect" in text:
+        return "cannot be reached"
+    if "ACCESS_DENIED" in text or "INVALID_ACCESS_KEY" in text or "403" in text or "Permission" in text:
+        return "no permission (credentials come from the environment or the instance's role)"
+    return "cannot be used"
+
+
+@functools.cache
+def _opened(uri: str) -> tuple[Any, str]:
+    """The file system of a URI and the path in it. Requests that hang end within seconds."""
+    parts = urlsplit(uri)
+    if parts.scheme == "s3":
+        options = dict(parse_qsl(parts.query))
+        if "region" not in options and "endpoint_override" not in options:
+            options["region"] = fs.resolve_s3_region(parts.netloc)
+        system = fs.S3FileSystem(
+            connect_timeout=_CONNECT_SECONDS,
+            request_timeout=_SILENCE_SECONDS,
+            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
+            **options,
+        )
+        return system, f"{parts.netloc}{parts.path}".rstrip("/")
+    if parts.scheme in ("gs", "gcs") and "retry_limit_seconds" not in parts.query:
+        uri += f"{'&' if parts.query else '?'}retry_limit_seconds={_CONNECT_SECONDS * _ATTEMPTS}"
+    system, path = fs.FileSystem.from_uri(uri)
+    return system, path.rstrip("/")
+
+
+@contextlib.contextmanager
+def _in_one_step(system: Any, path: str) -> Iterator[str]:
+    """Where to write what is to appear at `path` as a whole. Objects do so by themselves; a file is moved."""
+    if system.type_name not in ("local", "hdfs"):
+        yield path
+        return
+    system.create_dir(path.rpartition("/")[0], recursive=True)
+    partial = f"{path}.{os.getpid()}.partial"
+    yield partial
+    system.move(partial, path)

@@ -1,0 +1,246 @@
+"""From factors to cells, and from cells and seeds to trials. All of it deterministic.
+
+A cell is one combination of levels; a trial is a cell with a seed. Trials come in replicate-major order:
+every cell's first seed before any cell's second, so that a sweep that is stopped is still a balanced design.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from byol.config import Scalar, TrialConfig
+from byol.errors import ConfigError
+from byol.presets import from_settings
+from sweeps.study import fractional
+
+_ALL_IMAGES = 50_000
+"""What "all training images" is taken for; it matters only where steps and epochs stand side by side."""
+
+Labels = dict[str, Scalar]
+"""Factor name -> label of its level, in the order of the factors; none for one that does not apply."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """One level of a factor."""
+
+    label: Scalar
+    """What stands in the tables."""
+    settings: Mapping[str, Scalar]
+    """What it sets: fields and bundles of TrialConfig, over those of the reference."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factor:
+    """One thing that a study varies. Its first level is the reference's."""
+
+    name: str
+    """A field of TrialConfig, or a free name when the levels set several."""
+    levels: tuple[Level, ...]
+    """At least one, with distinct labels of one type."""
+    when: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
+    """Earlier factor -> its levels at which this one applies. It applies where all of them hold; elsewhere it
+    has no label and sets nothing."""
+
+    def level(self, label: Scalar) -> Level:
+        """The level of that label."""
+        return next(level for level in self.levels if level.label == label)
+
+
+KINDS = ("full-factorial", "leave-one-out", "add-one-in", "fractional", "listed")
+"""The designs that `cells` knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """Which combinations of levels are run."""
+
+    kind: str = "full-factorial"
+    """full-factorial: all of them. leave-one-out: the reference, and the reference with each factor in turn
+    at each of its other levels. add-one-in: the reference, the baseline (every factor at its last level), and
+    the baseline with each factor in turn at its first level. fractional: the runs of a two-level fractional
+    factorial. listed: those in `listed`."""
+    listed: tuple[Labels, ...] = ()
+    """For `listed`: the cells; a factor that is left out stands at its first level."""
+    exclude: tuple[Labels, ...] = ()
+    """Combinations that are not run: a cell that agrees with all labels of one of these is left out. A factor
+    that does not apply agrees with none."""
+    generators: fractional.Generators = field(default_factory=dict)
+    """For `fractional`: generated factor -> the factors whose product it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One combination of levels."""
+
+    cell_id: str
+    """A short hash of the canonical configuration without its seed."""
+    labels: Labels
+    """The level of each factor."""
+    config: TrialConfig
+    """The configuration, with a seed that stands for any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A cell with a seed."""
+
+    trial_id: str
+    """A short hash of the complete canonical configuration, seed included."""
+    cell_id: str
+    """The cell's."""
+    seed: int
+    """The replicate."""
+    labels: Labels
+    """The cell's."""
+    settings: Mapping[str, Scalar]
+    """The complete canonical configuration, `TrialConfig.to_settings`."""
+
+
+class CellError(ValueError):
+    """A combination of levels that is no valid trial, or that another cell repeats."""
+
+    def __init__(self, labels: Labels, cause: ConfigError | str) -> None:
+        super().__init__(f"{describe(labels)}: {cause}")
+        self.labels = labels
+        self.cause = cause
+
+
+def describe(labels: Mapping[str, Scalar]) -> str:
+    """Labels as text: 'encoder_norm=batch, tau_base=0.99'; 'the reference' without factors."""
+    texts = {name: f"{label:.6g}" if isinstance(label, float) else label for name, label in labels.items()}
+    return ", ".join(f"{name}={text}" for name, text in texts.items()) or "the reference"
+
+
+def describe_condition(factor: Factor) -> str:
+    """When a factor applies, as text: 'predictor=mlp or linear, symmetric=True'; '' for always."""
+    return ", ".join(f"{name}={' or '.join(map(str, labels))}" for name, labels in factor.when.items())
+
+
+def applying(factors: Sequence[Factor], labels: Labels) -> Labels:
+    """The labels of those factors that apply.
+
+    Args:
+        factors: in their order; a condition names earlier ones.
+        labels: a level of each factor.
+    """
+    found: Labels = {}
+    for factor in factors:
+        if all(name in found and found[name] in allowed for name, allowed in factor.when.items()):
+            found[factor.name] = labels[factor.name]
+    return found
+
+
+def cells(reference: Mapping[str, Scalar], factors: Sequence[Factor], design: Design) -> tuple[Cell, ...]:
+    """The cells of a design, the reference first (unless it is excluded or not listed).
+
+    Raises:
+        CellError: for a combination that TrialConfig refuses, or two with the same configuration.
+    """
+    found: dict[str, Cell] = {}
+    for labels in _combinations(factors, design):
+        if any(_agrees(labels, excluded) for excluded in design.exclude):
+            continue
+        cell = _cell(reference, factors, labels)
+        if cell.cell_id in found:
+            other = describe(found[cell.cell_id].labels)
+            raise CellError(labels, f"is the same configuration as {other}")
+        found[cell.cell_id] = cell
+    return tuple(found.values())
+
+
+def trials(cells: Sequence[Cell], seeds: Sequence[int]) -> Iterator[Trial]:
+    """All cells with all seeds, in replicate-major order; within a replicate the longest first.
+
+    A long trial that starts last would leave all other workers idle.
+    """
+    longest_first = sorted(cells, key=lambda cell: -_pixels(cell.config))
+    for seed in seeds:
+        for cell in longest_first:
+            settings = {**cell.config.to_settings(), "seed": seed}
+            yield Trial(
+                trial_id=digest(settings),
+                cell_id=cell.cell_id,
+                seed=seed,
+                labels=cell.labels,
+                settings=settings,
+            )
+
+
+def _pixels(config: TrialConfig) -> float:
+    """Pixels that a trial sees: as long as trials share an encoder, they take time in proportion to it."""
+    images = config.steps * config.batch_size or config.epochs * (config.train_images or _ALL_IMAGES)
+    return images * config.image_size**2
+
+
+def digest(settings: Mapping[str, Scalar]) -> str:
+    """The first 12 hexadecimal digits of the sha256 of `settings` as canonical JSON."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _combinations(factors: Sequence[Factor], design: Design) -> Iterable[Labels]:
+    standing = (applying(factors, labels) for labels in _crossed(factors, design))
+    # Cells that would differ only by factors that do not apply are one. Those that are listed differ.
+    return standing if design.kind == "listed" else _distinct(standing)
+
+
+def _crossed(factors: Sequence[Factor], design: Design) -> Iterable[Labels]:
+    """The combinations of a design, as if every factor applied everywhere."""
+    first = {factor.name: factor.levels[0].label for factor in factors}
+    if design.kind == "full-factorial":
+        names = [factor.name for factor in factors]
+        every = itertools.product(*([level.label for level in factor.levels] for factor in factors))
+        return (dict(zip(names, labels, strict=True)) for labels in every)
+    if design.kind == "leave-one-out":
+        out = ({**first, factor.name: level.label} for factor in factors for level in factor.levels[1:])
+        return (first, *out)
+    if design.kind == "add-one-in":
+        last = {factor.name: factor.levels[-1].label for factor in factors}
+        added = ({**last, factor.name: first[factor.name]} for factor in factors)
+        return (
+            first,
+            last,
+            *added,
+        )  # of a single factor, added to the baseline, this has the reference twice
+    if design.kind == "fractional":
+        return _fraction(factors, design.generators)
+    assert design.kind == "listed", design.kind
+    return ({**first, **labels} for labels in design.listed)
+
+
+def _fraction(factors: Sequence[Factor], generators: fractional.Generators) -> Iterator[Labels]:
+    for signs in fractional.runs([factor.name for factor in factors], generators):
+        yield {
+            factor.name: factor.levels[0 if sign > 0 else 1].label
+            for factor, sign in zip(factors, signs, strict=True)
+        }
+
+
+def _distinct(combinations: Iterable[Labels]) -> list[Labels]:
+    return list({json.dumps(labels): labels for labels in combinations}.values())
+
+
+def _agrees(labels: Labels, excluded: Labels) -> bool:
+    return all(name in labels and labels[name] == label for name, label in excluded.items())
+
+
+def _cell(reference: Mapping[str, Scalar], factors: Sequence[Factor], labels: Labels) -> Cell:
+    settings = dict(reference)
+    for factor in factors:
+        if factor.name in labels:
+            settings.update(factor.level(labels[factor.name]).settings)
+    try:
+        config = from_settings(settings)
+    except ConfigError as error:
+        raise CellError(labels, error) from None
+    return cell_of(config, labels)
+
+
+def cell_of(config: TrialConfig, labels: Labels) -> Cell:
+    """The cell of a configuration, whatever its seed."""
+    canonical = config.to_settings()
+    del canonical["seed"]
+    return Cell(cell_id=digest(canonical), labels=labels, config=config)

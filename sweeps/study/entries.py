@@ -1,0 +1,193 @@
+"""A study file as a tree of entries, each of which knows where it stands and can say what is wrong with it.
+
+YAML is read strictly: plain data, no duplicate keys, no aliases. Scalars follow YAML 1.2's core schema rather
+than PyYAML's 1.1, so that `1e-3` is a number, while `no`, `off` and `12:30` are text.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from byol.config import Scalar
+from byol.errors import nearest
+from sweeps.errors import StudyError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One value of a study file, with its place."""
+
+    file: str
+    """The file, as the user named it."""
+    line: int
+    """Counted from 1."""
+    name: str
+    """Keys that lead here, dotted: `collapse.patience`; empty for the whole file."""
+    value: "Scalar | list[Entry] | dict[str, Entry] | None"
+    """A scalar, or the entries below."""
+
+    def wrong(self, rule: str, hint: str = "") -> StudyError:
+        """The error to raise when this entry breaks `rule` ("must be ...")."""
+        name = f"{self.name}: " if self.name else ""
+        got = {dict: "a mapping", list: "a list", type(None): "nothing"}.get(
+            type(self.value), repr(self.value)
+        )
+        return StudyError(f"{self.file}:{self.line}: {name}{rule}, but got {got}{hint}")
+
+    def mapping(self, known: Iterable[str] | None = None) -> "dict[str, Entry]":
+        """The entries below by key, each of which must be in `known` if that is given."""
+        if not isinstance(self.value, dict):
+            raise self.wrong("must be a mapping (key: value)")
+        names = list(self.value if known is None else known)
+        for key, entry in self.value.items():
+            if key not in names:
+                place = f"{entry.file}:{entry.line}: {entry.name}"
+                hint = nearest(key, names) or f" (known: {', '.join(names)})"
+                raise StudyError(f"{place}: is not a key of {self.name or 'a study'}{hint}")
+        return self.value
+
+    def items(self) -> "list[Entry]":
+        """The entries of a list."""
+        if not isinstance(self.value, list):
+            raise self.wrong("must be a list")
+        return self.value
+
+    def scalar(self) -> Scalar:
+        """A text, number, true or false."""
+        if self.value is None or isinstance(self.value, list | dict):
+            raise self.wrong('must be a single value (quote "null" and "~")')
+        return self.value
+
+    def text(self) -> str:
+        """A text that is not empty."""
+        if not isinstance(self.value, str) or not self.value.strip():
+            raise self.wrong("must be a text")
+        return self.value.strip()
+
+    def flag(self) -> bool:
+        """True or false."""
+        if not isinstance(self.value, bool):
+            raise self.wrong("must be true or false")
+        return self.value
+
+    def whole(self, low: int) -> int:
+        """A whole number of at least `low`."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < low:
+            raise self.wrong(f"must be a whole number, at least {low}")
+        return self.value
+
+    def number(self, low: float, high: float = float("inf")) -> float:
+        """A finite number between `low` and `high`, both included."""
+        rule = f"must be a number, at least {low:g}" if high == float("inf") else ""
+        rule = rule or f"must be a number between {low:g} and {high:g}"
+        finite = isinstance(self.value, int | float) and abs(self.value) != float("inf")
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float) or not finite:
+            raise self.wrong(rule)
+        if not low <= self.value <= high:
+            raise self.wrong(rule)
+        return float(self.value)
+
+
+def parse(text: str, file: str) -> Entry:
+    """Reads one YAML document.
+
+    Args:
+        text: the document.
+        file: what to call it in errors.
+
+    Raises:
+        StudyError: for text that is not YAML, a key said twice, a key that is no text, or an alias.
+    """
+    loader = None
+    try:
+        loader = _CoreLoader(text)
+        node = loader.get_single_node()
+        return Entry(file, 1, "", None) if node is None else _entry(loader, node, file, "")
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise StudyError(f"{file}:{line}: is not YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise StudyError(f"{file}:1: is not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise StudyError(f"{file}:1: is nested too deeply") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def dump(document: object) -> str:
+    """`document` as YAML that `parse`, and a reader of YAML 1.1, take for the same values."""
+    return yaml.dump(document, Dumper=_BothDumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _entry(loader: "_CoreLoader", node: yaml.Node, file: str, name: str) -> Entry:
+    line = node.start_mark.line + 1
+    if isinstance(node, yaml.SequenceNode):
+        items = [_entry(loader, item, file, f"{name}[{index}]") for index, item in enumerate(node.value)]
+        return Entry(file, line, name, items)
+    if not isinstance(node, yaml.MappingNode):
+        return Entry(file, line, name, _value(loader, node, file, name))
+    mapping: dict[str, Entry] = {}
+    for key_node, value_node in node.value:
+        key, key_line = loader.construct_object(key_node, deep=True), key_node.start_mark.line + 1
+        if not isinstance(key, str):
+            raise StudyError(f"{file}:{key_line}: a key must be a text, but got {key!r} (quote it)")
+        if key in mapping:
+            raise StudyError(f'{file}:{key_line}: {name or "study"}: the key "{key}" stands twice')
+        entry = _entry(loader, value_node, file, f"{name}.{key}" if name else key)
+        mapping[key] = Entry(file, key_line, entry.name, entry.value)
+    return Entry(file, line, name, mapping)
+
+
+def _value(loader: "_CoreLoader", node: yaml.Node, file: str, name: str) -> Scalar | None:
+    try:
+        value = loader.construct_object(node)
+    except ValueError as error:  # an explicit tag that does not fit, or a number of thousands of digits
+        raise StudyError(f"{file}:{node.start_mark.line + 1}: {name}: cannot be read: {error}") from None
+    if value is not None and not isinstance(value, str | int | float | bool):
+        kind = type(value).__name__
+        raise StudyError(f"{file}:{node.start_mark.line + 1}: {name}: must be plain data, but got a {kind}")
+    return value
+
+
+class _CoreLoader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own attribute
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        # An alias may refer to itself, or blow a short file up to gigabytes; a study has no use for one.
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not read", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+
+class _BothDumper(yaml.SafeDumper):
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own attribute
+        first: list(resolvers) for first, resolvers in yaml.SafeDumper.yaml_implicit_resolvers.items()
+    }
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_NUMBER = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"
+_SCALARS = (
+    ("null", r"(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", r"[-+]?[0-9]+$", list("-+0123456789")),
+    ("float", rf"{_NUMBER}|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$", list("-+.0123456789")),
+)
+for _tag, _pattern, _first in _SCALARS:
+    for _class in (_CoreLoader, _BothDumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+
+
+def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    return int(str(loader.construct_scalar(node)))  # decimal always: YAML 1.1 would read 010 as eight
+
+
+_CoreLoader.add_constructor("tag:yaml.org,2002:int", _construct_int)

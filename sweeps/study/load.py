@@ -1,0 +1,228 @@
+"""Study files: read and checked."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from byol.config import OnBroken
+from byol.errors import ConfigError, nearest
+from byol.measure.collapse import CollapseRule
+from sweeps.errors import StudyError
+from sweeps.study import designs
+from sweeps.study.design_section import read_design
+from sweeps.study.designs import CellError, Labels
+from sweeps.study.entries import Entry, parse
+from sweeps.study.factor_section import read_factors, read_settings
+from sweeps.study.search_section import read_search
+from sweeps.study.study import Estimate, Resources, Study
+
+SHIPPED = Path(__file__).parent.parent / "studies"
+"""Where the studies that ship live."""
+
+SEEDS_UP_TO = 10_000
+"""More replicates than that are a slip of the pen."""
+
+
+def load_study(path_or_name: str | Path) -> Study:
+    """Reads and checks a study.
+
+    Args:
+        path_or_name: a file, or the name of a study that ships.
+
+    Raises:
+        StudyError: for a study that does not exist, cannot be read or breaks a rule.
+    """
+    path = Path(path_or_name)
+    if path.suffix not in (".yaml", ".yml"):
+        names = [file.stem for file in _shipped_files()]
+        if str(path_or_name) not in names:
+            hint = nearest(path_or_name, names) or f" (those that ship: {', '.join(names)})"
+            raise StudyError(f"{path_or_name}: is neither a .yaml file nor the name of a study{hint}")
+        path = SHIPPED / f"{path_or_name}.yaml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{path}: cannot be read: is not UTF-8 text ({error.reason})") from None
+    return study_from_text(text, str(path))
+
+
+def list_studies() -> tuple[Study, ...]:
+    """The studies that ship, by name."""
+    return tuple(load_study(path) for path in _shipped_files())
+
+
+def _shipped_files() -> list[Path]:
+    return sorted(SHIPPED.glob("*.yaml"))
+
+
+def study_from_text(text: str, file: str) -> Study:
+    """Reads and checks a study from its text; `file` is what errors call it.
+
+    Raises:
+        StudyError: for a study that breaks a rule.
+    """
+    root = parse(text, file)
+    known = [field.name for field in dataclasses.fields(Study)]
+    _refuse_schedulers(root)
+    entries = root.mapping(known)
+    if "name" not in entries:
+        raise StudyError(f"{file}:1: name: is missing")
+    if "factors" not in entries and "search" not in entries:
+        raise StudyError(f"{file}:1: factors: is missing (or search)")
+    name = _name(entries["name"])
+    reference = read_settings(entries["reference"]) if "reference" in entries else {}
+    seeds, collapse = _seeds(entries.get("seeds")), _collapse(entries.get("collapse"))
+    search = None
+    if "search" in entries:
+        for key in ("factors", "design"):
+            if key in entries:
+                raise entries[key].wrong("must not stand beside search, which draws its own cells")
+        search = read_search(entries["search"], reference, seeds, collapse)
+    factors = () if search else read_factors(entries["factors"])
+    study = Study(
+        name=name,
+        title=_text(entries, "title") or name,
+        question=_text(entries, "question"),
+        source=_text(entries, "source"),
+        expected=_text(entries, "expected"),
+        reference=reference,
+        factors=factors,
+        design=read_design(entries.get("design"), factors),
+        search=search,
+        seeds=seeds,
+        resources=_resources(entries.get("resources")),
+        collapse=collapse,
+        on_broken=_on_broken(entries.get("on_broken")),
+        estimate=_estimate(entries.get("estimate")),
+    )
+    if not search:
+        _check_cells(study, entries)
+    return study
+
+
+def _refuse_schedulers(root: Entry) -> None:
+    """Says why a study that is no search cannot stop trials early."""
+    entries = root.value if isinstance(root.value, dict) else {}
+    design = entries["design"].value if "design" in entries else None
+    for place in (entries, design if isinstance(design, dict) else {}):
+        if "scheduler" in place:
+            raise place["scheduler"].wrong(
+                "must stand under search: stopping trials early truncates cells, which a design compares at "
+                "equal length"
+            )
+
+
+def _name(entry: Entry) -> str:
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry.text()):
+        raise entry.wrong("must be lower-case letters and digits, joined by dashes")
+    return entry.text()
+
+
+def _text(entries: Mapping[str, Entry], key: str) -> str:
+    # An empty text is what to_yaml writes for what was left out.
+    return "" if key not in entries or entries[key].value == "" else entries[key].text()
+
+
+def _seeds(entry: Entry | None) -> tuple[int, ...]:
+    if entry is None:
+        return (0, 1, 2)
+    if not isinstance(entry.value, list):
+        if entry.whole(1) > SEEDS_UP_TO:
+            raise entry.wrong(f"must be at most {SEEDS_UP_TO:,}")
+        return tuple(range(entry.whole(1)))
+    seeds = tuple(item.whole(0) for item in entry.value)
+    for item, seed in zip(entry.value, seeds, strict=True):
+        if seed >= 2**63:
+            raise item.wrong("must be below 2**63")
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise entry.wrong("must be a number of seeds, or a list of distinct ones")
+    return seeds
+
+
+def _resources(entry: Entry | None) -> Resources:
+    parts = entry.mapping(("cpu", "gpu")) if entry else {}
+    cpu = parts["cpu"].number(0.01) if "cpu" in parts else 1.0
+    gpu = parts["gpu"].number(0) if "gpu" in parts else 0.0
+    for key, value in (("cpu", cpu), ("gpu", gpu)):
+        if value > 1 and value != int(value):
+            raise parts[key].wrong("must be whole, or a fraction below 1")
+    return Resources(cpu=cpu, gpu=gpu)
+
+
+def _collapse(entry: Entry | None) -> CollapseRule:
+    fields = {field.name: field.default for field in dataclasses.fields(CollapseRule)}
+    given: dict[str, Any] = {}
+    for key, value in (entry.mapping(fields) if entry else {}).items():
+        if isinstance(fields[key], bool):
+            given[key] = value.flag()
+        elif isinstance(fields[key], int):
+            given[key] = value.whole(1)
+        else:
+            given[key] = value.number(0)
+    return CollapseRule(**given)
+
+
+def _on_broken(entry: Entry | None) -> OnBroken:
+    value = "fail" if entry is None else entry.text()
+    if value not in ("fail", "skip"):
+        assert entry is not None
+        raise entry.wrong("must be fail or skip")
+    return "skip" if value == "skip" else "fail"
+
+
+def _estimate(entry: Entry | None) -> Estimate | None:
+    if entry is None:
+        return None
+    parts = entry.mapping(("seconds_per_trial", "hardware"))
+    if len(parts) < 2:
+        raise entry.wrong("must have seconds_per_trial and hardware")
+    return Estimate(seconds_per_trial=parts["seconds_per_trial"].number(0), hardware=parts["hardware"].text())
+
+
+def _check_cells(study: Study, entries: Mapping[str, Entry]) -> None:
+    """Builds every cell, and turns the first error into one that names the line of the file."""
+    try:
+        cells = study.cells()
+    except CellError as error:
+        raise _located(error, study, entries) from None
+    if not cells:
+        raise entries["design"].wrong("must leave at least one cell")
+    for factor in study.factors:
+        if not any(factor.name in cell.labels for cell in cells):
+            place = _factor_entry(factor.name, study, entries)
+            raise StudyError(
+                f"{place.file}:{place.line}: factors.{factor.name}: its condition "
+                f"({designs.describe_condition(factor)}) holds in no cell of the design"
+            )
+
+
+def _located(error: CellError, study: Study, entries: Mapping[str, Entry]) -> StudyError:
+    cell = f"(in the cell {designs.describe(error.labels)})"
+    if not isinstance(error.cause, ConfigError):
+        place = entries["factors"]
+        return StudyError(f"{place.file}:{place.line}: factors: {error}")
+    key, place = error.cause.key, _setter(error.cause.key, error.labels, study, entries)
+    what = str(error.cause) if place.name.rpartition(".")[2] != key else str(error.cause)[len(key) + 2 :]
+    return StudyError(f"{place.file}:{place.line}: {place.name}: {what} {cell}")
+
+
+def _setter(key: str, labels: Labels, study: Study, entries: Mapping[str, Entry]) -> Entry:
+    """The entry that set `key` in a cell: a factor's, or the reference's."""
+    for factor in study.factors:
+        if factor.name in labels and key in factor.level(labels[factor.name]).settings:
+            return _factor_entry(factor.name, study, entries)
+    reference = entries.get("reference")
+    if reference is not None and key in reference.mapping():
+        return reference.mapping()[key]
+    return entries["factors"]
+
+
+def _factor_entry(name: str, study: Study, entries: Mapping[str, Entry]) -> Entry:
+    below = entries["factors"].value
+    assert isinstance(below, list | dict)
+    index = [factor.name for factor in study.factors].index(name)
+    return below[index] if isinstance(below, list) else below[name]

@@ -1,0 +1,127 @@
+"""The report as a file: whole, alike for alike tables, closed to the outside, and safe to open."""
+
+import base64
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.load import load_results
+from analysis.page.report import render, write_report
+from tests.analysis.tables import Row, unfinished, write_sweep
+
+
+def packed(page: str, name: str) -> str:
+    match = re.search(rf'<script type="application/gzip" id="{name}">([^<]*)</script>', page)
+    assert match is not None
+    return gzip.decompress(base64.b64decode(match[1])).decode()
+
+
+def static(page: str) -> str:
+    """The page without its packed blocks and its script."""
+    return re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def page(sweep: Path) -> str:
+    return render(load_results([sweep]))
+
+
+def test_the_same_tables_give_the_same_bytes(sweep: Path, page: str, tmp_path: Path) -> None:
+    path = write_report(load_results([sweep]), tmp_path / "new" / "report.html")
+    assert path.read_text(encoding="utf-8") == page
+    assert path.stat().st_size <= 2.5e6
+    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+
+
+def test_the_first_screen_needs_no_script(page: str) -> None:
+    text = static(page)
+    assert "encoder_norm = batch alone kept the representation from collapsing" in text
+    assert text.count('class="tile"') == 16
+    assert text.count("<strong>3/3</strong><small>29–100 %</small>") == 4 + 10  # representation; projection
+    assert "<b>48</b> planned" in text
+
+
+def test_nothing_outside_is_named(page: str) -> None:
+    text = static(page)
+    assert "default-src 'none'" in text
+    assert not re.search(r'(?:src|href)="(?!#)', text)
+    assert "http:" not in text
+    assert "https:" not in text
+
+
+def test_every_trial_is_in_the_table(sweep: Path, page: str) -> None:
+    table = json.loads(packed(page, "data"))["tables"]["s0"]
+    names = [column["name"] for column in table["columns"]]
+    assert names[:6] == ["encoder_norm", "head_norm", "predictor", "tau_base", "seed", "outcome"]
+    assert len(table["rows"]) == 48
+    assert {row[names.index("outcome")] for row in table["rows"]} == {"survived", "collapsed"}
+
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    def edit(trials: list[Row], metrics: list[Row]) -> None:
+        trials[0].update(state="FAIL", end_reason="error", error=HOSTILE, collapsed=None)
+
+    levels = {"encoder_norm": ["batch", HOSTILE], "q": ["<u>1</u>", "2"]}
+    texts = dict.fromkeys(("title", "question", "expected", "source"), HOSTILE)
+    page = render(load_results([write_sweep(tmp_path, factors=levels, edit=edit, study=texts)]))
+    assert "<img" not in page
+    assert "<u>1</u>" not in static(page)
+    assert page.count("</script>") == 3
+
+
+def _none(trials: list[Row], metrics: list[Row]) -> None:
+    unfinished(after=0)(trials, metrics)
+
+
+def _nan_losses(trials: list[Row], metrics: list[Row]) -> None:
+    for row in trials[::3]:
+        row.update(loss=float("nan"), representation_std=float("inf"), end_reason="diverged")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phrase"),
+    [
+        ({"edit": _none}, "No verdict yet"),
+        ({"edit": unfinished(after=20)}, "28 trials of 48 still to come"),
+        ({"edit": _nan_losses}, "16 diverged"),
+        ({"labels": False}, "No trial has a kNN accuracy"),
+        ({"seeds": (0,)}, "One seed only"),
+        ({"design": "leave-one-out"}, "undetermined"),
+        ({"design": "search", "study": {"factors": []}}, "samples of a search are not a design"),
+        ({"factors": {"tau_base": [0.99, 0.9, 0.0]}}, "Nothing collapsed"),
+        (
+            {"factors": {"symmetric": [True, False], "batch_size": [256, 64], "q": ["a", "b"]}},
+            "true · 256 · a",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_unusual_sweeps_have_reports(tmp_path: Path, arguments: dict[str, Any], phrase: str) -> None:
+    page = render(load_results([write_sweep(tmp_path, **arguments)]))
+    assert phrase in static(page)
+
+
+def test_several_studies_in_one_report(sweep: Path, tmp_path: Path) -> None:
+    other = write_sweep(tmp_path, seeds=(0,), study={"title": "Another question"})
+    third = write_sweep(tmp_path / "more", seeds=(5,), study={"name": "more", "title": "A third"})
+    page = static(render(load_results([sweep, other, third])))
+    # The second is the first study again, seed 0 of it, so there are two.
+    assert page.count("<article") == 2
+    assert re.findall("<h1>(.*?)</h1>", page) == ["What keeps a small BYOL from collapsing", "A third"]
+    assert "16 trials, read once" in page
+
+
+def test_a_large_sweep_is_drawn_in_bands(tmp_path: Path) -> None:
+    levels = {"encoder_norm": ["batch", "group"], "head_norm": ["batch", "none"], "q": list("abcdefghijk")}
+    page = render(load_results([write_sweep(tmp_path, factors=levels, seeds=range(12))]))
+    data = json.loads(packed(page, "data"))
+    assert len(data["tables"]["s0"]["rows"]) == 528
+    assert "There are too many cells for a facet each" in static(page)
+    assert len(page) < 2.6e6

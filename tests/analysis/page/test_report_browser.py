@@ -1,0 +1,231 @@
+"""The report in headless Chromium: painted, quiet, closed to the network, and usable on a telephone.
+
+Needs Chromium and playwright's Python package. Without them the tests are skipped, unless
+REQUIRE_BROWSER=1 is set: then they fail.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.load import load_results
+from analysis.page.report import write_report
+from tests.analysis.tables import unfinished, write_sweep
+from tests.analysis.test_search import SECTION, write_search
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_PAINTED = """() => [...document.querySelectorAll('.plot')].map((plot) => {
+  const marks = [...plot.querySelectorAll('.trace path, .trace use, .point, .js-line, .textpoint text')];
+  const boxes = marks.map((mark) => mark.getBoundingClientRect());
+  return [plot.id, boxes.filter((box) => box.width + box.height > 0).length];
+})"""
+
+
+def _chromium() -> str | None:
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    required = os.environ.get("REQUIRE_BROWSER") == "1"
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        if required:
+            raise
+        pytest.skip("playwright is not installed")
+    path = _chromium()
+    if path is None:
+        (pytest.fail if required else pytest.skip)("Chromium is not installed")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
+        yield started
+        started.close()
+
+
+class Opened:
+    """A report in a page, and what the page said and asked for while it opened."""
+
+    def __init__(self, browser: Any, path: Path, *, width: int, scheme: str = "light") -> None:
+        self.messages: list[str] = []
+        self.requests: list[str] = []
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
+        )
+        self.page = self.context.new_page()
+        self.page.on("console", lambda message: self.messages.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+        self.settle()
+
+    def settle(self) -> None:
+        """Waits until all figures are drawn. By attribute: the page's policy forbids evaluated strings."""
+        self.page.wait_for_selector('html[data-ready="yes"]', state="attached", timeout=90_000)
+
+    def painted(self) -> dict[str, int]:
+        """Id of each figure's box -> marks that take up space."""
+        return dict(self.page.evaluate(_PAINTED))
+
+
+@pytest.fixture(scope="module")
+def report(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(load_results([sweep]), tmp_path_factory.mktemp("report") / "report.html")
+
+
+@pytest.fixture(scope="module")
+def wide(browser: Any, report: Path) -> Iterator[Opened]:
+    opened = Opened(browser, report, width=1280)
+    yield opened
+    opened.context.close()
+
+
+FIGURES = [
+    "trajectories",
+    "onset",
+    "loss-std",
+    "rank-std",
+    "spectrum",
+    "effects",
+    "slopes",
+    "knn",
+    "ecdf",
+    "sensitivity",
+]
+
+
+def test_every_figure_is_painted_and_the_page_is_quiet(wide: Opened, report: Path) -> None:
+    painted = wide.painted()
+    assert sorted(painted) == sorted(f"s0-{name}" for name in FIGURES)
+    assert min(painted.values()) > 0, painted
+    assert wide.messages == []
+    assert wide.requests == [report.as_uri()]
+    assert wide.page.locator("#s0-loss-std .points path").count() == 48
+
+
+def test_no_button_sends_the_figure_anywhere(wide: Opened) -> None:
+    titles = wide.page.eval_on_selector_all(".modebar-btn", "all => all.map((one) => one.dataset.title)")
+    assert titles
+    assert not [title for title in titles if title and ("share" in title.lower() or "cloud" in title.lower())]
+    assert wide.page.locator(".plotlyjsicon, .modebar-btn--logo").count() == 0
+
+
+def test_the_map_is_painted_and_switches(wide: Opened) -> None:
+    tile = wide.page.locator("button.tile").first
+    assert tile.bounding_box()["height"] > 30
+    assert tile.locator("strong:visible").inner_text() == "0/3"
+    colour = "one => getComputedStyle(one).backgroundColor"
+    faces = wide.page.locator(".face[data-face=representation]")
+    assert faces.first.evaluate(colour) != faces.last.evaluate(colour)
+    wide.page.locator("[data-view=projection]").last.click()
+    assert wide.page.locator("button.tile").nth(3).locator("strong:visible").inner_text() == "3/3"
+    wide.page.locator("button[data-view=representation]").click()
+
+
+def test_the_table_sorts_filters_and_exports(wide: Opened) -> None:
+    page = wide.page
+    header = page.locator(".trials th", has_text="knn_accuracy")
+    place = page.locator(".trials th").all_inner_texts().index("knn_accuracy")
+    column = page.locator(f".trials tbody td:nth-child({place + 1})")
+    for state in ("ascending", "descending"):
+        header.locator("button").click()
+        assert header.get_attribute("aria-sort") == state
+        values = [float(value) for value in column.all_inner_texts()]
+        assert values == sorted(values, reverse=state == "descending")
+    assert len(values) == 25  # a page
+    page.locator("[data-do=after]").click()
+    assert page.locator(".count").inner_text() == "26–48 of 48"
+    page.locator(".trials-box select").select_option("collapsed")
+    assert page.locator(".count").inner_text() == "1–12 of 12 (48 in all)"
+    with page.expect_download() as download:
+        page.locator("[data-do=csv]").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert len(lines) == 13
+    assert lines[0].startswith('"encoder_norm","head_norm","predictor","tau_base","seed","outcome"')
+    page.locator("[data-do=all]").click()
+    page.locator("button.tile").last.click()
+    assert page.locator(".count").inner_text() == "1–3 of 3 (48 in all) · group · none · none · 0"
+    page.locator("[data-do=all]").click()
+
+
+def test_views_change_what_is_drawn(wide: Opened) -> None:
+    chooser = wide.page.locator('select[data-for="s0-onset"]')
+    assert chooser.locator("option").count() == 5
+    chooser.select_option("2")
+    name = chooser.locator("option").nth(2).inner_text()
+    wide.page.wait_for_timeout(300)
+    assert name in wide.page.locator("#s0-onset .legendtext").first.text_content()
+    assert wide.painted()["s0-onset"] > 0
+
+
+def test_dark_paper(wide: Opened, browser: Any, report: Path) -> None:
+    background = "() => getComputedStyle(document.querySelector('#s0-onset .main-svg')).backgroundColor"
+    light = wide.page.evaluate(background)
+    wide.page.locator(".theme").click()
+    wide.settle()
+    dark = wide.page.evaluate(background)
+    assert (light, dark) == ("rgb(255, 255, 255)", "rgb(20, 24, 30)")
+    assert min(wide.painted().values()) > 0
+    wide.page.locator(".theme").click()
+    wide.settle()
+    by_system = Opened(browser, report, width=1280, scheme="dark")
+    assert by_system.page.evaluate(background) == dark
+    by_system.context.close()
+
+
+def test_a_telephone_needs_no_sideways_scrolling(browser: Any, report: Path) -> None:
+    narrow = Opened(browser, report, width=380)
+    width, inner = narrow.page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
+    assert width <= inner == 380
+    assert min(narrow.painted().values()) > 0
+    assert narrow.messages == []
+    narrow.context.close()
+
+
+def test_the_figures_of_a_search(browser: Any, tmp_path: Path) -> None:
+    objectives = {"knn_accuracy": "maximize", "wall_seconds": "minimize"}
+    write_search(tmp_path, section={**SECTION, "objectives": objectives})
+    path = write_report(load_results([tmp_path]), tmp_path / "report.html")
+    for width in (1280, 380):
+        opened = Opened(browser, path, width=width)
+        painted = opened.painted()
+        assert {"s0-history", "s0-search", "s0-front"} <= set(painted)
+        assert min(painted.values()) > 0, painted
+        assert opened.messages == []
+        assert opened.page.evaluate("() => document.documentElement.scrollWidth") <= width
+        opened.context.close()
+
+
+def test_hostile_names_are_shown_as_they_are(browser: Any, tmp_path: Path) -> None:
+    hostile = ["<b>bold</b>", '<a href="http://example.org">x</a>']
+    write_sweep(
+        tmp_path, factors={"encoder_norm": ["batch", "group"], "q": hostile}, study={"title": "<i>title</i>"}
+    )
+    opened = Opened(browser, write_report(load_results([tmp_path]), tmp_path / "report.html"), width=1000)
+    assert opened.page.locator("h1").inner_text() == "<i>title</i>"
+    assert opened.page.locator("main a, svg a").count() == 0
+    assert "<b>bold</b>" in opened.page.locator("#s0-knn .ytick").first.text_content()
+    assert opened.messages == []
+    assert min(opened.painted().values()) > 0
+    opened.context.close()
+
+
+def test_an_empty_sweep_opens_quietly(browser: Any, tmp_path: Path) -> None:
+    write_sweep(tmp_path, edit=unfinished(after=0))
+    opened = Opened(browser, write_report(load_results([tmp_path]), tmp_path / "report.html"), width=1000)
+    assert opened.messages == []
+    assert opened.page.locator("button.tile").count() == 16
+    opened.context.close()

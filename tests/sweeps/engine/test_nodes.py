@@ -1,0 +1,117 @@
+"""A sweep over three Ray nodes, one of which is killed while its trials run."""
+
+import dataclasses
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from byol.config import TrialConfig
+from byol.presets import from_settings
+from sweeps.engine import simulated
+from sweeps.engine.simulated import TRAINER
+from sweeps.options import RunOptions
+from sweeps.run import run
+from sweeps.study import study_from_text
+
+STUDY = """
+name: nodes
+reference: {dataset: fashion-mnist-8k, steps: 20, eval_every: 2, weight_decay: 6}
+factors:
+  encoder_norm: [batch, group]
+  predictor: [mlp, none]
+seeds: 2
+"""
+
+
+def train(
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+) -> Iterator[Any]:
+    """The simulated learner with checkpoints; notes on which node it started, and at which step."""
+    import ray
+
+    assert checkpoint_folder is not None
+    checkpoint_folder.mkdir(parents=True, exist_ok=True)
+    state = checkpoint_folder / "state.json"
+    start = json.loads(state.read_text())["step"] if state.exists() else -1
+    node = ray.get_runtime_context().get_node_id()
+    with (checkpoint_folder / "starts").open("a") as file:
+        file.write(f"{node} {start}\n")
+    for metrics in simulated.train(config, data):
+        if metrics.step <= start:
+            continue
+        yield metrics
+        if checkpoint_every and metrics.step % checkpoint_every == 0:
+            partial = checkpoint_folder / "partial"
+            partial.write_text(json.dumps({"step": metrics.step}))
+            partial.replace(state)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(240)
+def test_trials_spread_over_nodes_and_outlive_one_that_is_killed(tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        nodes = [cluster.add_node(num_cpus=2) for _ in range(3)]
+        cluster.wait_for_nodes()
+        doomed = nodes[-1]
+        killer = threading.Thread(target=kill_when_it_works, args=(cluster, doomed, tmp_path), daemon=True)
+        killer.start()
+        study = study_from_text(STUDY, "f")
+        outcome = run(
+            study,
+            tmp_path,
+            options=RunOptions(address=cluster.address, checkpoint_every=4),
+            trainer=dataclasses.replace(TRAINER, train=train),
+            stream=io.StringIO(),
+        )
+        killer.join(timeout=1)
+    finally:
+        cluster.shutdown()
+
+    assert not killer.is_alive()
+    assert outcome.counts["complete"] == len(study.trials()) == 8
+    starts = {path.parent.name: path.read_text().split("\n")[:-1] for path in tmp_path.glob("*/*/starts")}
+    used = {line.split()[0] for lines in starts.values() for line in lines}
+    assert used == {node.node_id for node in nodes}, "trials spread over all nodes"
+    hit = {trial for trial, lines in starts.items() if len(lines) > 1}
+    assert 1 <= len(hit) <= 2, "as many as ran on the node that was killed"
+    again = []
+    for trial in hit:
+        [first, second] = starts[trial]
+        assert first.split()[0] == doomed.node_id != second.split()[0]
+        again.append(int(second.split()[1]))
+    assert max(again) >= 4, "from a checkpoint, not from the start"
+
+    trials = {row["trial_id"]: row for row in pq.read_table(tmp_path / "trials.parquet").to_pylist()}
+    assert {trial for trial, row in trials.items() if row["attempt"] == 2} == hit
+    metrics = pq.read_table(tmp_path / "metrics.parquet").to_pylist()
+    steps: dict[str, list[int]] = {}
+    for row in metrics:
+        steps.setdefault(row["trial_id"], []).append(row["step"])
+    assert steps == {trial: list(range(0, 21, 2)) for trial in trials}, "complete, in order, nothing twice"
+    images = simulated.load_data("x")
+    for planned in study.trials():
+        whole = simulated.train(from_settings(planned.settings), images)
+        stds = [row["representation_std"] for row in metrics if row["trial_id"] == planned.trial_id]
+        assert stds == pytest.approx([one.representation_std for one in whole], rel=1e-6)
+
+
+def kill_when_it_works(cluster: Any, node: Any, out: Path) -> None:
+    """Kills the node once a trial on it has left a checkpoint."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for starts in out.glob("*/*/starts"):
+            at_work, state = starts.read_text().startswith(node.node_id), starts.parent / "state.json"
+            if at_work and state.exists() and json.loads(state.read_text())["step"] >= 4:
+                cluster.remove_node(node, allow_graceful=False)
+                return
+        time.sleep(0.1)

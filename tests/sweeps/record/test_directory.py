@@ -1,0 +1,184 @@
+"""Who may write to a sweep's directory, and with which study."""
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeps import files
+from sweeps.errors import DirectoryError
+from sweeps.record import directory
+from sweeps.record.directory import check, has_ledger, held
+from sweeps.record.ledger import Ledger
+from sweeps.search.samples import corner_samples, fresh_trials
+from sweeps.study import Study, study_from_text
+from tests.sweeps.conftest import SMALL
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from sweeps.record.directory import held
+with held(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def ids(study: Study) -> set[str]:
+    return {trial.trial_id for trial in study.trials()}
+
+
+def fill(out: Path, study: Study) -> None:
+    with held(out), Ledger(out / files.LEDGER) as ledger:
+        ledger.note("study", study.name)
+        ledger.note("collapse", directory.rule_text(study))
+        ledger.plan((trial, 20) for trial in study.trials())
+
+
+SEARCHED = """name: found
+reference: {steps: 20}
+search:
+  trials: 2
+  space:
+    lr: {low: 0.001, high: 10, log: true}
+seeds: 2
+"""
+
+
+def searched(out: Path) -> Study:
+    """A search of two samples whose winner ran with two seeds."""
+    study = study_from_text(SEARCHED, "f")
+    assert study.search is not None
+    fill(out, study)
+    samples = corner_samples(study.reference, study.search)[:2]
+    with Ledger(out / files.LEDGER) as ledger:
+        ledger.note("search", directory.search_text(study))
+        for trial in samples:
+            ledger.add(trial, 20, design="search")
+        for trial in fresh_trials(samples[0], study.seeds):
+            ledger.add(trial, 20, design="winner")
+    (out / files.JOURNAL).touch()
+    return study
+
+
+def test_a_search_grows_in_samples_and_seeds_alone(tmp_path: Path) -> None:
+    check(tmp_path, searched(tmp_path), set())
+    for old, new in (
+        ("trials: 2", "trials: 9"),
+        ("seeds: 2", "seeds: [0, 1, 7]"),
+        ("name: found", "name: found\ntitle: T"),
+    ):
+        check(tmp_path, study_from_text(SEARCHED.replace(old, new), "f"), set())
+    (tmp_path / files.JOURNAL).unlink()
+    with pytest.raises(DirectoryError, match=r"holds 2 samples of a search, but no optuna\.journal"):
+        check(tmp_path, study_from_text(SEARCHED, "f"), set())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("low: 0.001", "low: 0.01", r"only its trials and seeds may grow \(differs: space\)"),
+        ("steps: 20", "steps: 30", r"\(differs: reference\)"),
+        ("trials: 2", "trials: 2\n  trial_seed: 5", "holds found with another search"),
+        (
+            "trials: 2",
+            "trials: 2\n  objectives: {effective_rank: maximize}",
+            "holds found with another search",
+        ),
+        ("trials: 2", "trials: 1", "search.trials: must be at least the 2 samples that it holds, but got 1"),
+        ("seeds: 2", "seeds: [1]", "its winner ran with seeds that found does not name, such as 0"),
+        (SEARCHED, "name: found\nfactors: {lr: [0.1]}", r"\(differs: it was a search\)"),
+    ],
+)
+def test_another_search_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    searched(tmp_path)
+    study = study_from_text(SEARCHED.replace(old, new), "f")
+    with pytest.raises(DirectoryError, match=message) as error:
+        check(tmp_path, study, ids(study))
+    assert "\n" not in str(error.value)
+
+
+def test_a_search_in_the_directory_of_a_design_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path, study_from_text("name: found\nfactors: {lr: [0.1]}", "f"))
+    with pytest.raises(DirectoryError, match=r"with another search: .* \(differs: it was a design\)"):
+        check(tmp_path, study_from_text(SEARCHED, "f"), set())
+
+
+def test_a_second_driver_is_refused_and_a_dead_one_blocks_nobody(tmp_path: Path, small: Study) -> None:
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(DirectoryError, match=rf"in use by another driver \(process {holder.pid} on "):
+            check(tmp_path, small, ids(small))
+        with pytest.raises(DirectoryError, match="in use by another driver"), held(tmp_path):
+            pass
+        holder.kill()
+        holder.wait()
+    check(tmp_path, small, ids(small))
+    with held(tmp_path):
+        pass
+
+
+def test_the_same_study_and_a_grown_one_fit(tmp_path: Path, small: Study) -> None:
+    fill(tmp_path, small)
+    check(tmp_path, small, ids(small))
+    for grown in (
+        SMALL.replace("seeds: 2", "seeds: 3"),
+        SMALL.replace("[batch, group]", "[batch, group, layer]"),
+        SMALL.replace("seeds: 2", "  tau_base: [0.99, 0.5]\nseeds: [1, 0]"),
+        SMALL.replace("Does it run?", "Does it run well?"),
+    ):
+        study = study_from_text(grown, "f")
+        check(tmp_path, study, ids(study))
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "message"),
+    [
+        ("name: small", "name: other", 'holds the study "small", not "other"'),
+        ("seeds: 2", "seeds: 1", "4 of its 8 trials are not planned by small as it stands, such as"),
+        ("steps: 20", "steps: 40", "8 of its 8 trials are not planned"),
+        ("seeds: 2", "seeds: 2\ncollapse: {patience: 9}", "with another collapse rule"),
+    ],
+)
+def test_another_study_is_refused(tmp_path: Path, small: Study, good: str, bad: str, message: str) -> None:
+    fill(tmp_path, small)
+    study = study_from_text(SMALL.replace(good, bad), "f")
+    with pytest.raises(DirectoryError, match=message):
+        check(tmp_path, study, ids(study))
+
+
+def test_foreign_and_broken_directories_are_refused(tmp_path: Path, small: Study) -> None:
+    check(tmp_path / "new", small, ids(small))
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DirectoryError, match="must be a directory"):
+        check(tmp_path / "file", small, ids(small))
+    (tmp_path / "report.html").write_text("somebody's")
+    with pytest.raises(DirectoryError, match=r"has report\.html and no ledger\.sqlite"):
+        check(tmp_path, small, ids(small))
+    (tmp_path / "ledger.sqlite").write_text("not a database at all, but long enough to look like one" * 20)
+    with pytest.raises(DirectoryError, match=r"ledger\.sqlite: cannot be read: file is not a database"):
+        check(tmp_path, small, ids(small))
+
+
+def test_a_driver_that_died_before_it_planned_anything_blocks_nobody(tmp_path: Path, small: Study) -> None:
+    with Ledger(tmp_path / "ledger.sqlite"):
+        pass
+    check(tmp_path, small, ids(small))
+    (tmp_path / "ledger.sqlite").write_bytes(b"")
+    assert not has_ledger(tmp_path)
+    check(tmp_path, small, ids(small))
+
+
+def test_a_ledger_of_another_format_is_refused(tmp_path: Path, small: Study) -> None:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.note("study", small.name)
+    with contextlib.closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as file:
+        file.execute("PRAGMA user_version = 1")
+    with pytest.raises(DirectoryError, match=r"another version of this tool \(format 1, this one writes 2\)"):
+        check(tmp_path, small, ids(small))

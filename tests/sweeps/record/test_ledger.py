@@ -1,0 +1,157 @@
+"""The ledger: what it has acknowledged, it keeps; what is out of date, it refuses."""
+
+import math
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sweeps.record.ledger import Ledger, states
+from sweeps.record.rows import METRICS, Ending, Measurement
+from sweeps.study import Study
+
+FINISHED = Ending(state="COMPLETE", end_reason="finished", collapsed=True, onset_step=5)
+
+
+def measurement(step: int, **values: float | None) -> Measurement:
+    row: dict[str, float | None] = dict.fromkeys(METRICS, 0.5)
+    return Measurement(
+        row={**row, "step": step, **values},
+        spectra={"representation": bytes(8), "projection": bytes(4)},
+        wall_seconds=step / 10,
+        device="cpu",
+    )
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, small: Study) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "ledger.sqlite") as opened:
+        opened.plan((trial, 20) for trial in small.trials())
+        yield opened
+
+
+def test_left_are_the_waiting_and_interrupted_in_order(ledger: Ledger, small: Study) -> None:
+    ids = [trial.trial_id for trial in small.trials()]
+    for trial_id, end in (
+        (ids[0], FINISHED),
+        (ids[1], Ending(state="FAIL", end_reason="error", error="boom")),
+    ):
+        assert ledger.end(trial_id, ledger.start(trial_id), end)
+    ledger.start(ids[3])
+    assert ledger.left(retry_failed=False) == [ids[2], *ids[4:]]
+    ledger.interrupt()
+    assert ledger.left(retry_failed=False) == ids[2:]
+    assert ledger.left(retry_failed=True) == ids[1:]
+    count = states(ledger.trials())
+    assert count["planned"] == 8
+    assert (count["complete"], count["failed"], count["interrupted"], count["waiting"]) == (1, 1, 1, 5)
+    assert count["collapsed"] == 1
+
+
+def test_planning_again_adds_what_is_new_and_keeps_what_is_known(tmp_path: Path, small: Study) -> None:
+    first, *rest = small.trials()
+    with Ledger(tmp_path / "l") as ledger:
+        ledger.plan([(first, 20)])
+        ledger.end(first.trial_id, ledger.start(first.trial_id), FINISHED)
+        ledger.plan((trial, 20) for trial in [*rest, first])
+        rows = ledger.trials()
+    assert [row["trial_id"] for row in rows] == [*(trial.trial_id for trial in rest), first.trial_id]
+    assert [row["state"] for row in rows] == ["WAITING"] * 7 + ["COMPLETE"]
+
+
+def test_rows_of_an_older_attempt_are_refused(ledger: Ledger, small: Study) -> None:
+    trial_id = small.trials()[0].trial_id
+    old = ledger.start(trial_id)
+    assert ledger.append(trial_id, old, measurement(0))
+    new = ledger.start(trial_id)
+    assert (old, new) == (1, 2)
+    assert not ledger.append(trial_id, old, measurement(5))
+    assert not ledger.end(trial_id, old, FINISHED)
+    assert ledger.append(trial_id, new, measurement(0))
+    assert ledger.end(trial_id, new, FINISHED)
+    assert not ledger.append(trial_id, new, measurement(5)), "an ended trial takes no rows"
+    assert [row["step"] for row in ledger.rows(trial_id)] == [0]
+
+
+def test_a_new_attempt_replaces_what_lies_after_its_first_row(ledger: Ledger, small: Study) -> None:
+    trial_id = small.trials()[0].trial_id
+    attempt = ledger.start(trial_id)
+    for step in (0, 5, 10, 15):
+        ledger.append(trial_id, attempt, measurement(step))
+    attempt = ledger.start(trial_id)
+    ledger.append(trial_id, attempt, measurement(10, loss=0.25))
+    assert [(row["step"], row["loss"]) for row in ledger.rows(trial_id)] == [(0, 0.5), (5, 0.5), (10, 0.25)]
+    assert [step for _, step, level, _ in ledger.spectra() if level == "projection"] == [0, 5, 10]
+
+
+def test_not_a_number_is_not_the_same_as_not_measured(ledger: Ledger, small: Study) -> None:
+    trial_id = small.trials()[0].trial_id
+    attempt = ledger.start(trial_id)
+    ledger.append(trial_id, attempt, measurement(0, loss=math.nan, knn_accuracy=None, tau=math.inf))
+    (row,) = ledger.rows(trial_id)
+    assert row["loss"] is not None
+    assert math.isnan(row["loss"])
+    assert (row["knn_accuracy"], row["tau"]) == (None, math.inf)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from sweeps.record.ledger import Ledger
+from tests.sweeps.record.test_ledger import measurement
+ledger = Ledger(Path(sys.argv[1]))
+attempt = ledger.start(sys.argv[2])
+for step in range(10**6):
+    ledger.append(sys.argv[2], attempt, measurement(step))
+    print(step, flush=True)
+"""
+
+
+def test_every_acknowledged_row_survives_a_kill(tmp_path: Path, small: Study) -> None:
+    trial = small.trials()[0]
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        ledger.plan([(trial, 20)])
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), trial.trial_id], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None
+    for line in writer.stdout:
+        if int(line) >= 200:
+            writer.send_signal(signal.SIGKILL)
+            break
+    acknowledged = 200 + len(writer.stdout.readlines())
+    writer.wait()
+    with Ledger(path, read_only=True) as ledger:
+        steps = [row["step"] for row in ledger.rows(trial.trial_id)]
+        spectra = sum(1 for _ in ledger.spectra())
+    # The kill may come between a commit and its acknowledgement: one row more is fine, one less is not.
+    assert steps == list(range(len(steps)))
+    assert len(steps) in (acknowledged + 1, acknowledged + 2)
+    assert spectra == 2 * len(steps), "a measurement is whole or absent"
+
+
+def test_reader_and_writer_do_not_wait_for_each_other(tmp_path: Path, ledger: Ledger, small: Study) -> None:
+    trial_id = small.trials()[0].trial_id
+    attempt = ledger.start(trial_id)
+    ledger.append(trial_id, attempt, measurement(0))
+    ledger.append(trial_id, attempt, measurement(5))
+    with Ledger(tmp_path / "ledger.sqlite", read_only=True) as reader:
+        reading = reader.metrics()
+        next(reading)
+        assert ledger.append(trial_id, attempt, measurement(10)), "while somebody is in the midst of reading"
+        assert len(list(reading)) == 1, "who goes on to see what there was"
+        assert len(reader.rows(trial_id)) == 3
+
+
+def test_wall_seconds_are_those_of_all_attempts(ledger: Ledger, small: Study) -> None:
+    trial_id = small.trials()[0].trial_id
+    for attempt, step in ((1, 10), (2, 20)):
+        assert ledger.start(trial_id) == attempt
+        assert ledger.append(trial_id, attempt, measurement(5))
+        assert ledger.append(trial_id, attempt, measurement(step))
+        ledger.interrupt()
+    assert ledger.trials()[0]["wall_seconds"] == 1.0 + 2.0

@@ -1,0 +1,140 @@
+"""The Parquet tables: the contract's columns and types, and all or nothing."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from byol.files import replacing
+from sweeps.record.ledger import Ledger
+from sweeps.record.rows import METRICS, Ending
+from sweeps.record.tables import write_tables
+from sweeps.study import Study, study_from_text
+from tests.sweeps.record.test_ledger import measurement
+
+CONTRACT = {
+    "trials": """trial_id cell_id seed design state end_reason collapsed projection_collapsed onset_step
+        steps_run steps_planned knn_accuracy loss representation_std projection_std effective_rank
+        wall_seconds device error f_encoder_norm f_heads dimensional_collapse probe_accuracy attempt""",
+    "metrics": """trial_id step epoch loss representation_std projection_std effective_rank
+        projection_effective_rank alignment uniformity positive_cosine negative_cosine knn_accuracy tau lr
+        samples_per_second""",
+    "spectra": "trial_id step level eigenvalues",
+}
+
+
+def write(folder: Path, study: Study) -> None:
+    with Ledger(folder / "ledger.sqlite") as ledger:
+        ledger.plan(((trial, 20) for trial in study.trials()), design="full-factorial")
+        one, two, *_ = (trial.trial_id for trial in study.trials())
+        attempt = ledger.start(one)
+        ledger.append(one, attempt, measurement(0, loss=None))
+        ledger.append(one, attempt, measurement(5, loss=math.nan, knn_accuracy=0.75))
+        ledger.end(one, attempt, Ending(state="COMPLETE", end_reason="diverged", collapsed=False))
+        attempt = ledger.start(two)
+        ledger.end(two, attempt, Ending(state="FAIL", end_reason="error", error="ValueError: boom"))
+        write_tables(ledger, folder)
+
+
+def test_columns_are_those_of_the_contract(tmp_path: Path, small: Study) -> None:
+    write(tmp_path, small)
+    for name, columns in CONTRACT.items():
+        schema = pq.read_schema(tmp_path / f"{name}.parquet")
+        assert set(schema.names) == set(columns.split()), name
+    metrics = pq.read_schema(tmp_path / "metrics.parquet")
+    assert {str(metrics.field(name).type) for name in METRICS if name != "step"} == {"float"}
+    assert str(pq.read_schema(tmp_path / "spectra.parquet").field("eigenvalues").type).startswith("list<")
+    codec = pq.ParquetFile(tmp_path / "metrics.parquet").metadata.row_group(0).column(3).compression
+    assert codec == "ZSTD"
+
+
+def test_values(tmp_path: Path, small: Study) -> None:
+    write(tmp_path, small)
+    trials = pq.read_table(tmp_path / "trials.parquet").to_pylist()
+    assert len(trials) == 8
+    first, second, third = trials[:3]
+    assert (first["state"], first["end_reason"], first["collapsed"]) == ("COMPLETE", "diverged", False)
+    assert math.isnan(first["loss"])
+    assert (first["knn_accuracy"], first["steps_run"], first["steps_planned"]) == (0.75, 5, 20)
+    assert (second["state"], second["error"], second["collapsed"]) == ("FAIL", "ValueError: boom", None)
+    assert (third["state"], third["end_reason"], third["loss"]) == ("WAITING", None, None)
+    assert [row["f_heads"] for row in trials[:4]] == ["batch", "none", "batch", "none"]
+    metrics = pq.read_table(tmp_path / "metrics.parquet").to_pylist()
+    assert [(row["trial_id"], row["step"]) for row in metrics] == [
+        (first["trial_id"], step) for step in (0, 5)
+    ]
+    assert metrics[0]["loss"] is None
+    assert math.isnan(metrics[1]["loss"])
+    spectra = pq.read_table(tmp_path / "spectra.parquet").to_pylist()
+    lengths = [(row["step"], row["level"], len(row["eigenvalues"])) for row in spectra]
+    assert lengths == [
+        (s, level, n) for s in (0, 5) for level, n in (("projection", 1), ("representation", 2))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("levels", "kind"), [("[0.1, 1]", "double"), ("[1, 2]", "int64"), ("[true, false]", "bool")]
+)
+def test_factor_columns_have_the_type_of_their_levels(tmp_path: Path, levels: str, kind: str) -> None:
+    factor = {"double": "lr", "int64": "knn_k", "bool": "probe"}[kind]
+    study = study_from_text(f"name: typed\nseeds: 1\nfactors:\n  {factor}: {levels}\n", "f")
+    write(tmp_path, study)
+    assert str(pq.read_schema(tmp_path / "trials.parquet").field(f"f_{factor}").type) == kind
+
+
+@pytest.mark.parametrize(
+    ("factor", "levels", "kind", "label"),
+    [
+        ("lr", "[0.1, 1]", "double", 0.1),
+        ("knn_k", "[1, 2]", "int64", 1),
+        ("probe", "[true, false]", "bool", True),
+    ],
+)
+def test_a_factor_that_does_not_apply_is_null_in_a_typed_column(
+    tmp_path: Path, factor: str, levels: str, kind: str, label: object
+) -> None:
+    conditional = f"{factor}: {{levels: {levels}, when: {{encoder_norm: group}}}}"
+    text = f"  encoder_norm: [batch, group]\n  {conditional}\n  symmetric: [true, false]\n"
+    write(tmp_path, study_from_text(f"name: typed\nseeds: 1\nfactors:\n{text}", "f"))
+    table = pq.read_table(tmp_path / "trials.parquet")
+    assert table.column_names[-3:] == ["f_encoder_norm", f"f_{factor}", "f_symmetric"]
+    assert str(table.schema.field(f"f_{factor}").type) == kind
+    rows = {(row["f_encoder_norm"], row["f_symmetric"], row[f"f_{factor}"]) for row in table.to_pylist()}
+    assert len(rows) == 6
+    assert {("batch", True, None), ("batch", False, None), ("group", True, label)} < rows
+
+
+def test_spectra_keep_their_values(tmp_path: Path, small: Study) -> None:
+    trial = small.trials()[0]
+    values = np.array([0.5, 0.25, 0.125], "<f4")
+    with Ledger(tmp_path / "l") as ledger:
+        ledger.plan([(trial, 20)])
+        attempt = ledger.start(trial.trial_id)
+        one = measurement(0)
+        spectra = {"representation": values.tobytes()}
+        ledger.append(trial.trial_id, attempt, type(one)(**{**vars(one), "spectra": spectra}))
+        write_tables(ledger, tmp_path)
+    (row,) = pq.read_table(tmp_path / "spectra.parquet").to_pylist()
+    assert row == {
+        "trial_id": trial.trial_id, "step": 0, "level": "representation", "eigenvalues": values.tolist(),
+    }  # fmt: skip
+
+
+def write_half(path: Path) -> None:
+    with replacing(path) as file:
+        file.write(b"half of the n")
+        raise OSError("disk full")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "table"
+    path.write_text("old")
+    with pytest.raises(OSError, match="disk full"):
+        write_half(path)
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["table"]
+    with replacing(path) as file:
+        file.write(b"new")
+    assert path.read_text() == "new"

@@ -1,0 +1,115 @@
+"""A sweep on Ray whose driver, directory and workers' disks vanish: the store alone is enough to go on."""
+
+import dataclasses
+import io
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from byol.config import TrialConfig
+from sweeps import files
+from sweeps.engine import simulated
+from sweeps.engine.simulated import TRAINER
+from sweeps.inspect import export_encoder, status
+from sweeps.options import Outcome, RunOptions
+from sweeps.run import run
+from sweeps.storage.checkpoints import ENCODER, STATE, local_copies
+from sweeps.storage.store import Store
+from sweeps.study import Study, study_from_text
+from tests.sweeps.conftest import SMALL
+from tests.sweeps.storage.object_store import ObjectStore
+
+STARTS = "starts.txt"
+
+
+def train(
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+) -> Iterator[Any]:
+    """The simulated trainer, with a state and an encoder in the order in which byol.train saves them."""
+    assert checkpoint_folder is not None
+    checkpoint_folder.mkdir(parents=True, exist_ok=True)
+    state = checkpoint_folder / STATE
+    start = int(state.read_text()) if state.exists() else -1
+    with (checkpoint_folder.parent / STARTS).open("a") as file:
+        file.write(f"{checkpoint_folder.name} {start}\n")
+    for metrics in simulated.train(config, data):
+        if metrics.step > start:
+            yield metrics
+            state.write_text(str(metrics.step))
+    (checkpoint_folder / ENCODER).write_text(f"weights of {config.seed}")
+    state.unlink()
+
+
+SAVING = dataclasses.replace(TRAINER, train=train)
+
+
+def swept(out: Path, study: Study, **options: Any) -> Outcome:
+    given = RunOptions(workers=2, **options)
+    return run(study, out, options=given, trainer=SAVING, stream=io.StringIO())
+
+
+def tables(out: Path) -> dict[str, list[dict[str, Any]]]:
+    """All tables, without what differs from run to run."""
+    names = ("trials", "metrics", "spectra")
+    found = {name: pq.read_table(out / f"{name}.parquet").to_pylist() for name in names}
+    for row in found["trials"]:
+        del row["wall_seconds"], row["attempt"]
+    return found
+
+
+def interrupt_later(out: Path, store: Store, early: list[bytes]) -> None:
+    """Keeps the first mirror of the ledger, and interrupts when some trials have ended and others run."""
+    deadline = time.monotonic() + 60
+    while not early and time.monotonic() < deadline:
+        early.extend(filter(None, [store.read(files.LEDGER)]))
+    while time.monotonic() < deadline:
+        counts = status(out)
+        if counts["complete"] >= 2 and counts["running"]:
+            time.sleep(1.2)  # half of a trial
+            break
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("one_ray")
+def test_a_sweep_goes_on_from_the_store_alone(tmp_path: Path, object_store: ObjectStore) -> None:
+    text = SMALL.replace("steps: 20", "steps: 20, weight_decay: 2").replace("seeds: 2", "seeds: 1")
+    study = study_from_text(text, "f")
+    swept(tmp_path / "uninterrupted", study)
+
+    uri, early = object_store.uri("sweep"), list[bytes]()
+    store, first, second = Store.at(uri), tmp_path / "first", tmp_path / "second"
+    copies = local_copies(store)
+    try:
+        threading.Thread(target=interrupt_later, args=(first, store, early), daemon=True).start()
+        assert swept(first, study, storage=uri).interrupted
+        complete = status(first)["complete"]
+        assert 2 <= complete < 4
+        # The driver was killed, say: the ledger in the store is an hour old, the checkpoints are not.
+        store.write(files.LEDGER, early[0])
+        shutil.rmtree(first)
+        shutil.rmtree(copies)
+
+        outcome = swept(second, study, storage=uri)
+        assert (outcome.interrupted, outcome.counts["complete"]) == (False, 4)
+        assert tables(second) == tables(tmp_path / "uninterrupted")
+        starts = [int(line.split()[1]) for line in (copies / STARTS).read_text().splitlines()]
+        assert len(starts) == 4 - complete, "what had its encoder in the store was not trained again"
+        assert max(starts) > 0, "what had a state in the store went on from there"
+        assert {path.name for path in copies.iterdir()} == {STARTS}
+        assert not (second / files.CHECKPOINTS).exists()
+        for trial in study.trials():
+            export_encoder(second, trial.trial_id, tmp_path / "encoder")
+            assert (tmp_path / "encoder").read_text() == f"weights of {trial.seed}"
+    finally:
+        shutil.rmtree(copies, ignore_errors=True)

@@ -1,0 +1,242 @@
+"""Study files: what is read, and what is refused with which words."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from byol.measure.collapse import CollapseRule
+from sweeps.planning.plan import as_json, as_text, make_plan
+from sweeps.study import Resources, StudyError, list_studies, load_study, study_from_text
+
+FULL = """\
+name: full-example
+title: A title
+question: Why?
+source: somebody, some year
+expected: something
+reference:
+  preset: byol
+  steps: 40
+factors:
+  tau_base: [0.99, 0]
+  heads:
+    batch: {projector_norm: batch, predictor_norm: batch}
+    none: {projector_norm: none, predictor_norm: none}
+design: full-factorial
+seeds: [3, 1]
+resources: {cpu: 2, gpu: 0.5}
+collapse: {representation_threshold: 0.2, patience: 5, stop: true}
+estimate: {seconds_per_trial: 8, hardware: two cores}
+"""
+
+
+def test_a_whole_file() -> None:
+    study = study_from_text(FULL, "f")
+    assert (study.name, study.title, study.question) == ("full-example", "A title", "Why?")
+    assert study.seeds == (3, 1)
+    assert study.resources == Resources(cpu=2.0, gpu=0.5)
+    assert study.collapse == CollapseRule(representation_threshold=0.2, patience=5, stop=True)
+    assert [factor.name for factor in study.factors] == ["tau_base", "heads"]
+    assert [level.label for level in study.factors[0].levels] == [0.99, 0.0]
+    assert type(study.factors[0].levels[1].label) is float
+    configs = [cell.config for cell in study.cells()]
+    assert [(c.tau_base, c.projector_norm, c.predictor_norm) for c in configs] == [
+        (0.99, "batch", "batch"), (0.99, "none", "none"), (0.0, "batch", "batch"), (0.0, "none", "none"),
+    ]  # fmt: skip
+    assert {(c.projector_width, c.steps) for c in configs} == {(4096, 40)}
+    assert len(study.trials()) == 8
+
+
+def test_what_is_left_out_has_defaults() -> None:
+    study = study_from_text("name: tiny\nfactors:\n  lr: [0.1]\n", "f")
+    assert (study.title, study.question, study.seeds) == ("tiny", "", (0, 1, 2))
+    assert (study.resources, study.collapse, study.estimate) == (Resources(), CollapseRule(), None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FULL,
+        "name: tiny\nfactors:\n  lr: [1e-3]\n",
+        FULL.replace("design: full-factorial", "design: {kind: listed, listed: [{tau_base: 0}]}"),
+        FULL.replace("design: full-factorial", "design: {exclude: [{tau_base: 0, heads: none}]}"),
+        FULL.replace("  heads:\n", "  lr: {levels: [0.1, 0.2], when: {tau_base: 0}}\n  heads:\n"),
+    ],
+)
+def test_the_resolved_study_is_the_same_study(text: str) -> None:
+    study = study_from_text(text, "f")
+    resolved = study.to_yaml()
+    assert study_from_text(resolved, "study.yaml") == study
+    assert study_from_text(resolved, "study.yaml").to_yaml() == resolved
+    document = yaml.safe_load(resolved)
+    assert document["seeds"] == list(study.seeds)
+    assert set(document["factors"][0]) == {"name", "levels"}
+    assert set(document["factors"][0]["levels"][0]) == {"label", "settings"}
+
+
+CONDITIONAL = """\
+name: conditional
+factors:
+  predictor: [mlp, linear, none]
+  predictor_norm:
+    levels: [batch, none]
+    when: {predictor: [mlp]}
+  slow:
+    levels:
+      quick: {tau_base: 0.9}
+      still: {tau_base: 1}
+    when: {predictor_norm: none}
+design: full-factorial
+"""
+
+
+def test_conditional_factors_are_read_and_written() -> None:
+    study = study_from_text(CONDITIONAL, "f")
+    assert [dict(factor.when) for factor in study.factors] == [
+        {}, {"predictor": ("mlp",)}, {"predictor_norm": ("none",)},
+    ]  # fmt: skip
+    assert [tuple(cell.labels.values()) for cell in study.cells()] == [
+        ("mlp", "batch"), ("mlp", "none", "quick"), ("mlp", "none", "still"), ("linear",), ("none",),
+    ]  # fmt: skip
+    documents = yaml.safe_load(study.to_yaml())["factors"]
+    assert [document.get("when") for document in documents] == [
+        None, {"predictor": ["mlp"]}, {"predictor_norm": ["none"]},
+    ]  # fmt: skip
+
+
+BAD_CONDITIONS = [
+    ("{predictor: [mlp]}", "{predctor: [mlp]}",
+     'f:6: factors.predictor_norm.when.predctor: is not a factor that is declared earlier (did you me'),
+    ("{predictor: [mlp]}", "{slow: [quick]}", "when.slow: is not a factor that is declared earlier (dec"),
+    ("{predictor: [mlp]}", "{predictor_norm: [batch]}", "when.predictor_norm: is not a factor that"),
+    ("{predictor: [mlp]}", "{predictor: [mpl]}",
+     'f:6: factors.predictor_norm.when.predictor[0]: must be one of mlp, linear, none, but got'),
+    ("{predictor: [mlp]}", "{predictor: []}", "when.predictor: must name a level of predictor, or several"),
+    ("{predictor: [mlp]}", "{predictor: [mlp, mlp]}", "must name a level of predictor, or several distinct"),
+    ("{predictor: [mlp]}", "{predictor: {mlp: 1}}", "when.predictor: must be a single value"),
+    ("{predictor: [mlp]}", "{}", "f:6: factors.predictor_norm.when: must name at least one factor"),
+    ("{predictor: [mlp]}", "mlp", "f:6: factors.predictor_norm.when: must be a mapping"),
+    ("    levels: [batch, none]\n", "", "f:4: factors.predictor_norm: must have levels beside when"),
+    ("    levels: [batch", "    level: [batch", 'factors.predictor_norm.level: is not a key of'),
+    ("  predictor_norm:\n", "  predictor_nrm:\n", 'predictor_nrm: is not a setting (did you mean'),
+    ("[batch, none]", "[batch, none, nne]", "f:4: factors.predictor_norm: must be one of batch"),
+    ("full-factorial", "{kind: listed, listed: [{predictor: none, predictor_norm: none}]}",
+     "f:12: design.listed[0].predictor_norm: must be left out of this cell, where its condition "
+     "(predictor=mlp) does not hold"),
+    ("full-factorial", "{kind: fractional, resolution: 3}",
+     "f:12: design: fractional: must have no conditional factor, for its runs balance every factor"),
+    ("full-factorial", "{exclude: [{predictor_norm: none}]}",
+     "f:7: factors.slow: its condition (predictor_norm=none) holds in no cell of the design"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("good", "bad", "message"), BAD_CONDITIONS, ids=[m for *_, m in BAD_CONDITIONS])
+def test_a_wrong_condition_is_named_in_one_line(good: str, bad: str, message: str) -> None:
+    assert good in CONDITIONAL
+    text = CONDITIONAL.replace(good, bad, 1)
+    if "fractional" in bad:
+        text = text.replace("[mlp, linear, none]", "[mlp, none]")
+    with pytest.raises(StudyError) as error:
+        study_from_text(text, "f")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+BAD = [
+    ("seeds: [3, 1]", "sedes: 3", 'f:15: sedes: is not a key of a study (did you mean "seeds"?)'),
+    ("seeds: [3, 1]", "seeds: 0", "f:15: seeds: must be a whole number, at least 1, but got 0"),
+    ("seeds: [3, 1]", "seeds: [1, 1]", "f:15: seeds: must be a number of seeds, or a list of distinct ones"),
+    ("seeds: [3, 1]", "seeds: true", "f:15: seeds: must be a whole number, at least 1, but got True"),
+    ("seeds: [3, 1]", "seeds: [-1]", "f:15: seeds[0]: must be a whole number, at least 0, but got -1"),
+    ("name: full-example", "name: Full Example", "f:1: name: must be lower-case letters and digits, joined"),
+    ("name: full-example", "", "f:1: name: is missing"),
+    ("  steps: 40", "  stesp: 40", 'f:8: reference.stesp: is not a setting (did you mean "steps"?)'),
+    ("  steps: 40", "  steps: forty", "f:8: reference.steps: must be a whole number, but got 'forty'"),
+    ("  steps: 40", "  steps: -1", "f:8: reference.steps: must be at least 0, but got -1"),
+    ("  steps: 40", "  seed: 4", "f:8: reference.seed: is set by the study's seeds"),
+    ("  steps: 40", "  steps: [40]", "f:8: reference.steps: must be a single value"),
+    ("preset: byol", "preset: boyl", 'f:7: reference.preset: must be one of byol, '),
+    ("[0.99, 0]", "[0.99, 1.5]", "f:10: factors.tau_base: must be between 0 and 1, but got 1.5"),
+    ("[0.99, 0]", "[0.99, high]", "f:10: factors.tau_base: must have levels of one type, not float and str"),
+    ("[0.99, 0]", "[]", "f:10: factors.tau_base: must have at least one level, but is empty"),
+    ("[0.99, 0]", "", "f:10: factors.tau_base: must be a list, but got nothing"),
+    ("[0.99, 0]", "0.99", "f:10: factors.tau_base: must be a list, but got 0.99"),
+    ("[0.99, 0]", "[0, 0.0]", "f:10: factors.tau_base: the level 0.0 stands twice"),
+    ("tau_base: [", "tau_bse: [", 'f:10: factors.tau_bse: is not a setting (did you mean "tau_base"?)'),
+    ("none: {projector_norm: none", "none: {tau_base: 0.5", "factors.heads: and tau_base both set tau_base"),
+    ("none: {projector", "none: {projectr", 'is not a setting (did you mean "projector_norm"?)'),
+    ("predictor_norm: none", "predictor_norm: no", 'layer, group, none (did you mean "none"'),
+    ("    none: {", "    batch: {", 'f:13: factors.heads: the key "batch" stands twice'),
+    ("design: full-", "design: ful-", 'design: must be one of full-factorial, leave-one-out'),
+    ("full-factorial", "{kind: listed}", "f:14: design: must have cells under `listed`"),
+    ("full-factorial", "{kind: listed, listed: [{heads: nne}]}", "must be one of batch, none, but got 'nne'"),
+    ("full-factorial", "{exclude: [{}]}", "f:14: design: must leave at least one cell"),
+    ("[0.99, 0]", "[0.99, !!int x]", "f:10: factors.tau_base[1]: cannot be read: invalid literal"),
+    ("[0.99, 0]", "[!!timestamp 2020-01-01]", "factors.tau_base[0]: must be plain data, but got a date"),
+    ("[0.99, 0]", "[" * 2000, "f:1: is nested too deeply"),
+    ("cpu: 2", "cpu: 1.5", "f:16: resources.cpu: must be whole, or a fraction below 1, but got 1.5"),
+    ("cpu: 2", "cpus: 2", 'f:16: resources.cpus: is not a key of resources (did you mean "cpu"?)'),
+    ("stop: true", "stop: yes", "f:17: collapse.stop: must be true or false, but got 'yes'"),
+    ("patience: 5", "patience: 0", "f:17: collapse.patience: must be a whole number, at least 1, but got 0"),
+    ("seconds_per_trial: 8", "seconds_per_trial: .nan", "must be a number, at least 0"),
+    ("estimate:", "on_broken: no\nestimate:", "f:18: on_broken: must be fail or skip, but got 'no'"),
+    ("factors:", "factors: 3\nother:", "f:10: other: is not a key of a study"),
+    ("title: A title", "title: [a", "is not YAML"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("good", "bad", "message"), BAD, ids=[message for *_, message in BAD])
+def test_one_line_names_file_line_key_rule_and_value(good: str, bad: str, message: str) -> None:
+    assert good in FULL
+    with pytest.raises(StudyError) as error:
+        study_from_text(FULL.replace(good, bad, 1), "f")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_cell_that_is_wrong_only_in_combination_is_found() -> None:
+    text = "name: x\nfactors:\n  stop_gradient: [true, false]\n  tau_base: [0, 0.5]\n  tau_final: [0]\n"
+    with pytest.raises(StudyError) as error:
+        study_from_text(text, "f")
+    assert str(error.value).startswith("f:3: factors.stop_gradient: false requires the online network")
+    assert "in the cell stop_gradient=False, tau_base=0.5" in str(error.value)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"missing\.yaml: cannot be read: No such file"):
+        load_study(tmp_path / "missing.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    with pytest.raises(StudyError, match="cannot be read: Is a directory"):
+        load_study(tmp_path / "folder.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(StudyError, match="is not UTF-8"):
+        load_study(tmp_path / "binary.yaml")
+    (tmp_path / "empty.yaml").write_text("")
+    with pytest.raises(StudyError, match="must be a mapping"):
+        load_study(tmp_path / "empty.yaml")
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(StudyError, match='did you mean "collapse-quickstart"'):
+        load_study("colapse-quickstart")
+    with pytest.raises(StudyError, match=r"those that ship: .*collapse-quickstart"):
+        load_study("zzz")
+
+
+def test_the_studies_that_ship_are_valid_and_named_after_their_files() -> None:
+    studies = list_studies()
+    assert "collapse-quickstart" in {study.name for study in studies}
+    assert all(load_study(study.name) == study for study in studies)
+
+
+def test_the_plan_states_a_condition_beside_its_factor() -> None:
+    plan = make_plan(study_from_text(CONDITIONAL, "f"), workers=1)
+    lines = [line.strip() for line in as_text(plan).splitlines()]
+    assert "predictor_norm: batch, none (where predictor=mlp)" in lines
+    assert "slow: quick, still (where predictor_norm=none)" in lines
+    assert any(line.startswith("aliases     some factors are conditional") for line in lines)
+    assert as_json(plan)["conditions"] == {
+        "predictor_norm": {"predictor": ["mlp"]}, "slow": {"predictor_norm": ["none"]},
+    }  # fmt: skip
+    assert as_json(plan)["cells"][-1].keys() == {"cell_id", "predictor"}
