@@ -5,19 +5,16 @@ A checkpoint folder holds `state.safetensors` while a trial runs, from which it 
 """
 
 import json
-import os
 from pathlib import Path
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from byol.files import ENCODER, STATE, replacing
 from byol.learner import Learner
 from byol.networks import StandardisedConv2d
 from byol.presets import from_settings
-
-STATE = "state.safetensors"
-ENCODER = "encoder.safetensors"
 
 
 class CheckpointError(ValueError):
@@ -78,9 +75,6 @@ def header(path: Path) -> dict[str, str]:
 
 def _save(tensors: dict[str, Tensor], path: Path, header: dict[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(plain, partial, metadata=header)
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with replacing(path) as partial:
+        save_file(plain, partial, metadata=header)

@@ -1,30 +1,34 @@
-"""Files that are replaced in one step."""
+"""Files that are replaced in one step, and the names of those that a trial leaves. Imports no torch."""
 
 import filecmp
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+
+STATE = "state.safetensors"
+"""From which a trial goes on."""
+ENCODER = "encoder.safetensors"
+"""What a finished trial leaves."""
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces the file at `path` by `text` in one step."""
-    with replacing(path) as file:
-        file.write(text.encode())
+    """Replaces the file at `path` by `text`, in UTF-8, in one step."""
+    with replacing(path) as partial:
+        partial.write_bytes(text.encode())
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `path` once it is whole and on the disk; not at all after an error.
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write the file that takes the place of `path` once it is whole and on the disk.
 
-    A file with the same bytes is left as it is, so that its date says when its content last changed.
+    After an error nothing takes its place. A file with the same bytes is left as it is, so that its date says
+    when its content last changed.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
+        yield partial
+        with partial.open("rb+") as file:
             os.fsync(file.fileno())
         if path.exists() and filecmp.cmp(partial, path, shallow=False):
             return

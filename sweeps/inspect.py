@@ -69,7 +69,7 @@ def export_encoder(out: Path, trial_id: str, to: Path) -> None:
         state = trials[trial_id]["end_reason"] or trials[trial_id]["state"].lower()
         raise RequestError(f"{out}: trial {trial_id} left no trained encoder (it is {state})")
     try:
-        with replacing(to) as file:
-            file.write(encoder)
+        with replacing(to) as partial:
+            partial.write_bytes(encoder)
     except OSError as error:
         raise RequestError(f"{to}: cannot be written: {error.strerror}") from None

@@ -9,7 +9,6 @@ import functools
 import hashlib
 import io
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from byol.data.decoding import DataError
+from byol.files import replacing
 
 LABEL_COLUMNS = ("label", "labels", "fine_label")
 BATCH_ROWS = 256
@@ -154,14 +154,14 @@ def _write(target: Path, root: Path, files: list[Path], columns: list[tuple[str,
     fields = [("name", pyarrow.string()), ("bytes", pyarrow.binary()), ("label", pyarrow.int64())]
     schema = pyarrow.schema(fields)
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_suffix(
-        f".{os.getpid()}"
-    )  # renamed when whole, so that no half file is ever read
-    with pyarrow.OSFile(str(unfinished), "wb") as sink, pyarrow.ipc.new_file(sink, schema) as writer:
+    with (
+        replacing(target) as partial,
+        pyarrow.OSFile(str(partial), "wb") as sink,
+        pyarrow.ipc.new_file(sink, schema) as writer,
+    ):
         for file, (image, label) in zip(files, columns, strict=True):
             for batch in _batches(file, str(file.relative_to(root)), image, label):
                 writer.write_batch(pyarrow.record_batch(batch, schema=schema))
-    unfinished.replace(target)
 
 
 def _batches(file: Path, name: str, image: str, label: str | None) -> Iterator[list[Any]]:

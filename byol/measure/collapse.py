@@ -26,7 +26,7 @@ class CollapseRule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Judgement:
     """What became of one trial."""
 
     collapsed: bool | None
@@ -41,7 +41,7 @@ class Verdict:
     """The loss, or an embedding, was not finite at the last measurement. Neither collapse nor success."""
 
 
-def verdict(rows: Sequence[Mapping[str, float | None]], rule: CollapseRule) -> Verdict:
+def judge(rows: Sequence[Mapping[str, float | None]], rule: CollapseRule) -> Judgement:
     """Judges a trial by its measurements.
 
     Args:
@@ -53,7 +53,7 @@ def verdict(rows: Sequence[Mapping[str, float | None]], rule: CollapseRule) -> V
         nothing: dict[str, None] = dict.fromkeys(
             ("collapsed", "projection_collapsed", "onset_step", "dimensional_collapse")
         )
-        return Verdict(**nothing, diverged=False)
+        return Judgement(**nothing, diverged=False)
     last = rows[-1]
     loss, std = last["loss"], last["representation_std"]
     # The loss of step 0 is not known yet: it is null, which is no divergence.
@@ -61,7 +61,7 @@ def verdict(rows: Sequence[Mapping[str, float | None]], rule: CollapseRule) -> V
     collapsed = _below(std, rule.representation_threshold)
     onset = onset_step(rows, "representation_std", rule.representation_threshold)
     rank_low = _below(last["effective_rank"], rule.rank_threshold)
-    return Verdict(
+    return Judgement(
         collapsed=collapsed,
         projection_collapsed=_below(last["projection_std"], rule.projection_threshold),
         onset_step=onset,

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from byol.measure.collapse import CollapseRule, should_stop, verdict
+from byol.measure.collapse import CollapseRule, judge, should_stop
 from sweeps.record.rows import Ending, Row
 
 
@@ -15,7 +15,7 @@ def ending(rows: Sequence[Row], steps_planned: int, rule: CollapseRule) -> Endin
         steps_planned: steps of a trial that runs to its end.
         rule: when a trial counts as collapsed, and whether that ends it.
     """
-    judged = verdict(rows, rule)
+    judged = judge(rows, rule)
     verdicts = {key: value for key, value in dataclasses.asdict(judged).items() if key != "diverged"}
     if judged.diverged:
         return Ending(state="COMPLETE", end_reason="diverged", **verdicts)

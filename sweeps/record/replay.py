@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pyarrow.parquet as pq
 
-from byol.measure.collapse import CollapseRule, should_stop, verdict
+from byol.measure.collapse import CollapseRule, judge, should_stop
 from sweeps.errors import RequestError
 from sweeps.study import load_study
 
@@ -79,7 +79,7 @@ def replay(finished: Mapping[str, Sequence[Row]], rule: CollapseRule, *, left_ou
             continue
         stopped += 1
         saved += length - at
-        if not verdict(rows, rule).collapsed:
+        if not judge(rows, rule).collapsed:
             changed.append(Changed(trial_id=trial_id, stopped=at, steps=length))
     return Replay(
         trials=len(finished),

@@ -25,15 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from byol.files import write_text
+from byol.files import ENCODER, STATE, write_text
 from sweeps.errors import StorageError
 from sweeps.files import CHECKPOINTS
 from sweeps.storage.store import Store
 
-STATE = "state.safetensors"
-"""From which a trial goes on."""
-ENCODER = "encoder.safetensors"
-"""What a finished trial leaves."""
 REPORTED = "reported.jsonl"
 """What a trial has reported, a line per measurement."""
 PAUSE_SECONDS = 60

@@ -89,8 +89,8 @@ class Mirror:
             return
         for name in (files.MANIFEST, files.STUDY, files.JOURNAL, files.LEDGER):
             if (self.source / name).exists():
-                with (self.source / name).open("rb") as source, replacing(self._out / name) as target:
-                    shutil.copyfileobj(source, target)
+                with replacing(self._out / name) as partial:
+                    shutil.copyfile(self.source / name, partial)
         self.source = self._out
 
     @contextlib.contextmanager

@@ -18,6 +18,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from byol.errors import nearest
+from byol.files import replacing
 from sweeps.errors import StorageError
 from sweeps.record.manifest import without_secrets
 
@@ -114,8 +115,7 @@ class Store:
         """Copies a file from the store into an existing local folder, in one step; False if there is none."""
         if self.modified(name) is None:
             return False
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        with self._plainly() as (system, root):
+        with self._plainly() as (system, root), replacing(path) as partial:
             fs.copy_files(
                 f"{root}/{name}",
                 str(partial),
@@ -123,7 +123,6 @@ class Store:
                 destination_filesystem=fs.LocalFileSystem(),
                 chunk_size=_CHUNK,
             )
-        partial.replace(path)
         return True
 
     def delete(self, name: str) -> None:

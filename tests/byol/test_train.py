@@ -19,6 +19,7 @@ from byol import checkpoint
 from byol.config import TrialConfig
 from byol.data import ImageData, StreamedImages, load_data
 from byol.errors import ConfigError
+from byol.files import STATE
 from byol.learner import Learner
 from byol.measure.measurer import Measurer, evaluating
 from byol.measure.metrics import Metrics, embedding_std
@@ -113,7 +114,7 @@ def test_a_resumed_trial_equals_one_that_was_not_stopped(
         if row.step > stopped_at:
             break
     del interrupted
-    assert (tmp_path / checkpoint.STATE).exists()
+    assert (tmp_path / STATE).exists()
     resumed = {row.step: numbers(row) for row in train(config, data, checkpoint_folder=tmp_path)}
     assert min(resumed) > stopped_at
     assert seen | resumed == whole
@@ -127,7 +128,7 @@ def test_a_state_of_another_trial_is_refused(data: ImageData, tmp_path: Path) ->
 
 
 def test_a_damaged_state_is_refused(data: ImageData, tmp_path: Path) -> None:
-    (tmp_path / checkpoint.STATE).write_bytes(b"not a checkpoint")
+    (tmp_path / STATE).write_bytes(b"not a checkpoint")
     with pytest.raises(checkpoint.CheckpointError, match="not a readable safetensors file"):
         next(train(tiny(), data, checkpoint_folder=tmp_path))
 
@@ -135,7 +136,7 @@ def test_a_damaged_state_is_refused(data: ImageData, tmp_path: Path) -> None:
 def test_a_checkpoint_holds_no_pickle(tmp_path: Path) -> None:
     learner = Learner(tiny(), train_images=200, device=CPU)
     checkpoint.save_state(learner, tmp_path)
-    content = (tmp_path / checkpoint.STATE).read_bytes()
+    content = (tmp_path / STATE).read_bytes()
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
     assert json.loads(header["__metadata__"]["config"])["tau_base"] == 0.99

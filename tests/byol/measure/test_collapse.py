@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from byol.measure.collapse import CollapseRule, onset_step, should_stop, verdict
+from byol.measure.collapse import CollapseRule, judge, onset_step, should_stop
 
 RULE = CollapseRule(representation_threshold=0.1, projection_threshold=0.1, patience=3, rank_threshold=2.0)
 
@@ -25,44 +25,44 @@ def rows(
 
 
 def test_a_healthy_trial() -> None:
-    found = verdict(rows([0.5, 0.6, 0.7]), RULE)
+    found = judge(rows([0.5, 0.6, 0.7]), RULE)
     assert (found.collapsed, found.projection_collapsed, found.dimensional_collapse) == (False, False, False)
     assert (found.onset_step, found.diverged) == (None, False)
 
 
 def test_collapse_starts_where_the_last_run_below_the_threshold_starts() -> None:
-    found = verdict(rows([0.5, 0.05, 0.2, 0.05, 0.01]), RULE)
+    found = judge(rows([0.5, 0.05, 0.2, 0.05, 0.01]), RULE)
     assert found.collapsed is True
     assert found.onset_step == 30
 
 
 def test_a_dip_that_recovers_is_not_collapse() -> None:
-    found = verdict(rows([0.5, 0.01, 0.01, 0.01, 0.4]), RULE)
+    found = judge(rows([0.5, 0.01, 0.01, 0.01, 0.4]), RULE)
     assert (found.collapsed, found.onset_step) == (False, None)
 
 
 def test_the_projection_can_collapse_alone() -> None:
-    found = verdict(rows([0.5, 0.5], projection=0.01), RULE)
+    found = judge(rows([0.5, 0.5], projection=0.01), RULE)
     assert (found.collapsed, found.projection_collapsed) == (False, True)
 
 
 def test_dimensional_collapse_has_a_healthy_std() -> None:
-    assert verdict(rows([0.5, 0.5], rank=1.2), RULE).dimensional_collapse is True
-    assert verdict(rows([0.5, 0.01], rank=1.0), RULE).dimensional_collapse is False
+    assert judge(rows([0.5, 0.5], rank=1.2), RULE).dimensional_collapse is True
+    assert judge(rows([0.5, 0.01], rank=1.0), RULE).dimensional_collapse is False
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_is_divergence_and_not_collapse(loss: float) -> None:
-    found = verdict(rows([0.5, math.nan], loss=loss), RULE)
+    found = judge(rows([0.5, math.nan], loss=loss), RULE)
     assert (found.diverged, found.collapsed, found.onset_step) == (True, None, None)
 
 
 def test_the_unknown_loss_of_step_zero_is_not_divergence() -> None:
-    assert verdict(rows([0.5]), RULE).diverged is False
+    assert judge(rows([0.5]), RULE).diverged is False
 
 
 def test_nothing_measured_gives_no_verdict() -> None:
-    found = verdict([], RULE)
+    found = judge([], RULE)
     assert (found.collapsed, found.projection_collapsed, found.diverged) == (None, None, False)
 
 

@@ -123,8 +123,8 @@ def test_spectra_keep_their_values(tmp_path: Path, small: Study) -> None:
 
 
 def write_half(path: Path) -> None:
-    with replacing(path) as file:
-        file.write(b"half of the n")
+    with replacing(path) as partial:
+        partial.write_bytes(b"half of the n")
         raise OSError("disk full")
 
 
@@ -135,6 +135,6 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         write_half(path)
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["table"]
-    with replacing(path) as file:
-        file.write(b"new")
+    with replacing(path) as partial:
+        partial.write_bytes(b"new")
     assert path.read_text() == "new"

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from byol.data import load_data
+from byol.files import ENCODER, STATE
 from byol.presets import from_settings
 from byol.train import train
-from sweeps.storage.checkpoints import ENCODER, REPORTED, STATE, Checkpoints, local_copies
+from sweeps.storage.checkpoints import REPORTED, Checkpoints, local_copies
 from sweeps.storage.store import Store
 from tests.sweeps.storage.object_store import ObjectStore
 

@@ -15,13 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from byol.config import TrialConfig
+from byol.files import ENCODER, STATE
 from sweeps import files
 from sweeps.engine import simulated
 from sweeps.engine.simulated import TRAINER
 from sweeps.inspect import export_encoder, status
 from sweeps.options import Outcome, RunOptions
 from sweeps.run import run
-from sweeps.storage.checkpoints import ENCODER, STATE, local_copies
+from sweeps.storage.checkpoints import local_copies
 from sweeps.storage.store import Store
 from sweeps.study import Study, study_from_text
 from tests.sweeps.conftest import SMALL
