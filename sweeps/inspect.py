@@ -9,8 +9,8 @@ from sweeps import files
 from sweeps.errors import RequestError
 from sweeps.planning import estimates
 from sweeps.record import directory
-from sweeps.record.ledger import Ledger, states
 from sweeps.record.manifest import read_manifest
+from sweeps.record.rows import Fact
 from sweeps.record.tables import write_tables
 from sweeps.storage.checkpoints import Checkpoints
 from sweeps.storage.store import Store
@@ -23,11 +23,7 @@ def status(out: Path) -> dict[str, int]:
         DirectoryError: `out` holds no sweep.
     """
     with directory.open_ledger(out) as ledger:
-        return counts(ledger)
-
-
-def counts(ledger: Ledger) -> dict[str, int]:
-    return states(ledger.trials(), planned=int(ledger.facts().get("planned", 0)))
+        return ledger.counts()
 
 
 def against_plan(out: Path) -> dict[str, Any] | None:
@@ -60,13 +56,13 @@ def export_encoder(out: Path, trial_id: str, to: Path) -> None:
         StorageError: the encoder is in a store that cannot be read.
     """
     with directory.open_ledger(out) as ledger:
-        trials, facts = {row["trial_id"]: row for row in ledger.trials()}, ledger.facts()
+        trials, facts = {row.trial_id: row for row in ledger.trials()}, ledger.facts()
     if trial_id not in trials:
         raise RequestError(f'{out}: holds no trial "{trial_id}"{nearest(trial_id, trials)}')
-    store = Store(facts["storage"]) if "storage" in facts else None
+    store = Store(facts[Fact.STORAGE]) if Fact.STORAGE in facts else None
     encoder = Checkpoints(folder=out / files.CHECKPOINTS, store=store).encoder(trial_id)
     if encoder is None:
-        state = trials[trial_id]["end_reason"] or trials[trial_id]["state"].lower()
+        state = trials[trial_id].end_reason or trials[trial_id].state.lower()
         raise RequestError(f"{out}: trial {trial_id} left no trained encoder (it is {state})")
     try:
         with replacing(to) as partial:

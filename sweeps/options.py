@@ -1,4 +1,4 @@
-"""How a sweep is run."""
+"""How a sweep is run, and what a run leaves behind."""
 
 import dataclasses
 import os
@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from sweeps.study import Resources
+
 DataVia: TypeAlias = Literal["object-store", "node"]
+"""How data reaches the nodes: through the object store of Ray, or loaded by each node."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,17 +19,17 @@ class RunOptions:
     address: str | None = dataclasses.field(default_factory=lambda: os.environ.get("RAY_ADDRESS") or None)
     """A Ray cluster to join, by default that of RAY_ADDRESS; None starts Ray on this machine."""
     cpus_per_trial: float | None = None
-    """Instead of the study's."""
+    """Overrides the study's value."""
     gpus_per_trial: float | None = None
-    """Instead of the study's."""
+    """Overrides the study's value."""
     data_root: Path | None = None
     """Where downloaded data sets are kept."""
     workers: int | None = None
-    """Most trials at a time; None is as many as fit."""
+    """Maximum concurrent trials; None is as many as fit."""
     retry_failed: bool = False
     """Whether to run trials again that ended with an error."""
     checkpoint_every: int = 1000
-    """Steps between saved states, from which an interrupted trial goes on; 0 saves none."""
+    """Steps between saved states, from which an interrupted trial resumes; 0 saves none."""
     time_budget: float | None = None
     """Seconds after which the run ends as if it had been interrupted."""
     storage: str | None = None
@@ -34,9 +37,14 @@ class RunOptions:
     mirror_every: float = 60.0
     """Seconds between two mirrors of the ledger."""
     data_via: DataVia = "object-store"
-    """How data reaches the nodes: through the object store of Ray, or loaded by each node."""
+    """How data reaches the nodes."""
     log: tuple[str, ...] = ()
     """Where measurements go besides the ledger: tensorboard, mlflow, wandb."""
+
+    def resources(self, of_study: Resources) -> Resources:
+        """What one trial occupies: the study's resources, as far as they are not overridden."""
+        cpu, gpu = self.cpus_per_trial, self.gpus_per_trial
+        return Resources(cpu=of_study.cpu if cpu is None else cpu, gpu=of_study.gpu if gpu is None else gpu)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
 
-from sweeps.record.rows import Ending
+from sweeps.record.rows import Ending, EndReason
 
 SHOWN = 6
 """Running trials that are shown one by one."""
@@ -73,10 +73,10 @@ def running_line(trial: RunningTrial) -> str:
 
 def ended_line(name: str, trial: RunningTrial, ending: Ending) -> str:
     """One line on a trial that has ended."""
-    if ending.end_reason == "error":
+    if ending.end_reason == EndReason.ERROR:
         return f"failed: {name}: {ending.error}"
-    if ending.end_reason == "interrupted":
-        return f"put off, to be run alone: {name}: {ending.error}"
+    if ending.end_reason == EndReason.OUT_OF_MEMORY:
+        return f"out of memory; will be retried alone: {name}: {ending.error}"
     what = "collapsed" if ending.collapsed else ending.end_reason
     values = f"loss {_number(trial.loss)}, std {_number(trial.representation_std)}"
     return f"{what}: {name}: {values} at step {trial.step}"

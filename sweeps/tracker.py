@@ -5,18 +5,18 @@ Knows no Ray: the engine's callback calls it, and so could anything else that ru
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from byol.measure.collapse import CollapseRule
 from sweeps.planning.estimates import Estimate
 from sweeps.progress import Display, RunningTrial, Snapshot, ended_line
 from sweeps.record.endings import ending
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import Ending, Measurement
+from sweeps.record.rows import Ending, EndReason, Measurement, TrialState
 from sweeps.study.designs import Trial, describe
 
 OUT_OF_MEMORY_ADVICE = (
-    "it did so alone on a GPU, too: make batch_size, image_size, the encoder or the heads smaller, "
+    "it ran out alone on a GPU, too: make batch_size, image_size, the encoder or the heads smaller, "
     "or set precision: bf16"
 )
 """Follows the error of a trial that ran out of memory twice."""
@@ -29,58 +29,56 @@ class Tracker:
         self,
         ledger: Ledger,
         display: Display,
-        trials: Mapping[str, Trial],
+        trials: Iterable[Trial],
         *,
         rule: CollapseRule,
         estimate: Estimate | None = None,
         planned: int = 0,
     ) -> None:
-        """Keeps the books of `trials`, which the ledger holds already, by id.
+        """Keeps the books of `trials`, which the ledger holds already.
 
         Args:
             ledger: the record.
             display: shows how it goes.
-            trials: by id. More may be `entered`.
+            trials: those known at the start; a search adds more.
             rule: when a trial counts as collapsed, and whether that ends it.
             estimate: what trials are expected to take; None if nothing is known.
-            planned: how many trials there will be, where more are to be entered.
+            planned: how many trials there will be, where more are to be added.
         """
         self._estimate = estimate
         self._ledger = ledger
         self._display = display
-        self.trials = dict(trials)
-        """By id."""
+        self._trials = {trial.trial_id: trial for trial in trials}
         self._planned = planned
         self._rule = rule
         self._attempts: dict[str, int] = {}
         self._running: dict[str, RunningTrial] = {}
-        stored = ledger.trials()
-        self._steps = {row["trial_id"]: row["steps_planned"] for row in stored}
-        waiting = set(ledger.left(retry_failed=True))
-        self._ended = {row["trial_id"]: row["collapsed"] == 1 for row in stored}
-        self._ended = {key: value for key, value in self._ended.items() if key not in waiting}
+        rows = ledger.trials()
+        self._steps = {row.trial_id: row.steps_planned for row in rows}
+        pending = set(ledger.pending(retry_failed=True))
+        self._collapsed = {row.trial_id: row.collapsed is True for row in rows if row.trial_id not in pending}
+        """Trials that have ended, and whether they collapsed."""
         self._failed = 0
-        self.alone: list[str] = []
-        """Trials that ran out of memory beside others, and are still to be tried alone."""
+        self._ran_out_of_memory: list[str] = []
         self._seconds: list[float] = []
         self._began = time.monotonic()
         self._most_at_once = 1
 
-    def entered(self, trial: Trial, steps: int, *, design: str) -> None:
-        """One more trial is to run."""
+    def add(self, trial: Trial, steps: int, *, design: str) -> None:
+        """Enters one more trial that is to run."""
         self._ledger.add(trial, steps, design=design)
-        self.trials[trial.trial_id] = trial
+        self._trials[trial.trial_id] = trial
         self._steps[trial.trial_id] = steps
 
-    def alone_left(self) -> list[str]:
-        """Those of `alone` that have not run again yet."""
-        left = {*self._ledger.left(retry_failed=False)}
-        return [trial_id for trial_id in self.alone if trial_id in left]
+    def to_retry_alone(self) -> list[Trial]:
+        """Trials that ran out of memory beside others, and have not run again yet."""
+        pending = set(self._ledger.pending(retry_failed=False))
+        return [self._trials[trial_id] for trial_id in self._ran_out_of_memory if trial_id in pending]
 
     def started(self, trial_id: str) -> None:
         """A trial has started, or started again."""
         self._attempts[trial_id] = self._ledger.start(trial_id)
-        trial = self.trials[trial_id]
+        trial = self._trials[trial_id]
         name = f"{describe(trial.labels)}, seed {trial.seed}"
         self._running[trial_id] = RunningTrial(name=name, steps_planned=self._steps[trial_id])
         self._most_at_once = max(self._most_at_once, len(self._running))
@@ -89,12 +87,11 @@ class Tracker:
         """A running trial has measured."""
         if not self._ledger.append(trial_id, self._attempts[trial_id], measurement):
             return
-        row = measurement.row
         self._running[trial_id] = dataclasses.replace(
             self._running[trial_id],
-            step=int(row["step"] or 0),
-            loss=row["loss"],
-            representation_std=row["representation_std"],
+            step=measurement.step,
+            loss=measurement.loss,
+            representation_std=measurement.representation_std,
             wall_seconds=measurement.wall_seconds,
         )
 
@@ -103,24 +100,24 @@ class Tracker:
         rows = self._ledger.rows(trial_id)
         end = ending(rows, self._steps[trial_id], self._rule)
         if end is None and pruned:
-            end = Ending(state="PRUNED", end_reason="pruned")
-        last = int(rows[-1]["step"] or 0) if rows else 0
-        early = f"training ended at step {last} of {self._steps[trial_id]} without a reason"
-        self._end(trial_id, end or Ending(state="FAIL", end_reason="error", error=early))
+            end = Ending(state=TrialState.PRUNED, end_reason=EndReason.PRUNED)
+        last = rows[-1].step if rows else 0
+        error = f"training ended at step {last} of {self._steps[trial_id]} without a reason"
+        self._end(trial_id, end or Ending(state=TrialState.FAIL, end_reason=EndReason.ERROR, error=error))
 
     def failed(self, trial_id: str, error: str, traceback: str, *, out_of_memory: bool = False) -> None:
         """A trial has raised an error, or its process has died too often.
 
-        A trial that runs out of memory for the first time is left for another attempt, alone.
+        A trial that runs out of memory for the first time is put back, to be retried alone.
         """
         one_line = " ".join(error.split())
-        if out_of_memory and trial_id not in self.alone:
-            self.alone.append(trial_id)
-            self._end(trial_id, Ending(state="FAIL", end_reason="interrupted", error=one_line))
-            return
-        if out_of_memory:
+        state, reason = TrialState.FAIL, EndReason.ERROR
+        if out_of_memory and trial_id not in self._ran_out_of_memory:
+            self._ran_out_of_memory.append(trial_id)
+            state, reason = TrialState.WAITING, EndReason.OUT_OF_MEMORY
+        elif out_of_memory:
             one_line = f"{one_line}; {OUT_OF_MEMORY_ADVICE}"
-        self._end(trial_id, Ending(state="FAIL", end_reason="error", error=one_line, traceback=traceback))
+        self._end(trial_id, Ending(state=state, end_reason=reason, error=one_line, traceback=traceback))
 
     def tick(self) -> None:
         """Gives the display a chance to show the current state."""
@@ -130,8 +127,8 @@ class Tracker:
         """The state of the sweep now."""
         return Snapshot(
             planned=max(self._planned, len(self._steps)),
-            done=len(self._ended),
-            collapsed=sum(self._ended.values()),
+            done=len(self._collapsed),
+            collapsed=sum(self._collapsed.values()),
             failed=self._failed,
             running=tuple(self._running.values()),
             elapsed_seconds=time.monotonic() - self._began,
@@ -144,20 +141,21 @@ class Tracker:
         trial = self._running.pop(trial_id)
         if not self._ledger.end(trial_id, self._attempts[trial_id], end):
             return
-        if end.end_reason != "interrupted":
-            self._ended[trial_id] = end.collapsed is True
-        self._failed += end.end_reason == "error"
-        if end.end_reason == "finished":
+        if end.end_reason != EndReason.OUT_OF_MEMORY:
+            self._collapsed[trial_id] = end.collapsed is True
+        self._failed += end.end_reason == EndReason.ERROR
+        if end.end_reason == EndReason.FINISHED:
             self._seconds.append(trial.wall_seconds)
         self._display.ended(ended_line(trial.name, trial, end), self.snapshot())
 
     def _seconds_left(self) -> float | None:
         shares = [(trial, trial.step / max(1, trial.steps_planned)) for trial in self._running.values()]
         # A trial's first measurement comes after all that happens once, and says little of its pace.
-        begun = [trial.wall_seconds / share for trial, share in shares if share >= 0.2]
+        paces = [trial.wall_seconds / share for trial, share in shares if share >= 0.2]
         expected = [self._estimate.each] if self._estimate else []
-        known = self._seconds or begun or expected
-        if not known:
+        seconds = self._seconds or paces or expected
+        if not seconds:
             return None
-        trials = max(self._planned, len(self._steps)) - len(self._ended) - sum(share for _, share in shares)
-        return trials * sum(known) / len(known) / self._most_at_once
+        planned = max(self._planned, len(self._steps))
+        to_run = planned - len(self._collapsed) - sum(share for _, share in shares)
+        return to_run * sum(seconds) / len(seconds) / self._most_at_once

@@ -6,27 +6,24 @@ asks of a trainer that it keeps no state between trials.
 """
 
 import contextlib
+import dataclasses
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import ray
 from ray import tune
 from ray.tune.search import Searcher
 
 from byol.config import Scalar
-from byol.measure.collapse import CollapseRule
-from sweeps.engine.node_data import NodeData
 from sweeps.engine.runtime import Interruption
-from sweeps.engine.worker import Job, run_trial
-from sweeps.record.rows import METRICS, Measurement
-from sweeps.storage.checkpoints import Checkpoints
+from sweeps.engine.worker import Failure, Job, run_trial
+from sweeps.record.rows import Measurement
 from sweeps.study import Resources
 from sweeps.study.designs import Trial
 from sweeps.tracker import Tracker
-from sweeps.trainer import DataKey, Images, Trainer
 
 if TYPE_CHECKING:  # it imports Optuna, which only a search needs
     from sweeps.search.pruner import Pruner
@@ -35,92 +32,103 @@ DEATHS = 3
 """How often a trial is started again after its process or node died."""
 
 
-def run_trials(
-    trials: Sequence[Trial],
-    tracker: Tracker,
-    interruption: Interruption,
-    *,
-    data: Mapping[DataKey, Images],
-    node_data: NodeData | None,
-    trainer: Trainer,
-    rule: CollapseRule,
-    resources: Resources,
-    workers: int | None,
-    checkpoints: Checkpoints,
-    checkpoint_every: int,
-    loggers: Sequence[tune.Callback] = (),
-    searcher: Searcher | None = None,
-    scheduler: "Pruner | None" = None,
-) -> None:
-    """Runs `trials` in order, as many at a time as there is room for, until done or interrupted.
+@dataclass(frozen=True, kw_only=True)
+class Driver:
+    """Runs trials, or the samples of a search, until done or interrupted."""
 
-    Args:
-        trials: what to run; empty for a search.
-        tracker: is told of every start, measurement and end.
-        interruption: ends the run early.
-        data: data sets by their key, which reach the nodes through the object store.
-        node_data: instead of that, how each node loads them.
-        trainer: trains one trial.
-        rule: when a trial counts as collapsed, and whether that ends it.
-        resources: what one trial occupies.
-        workers: most trials at a time; None is as many as fit.
-        checkpoints: where trials leave their checkpoints.
-        checkpoint_every: steps between saved states; 0 saves none.
-        loggers: callbacks that are told of the measurements, too.
-        searcher: suggests the trials of a search, until it has finished; needs `workers`.
-        scheduler: stops trials of a search early.
-    """
-    assert searcher is None or workers, "Ray starves a searcher without a limit"
-    common, differing = _split([trial.settings for trial in trials])
-    job = Job(
-        common=common,
-        data={} if node_data else {key: ray.put(images) for key, images in data.items()},
-        node_data=node_data,
-        trainer=trainer,
-        rule=rule,
-        resources=resources,
-        checkpoints=checkpoints,
-        checkpoint_every=checkpoint_every,
-    )
-    choices = [
-        {"id": trial.trial_id, "settings": settings}
-        for trial, settings in zip(trials, differing, strict=True)
-    ]
-    scratch = tempfile.mkdtemp(prefix="sweep-")
-    bookkeeper = Bookkeeper(tracker, interruption, scheduler.stopped if scheduler else set())
-    try:
-        tuner = tune.Tuner(
-            tune.with_resources(
-                tune.with_parameters(run_trial, job=job), {"cpu": resources.cpu, "gpu": resources.gpu}
-            ),
-            param_space={} if searcher else {"trial": tune.grid_search(choices)},
-            tune_config=tune.TuneConfig(
+    job: Job
+    """What the workers need to know; its `common` and `resources` are set by each run."""
+    tracker: Tracker
+    """Is told of every start, measurement and end."""
+    interruption: Interruption
+    """Ends a run early."""
+    loggers: Sequence[tune.Callback] = ()
+    """Callbacks that are told of the measurements, too."""
+
+    def run(self, trials: Sequence[Trial], *, resources: Resources, workers: int | None) -> None:
+        """Runs `trials` in order.
+
+        Args:
+            trials: what to run.
+            resources: what one trial occupies.
+            workers: maximum concurrent trials; None is as many as there is room for.
+        """
+        common, differing = _split([trial.settings for trial in trials])
+        choices = [
+            {"id": trial.trial_id, "settings": settings}
+            for trial, settings in zip(trials, differing, strict=True)
+        ]
+        self._fit(
+            dataclasses.replace(self.job, common=common, resources=resources),
+            tune.TuneConfig(max_concurrent_trials=workers, **_NAMES),
+            param_space={"trial": tune.grid_search(choices)},
+        )
+
+    def search(
+        self, searcher: Searcher, scheduler: "Pruner | None", *, resources: Resources, workers: int
+    ) -> None:
+        """Runs the trials that `searcher` suggests, until it has finished.
+
+        Args:
+            searcher: suggests trials, each with all its settings.
+            scheduler: stops trials early; None stops none.
+            resources: what one trial occupies.
+            workers: maximum concurrent trials, without which Ray would starve a searcher.
+        """
+        self._fit(
+            dataclasses.replace(self.job, common={}, resources=resources),
+            tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=scheduler,
-                num_samples=-1 if searcher else 1,
-                reuse_actors=True,
+                num_samples=-1,
                 max_concurrent_trials=workers,
-                trial_name_creator=_trial_name,
-                trial_dirname_creator=_trial_name,
+                **_NAMES,
             ),
-            run_config=tune.RunConfig(
-                storage_path=scratch,
-                name="trials",
-                verbose=0,
-                callbacks=[bookkeeper, *loggers],
-                stop=interruption,
-                failure_config=tune.FailureConfig(max_failures=DEATHS),
-            ),
+            param_space={},
+            pruned=scheduler.stopped if scheduler else frozenset(),
         )
-        tuner.fit()
-        if bookkeeper.broken is not None:
-            raise bookkeeper.broken
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+
+    def _fit(
+        self,
+        job: Job,
+        config: tune.TuneConfig,
+        *,
+        param_space: Mapping[str, Any],
+        pruned: Set[str] = frozenset(),
+    ) -> None:
+        scratch = tempfile.mkdtemp(prefix="sweep-")
+        bookkeeper = Bookkeeper(self.tracker, self.interruption, pruned)
+        needed = {"cpu": job.resources.cpu, "gpu": job.resources.gpu}
+        try:
+            tune.Tuner(
+                tune.with_resources(tune.with_parameters(run_trial, job=job), needed),
+                param_space=param_space,
+                tune_config=config,
+                run_config=tune.RunConfig(
+                    storage_path=scratch,
+                    name="trials",
+                    verbose=0,
+                    callbacks=[bookkeeper, *self.loggers],
+                    stop=self.interruption,
+                    failure_config=tune.FailureConfig(max_failures=DEATHS),
+                ),
+            ).fit()
+            if bookkeeper.broken is not None:
+                raise bookkeeper.broken
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _trial_name(trial: Any) -> str:
     return str(trial.config["trial"]["id"])
+
+
+_NAMES = {
+    "reuse_actors": True,
+    "trial_name_creator": _trial_name,
+    "trial_dirname_creator": _trial_name,
+}
+"""What all runs tell Tune."""
 
 
 def _split(
@@ -128,8 +136,8 @@ def _split(
 ) -> tuple[dict[str, Scalar], list[dict[str, Scalar]]]:
     """What all settings share, and what each has beyond that: Ray copies a trial's settings many times."""
     first = settings[0] if settings else {}
-    common = {key: value for key, value in first.items() if all(one[key] == value for one in settings)}
-    return common, [{key: value for key, value in one.items() if key not in common} for one in settings]
+    common = {key: value for key, value in first.items() if all(other[key] == value for other in settings)}
+    return common, [{key: value for key, value in each.items() if key not in common} for each in settings]
 
 
 class Bookkeeper(tune.Callback):  # type: ignore[misc]
@@ -169,35 +177,31 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         """A worker reported."""
         name = _trial_name(trial)
         if "error" in result:
+            failure = Failure(**{field.name: result[field.name] for field in dataclasses.fields(Failure)})
             self._failed.add(name)
             with self._books():
                 self._tracker.failed(
-                    name, result["error"], result["traceback"], out_of_memory=result["out_of_memory"]
+                    name, failure.error, failure.traceback, out_of_memory=failure.out_of_memory
                 )
             return
-        columns = (*METRICS, "probe_accuracy")
-        measurement = Measurement(
-            row={key: result[key] for key in columns},
-            spectra=result.pop("spectra"),
-            wall_seconds=result["wall_seconds"],
-            device=result["device"],
-        )
+        measurement = Measurement.from_report(result)
+        del result["spectra"]  # which Ray would copy for every logger
         with self._books():
             self._tracker.measured(name, measurement)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """A trial's function returned."""
-        if not self._interruption.asked and _trial_name(trial) not in self._failed:
-            name = _trial_name(trial)
+        name = _trial_name(trial)
+        if not self._interruption.asked and name not in self._failed:
             with self._books():
                 self._tracker.returned(name, pruned=name in self._pruned)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """A trial's process died once too often."""
-        text = trial.get_error() if hasattr(trial, "get_error") else None
-        error = f"the process of the trial died {DEATHS + 1} times: {type(text).__name__}"
+        cause = trial.get_error() if hasattr(trial, "get_error") else None
+        error = f"the process of the trial died {DEATHS + 1} times: {type(cause).__name__}"
         with self._books():
-            self._tracker.failed(_trial_name(trial), error, str(text))
+            self._tracker.failed(_trial_name(trial), error, str(cause))
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
         """Some time has passed."""
@@ -210,4 +214,4 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
             yield
         except (OSError, sqlite3.Error) as error:
             self.broken = self.broken or error
-            self._interruption.asked = True
+            self._interruption.ask()

@@ -1,8 +1,7 @@
-"""Ray."""
+"""The connection to Ray, what it has to offer, and the signals that end a sweep."""
 
 import contextlib
 import logging
-import os
 import signal
 import socket
 import time
@@ -13,12 +12,16 @@ from typing import Any
 import ray
 from ray import tune
 
+from sweeps.engine.environment import ray_environment
 from sweeps.errors import EngineError
 from sweeps.study import Resources
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""What ends a sweep gracefully: Ctrl-C, an orderly shutdown, the warning of a batch system."""
+
 
 class Interruption(tune.Stopper):  # type: ignore[misc]
-    """Stops the sweep gracefully on SIGINT, SIGTERM or SIGUSR1, or when its time is up.
+    """Stops the sweep gracefully when a signal or the program asks for it, or when its time is up.
 
     A second SIGINT stops it at once.
     """
@@ -51,14 +54,14 @@ class Interruption(tune.Stopper):  # type: ignore[misc]
 
     def install(self) -> None:
         """Becomes the handler. Ray sets handlers of its own when it starts, so this is called again then."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        for number in SIGNALS:
             signal.signal(number, self.handle)
 
 
 @contextlib.contextmanager
 def interruptible(deadline: float | None = None) -> Iterator[Interruption]:
-    """Within it, signals that ask for an end set `asked` on the interruption, and so does the deadline."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    """Within it, SIGNALS and the deadline ask for the end; afterwards the handlers are as they were."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     interruption = Interruption(deadline)
     interruption.install()
     try:
@@ -72,34 +75,40 @@ def interruptible(deadline: float | None = None) -> Iterator[Interruption]:
 def connected(address: str | None, resources: Resources) -> Iterator[dict[str, float]]:
     """Starts Ray on this machine, or joins the cluster at `address` ("auto" finds it); yields what there is.
 
+    Within it, the environment is Ray's. A Ray that runs already is used and left running.
+
     Raises:
-        EngineError: no cluster answers, or none of its nodes can hold a trial.
+        EngineError: no cluster answers, or this machine cannot hold a trial.
     """
-    started_here = not ray.is_initialized()
-    if started_here:
-        _check_reachable(address)
-        if address is None:
-            os.environ["OMP_NUM_THREADS"] = str(max(1, int(resources.cpu)))
+    threads = max(1, int(resources.cpu)) if address is None else None
+    with ray_environment(threads=threads):
+        start_here = not ray.is_initialized()
+        if start_here:
+            _start(address)
         try:
-            ray.init(
-                address=address or "local",
-                include_dashboard=None if address else False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        except Exception as error:  # Ray raises bare ones too, such as for a start that took too long
-            hint = " (a cluster with tokens wants RAY_AUTH_MODE=token and its token here)" if address else ""
-            reason = " ".join(str(error).split())
-            raise EngineError(f"Ray at {address or 'this machine'}: {reason}{hint}") from None
+            logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+            available = dict(ray.cluster_resources())
+            if address is None:
+                _check_fit(resources, available)
+            yield available
+        finally:
+            if start_here:
+                ray.shutdown()
+
+
+def _start(address: str | None) -> None:
+    _check_reachable(address)
     try:
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-        available = dict(ray.cluster_resources())
-        if address is None:
-            _check_fit(resources, available)
-        yield available
-    finally:
-        if started_here:
-            ray.shutdown()
+        ray.init(
+            address=address or "local",
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except Exception as error:  # Ray raises bare ones too, such as for a start that took too long
+        hint = " (a cluster with tokens needs RAY_AUTH_MODE=token and its token here)" if address else ""
+        reason = " ".join(str(error).split())
+        raise EngineError(f"Ray at {address or 'this machine'}: {reason}{hint}") from None
 
 
 def _check_reachable(address: str | None) -> None:
@@ -115,21 +124,21 @@ def _check_reachable(address: str | None) -> None:
 
 def room(resources: Resources, available: Mapping[str, float]) -> int:
     """How many trials fit at a time, at least 1."""
-    fitting = [_fitting(available.get("CPU", 0), resources.cpu)]
+    trials = [_fitting(available.get("CPU", 0), resources.cpu)]
     if resources.gpu:
-        fitting.append(_fitting(available.get("GPU", 0), resources.gpu))
-    return max(1, min(fitting))
+        trials.append(_fitting(available.get("GPU", 0), resources.gpu))
+    return max(1, min(trials))
 
 
-def _fitting(there: float, asked: float) -> int:
-    """How often `asked` fits; a share below 1 lies within one unit, as Ray places it."""
-    return int(there) * int(1 / asked + 1e-9) if asked < 1 else int(there / asked)
+def _fitting(available: float, needed: float) -> int:
+    """How often `needed` fits; a share below 1 lies within one unit, as Ray places it."""
+    return int(available) * int(1 / needed + 1e-9) if needed < 1 else int(available / needed)
 
 
 def _check_fit(resources: Resources, available: Mapping[str, float]) -> None:
-    for key, asked in (("cpu", resources.cpu), ("gpu", resources.gpu)):
-        there = available.get(key.upper(), 0)
-        if asked > there:
+    for key, needed in (("cpu", resources.cpu), ("gpu", resources.gpu)):
+        most = available.get(key.upper(), 0)
+        if needed > most:
             raise EngineError(
-                f"resources.{key}: must be at most the {there:g} of this machine, but got {asked:g}"
+                f"resources.{key}: must be at most the {most:g} of this machine, but got {needed:g}"
             )

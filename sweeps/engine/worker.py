@@ -1,5 +1,7 @@
-"""One trial, in a worker."""
+"""One trial in a worker's process: it trains, reports every measurement, and leaves no state behind."""
 
+import dataclasses
+import sys
 import time
 import traceback
 from collections.abc import Mapping
@@ -14,8 +16,8 @@ from byol.config import Scalar, TrialConfig
 from byol.measure.collapse import CollapseRule
 from byol.presets import from_settings
 from sweeps.engine.collapse_watch import CollapseWatch
-from sweeps.engine.node_data import NodeData
-from sweeps.record.rows import METRICS
+from sweeps.node_data import NodeData
+from sweeps.record.rows import Measurement
 from sweeps.storage.checkpoints import Checkpoints, Workspace
 from sweeps.study import Resources
 from sweeps.trainer import DataKey, Trainer, data_key
@@ -43,6 +45,18 @@ class Job:
     """Steps between saved states; 0 saves none."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """What a worker reports instead of a measurement when a trial raises an error."""
+
+    error: str
+    """Type and text of the error."""
+    traceback: str
+    """All of it."""
+    out_of_memory: bool
+    """Whether the error is torch's own, on any accelerator."""
+
+
 def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
     """Runs one trial in a worker and reports every measurement, or the error that ended it."""
     began = time.perf_counter()
@@ -50,51 +64,45 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
         settings = {**job.common, **config["trial"]["settings"]}
         trial, key = from_settings(settings), data_key(settings)
         images = job.node_data.get(key) if job.node_data else ray.get(job.data[key])
-        with job.checkpoints.workspace(config["trial"]["id"]) as work:
-            _train(trial, images, work, job, began)
+        with job.checkpoints.workspace(config["trial"]["id"]) as workspace:
+            _train(trial, images, workspace, job, began)
     except Exception as error:
         # An exception is an outcome of the trial; were it raised, Ray would start the trial again.
-        tune.report(
-            {
-                "error": f"{type(error).__name__}: {error}",
-                "traceback": traceback.format_exc(),
-                "out_of_memory": type(error).__name__ == "OutOfMemoryError",  # torch's, on any accelerator
-            }
+        failure = Failure(
+            error=f"{type(error).__name__}: {error}",
+            traceback=traceback.format_exc(),
+            out_of_memory=type(error).__name__ == "OutOfMemoryError",
         )
+        tune.report(dict(vars(failure)))
 
 
-def _train(trial: TrialConfig, images: Any, work: Workspace, job: Job, began: float) -> None:
+def _train(trial: TrialConfig, images: Any, workspace: Workspace, job: Job, began: float) -> None:
     """Trains a trial in its workspace and reports every measurement."""
-    for earlier in work.reported:
-        tune.report({**earlier, "wall_seconds": time.perf_counter() - began})
-    if work.finished:
+    for earlier in workspace.reported:
+        _report(dataclasses.replace(earlier, wall_seconds=time.perf_counter() - began))
+    if workspace.finished:
         return
-    watch = CollapseWatch(job.rule, work.folder)
+    watch = CollapseWatch(job.rule, workspace.folder)
     job.trainer.prepare(job.resources)
     for metrics in job.trainer.train(
-        trial, images, checkpoint_folder=work.folder, checkpoint_every=job.checkpoint_every
+        trial, images, checkpoint_folder=workspace.folder, checkpoint_every=job.checkpoint_every
     ):
-        work.push()  # what was saved since the last measurement
-        row = {name: getattr(metrics, name) for name in METRICS}
-        row["probe_accuracy"] = getattr(metrics, "probe_accuracy", None)
-        spectra = {
-            level: getattr(metrics, f"{level}_spectrum").astype("<f4").tobytes()
-            for level in ("representation", "projection")
-        }
+        workspace.push()  # what was saved since the last measurement
         seconds = time.perf_counter() - began
-        about = {"wall_seconds": seconds, "device": _device(), TIMESTEPS_TOTAL: int(metrics.step)}
-        result = {**row, **about, "spectra": spectra}
-        work.note(result)
-        tune.report(result)
-        if watch.ends(row):
+        measurement = Measurement.of(metrics, wall_seconds=seconds, device=_device())
+        workspace.keep(measurement)
+        _report(measurement)
+        if watch.ends_at(measurement):
             break
     watch.close()
 
 
+def _report(measurement: Measurement) -> None:
+    tune.report({**measurement.to_report(), TIMESTEPS_TOTAL: measurement.step})
+
+
 def _device() -> str:
     """The accelerator that this worker was given, or cpu."""
-    import sys
-
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         return str(torch.cuda.get_device_name(0))

@@ -7,15 +7,14 @@ import json
 import os
 import platform
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from sweeps.errors import DirectoryError
 from sweeps.files import CHECKPOINTS, JOURNAL, LEDGER, LOCK, MANIFEST, REPORT, STUDY
 from sweeps.record.ledger import FORMAT, Ledger
-from sweeps.record.rows import SAMPLE
+from sweeps.record.rows import SAMPLE, Fact, TrialRow
 from sweeps.study import Study
 
 
@@ -35,7 +34,7 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
         raise DirectoryError(f"{out}: cannot be written: no permission to write to {there}")
     if (out / LOCK).exists():
         with (out / LOCK).open("rb") as lock:
-            _take(out, lock.fileno())  # and give it back at once
+            _lock_or_refuse(out, lock.fileno())  # and released at once
     if not has_ledger(out):
         foreign = [name for name in (STUDY, MANIFEST, REPORT, CHECKPOINTS) if (out / name).exists()]
         if foreign:
@@ -45,7 +44,7 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
         return
     with open_ledger(out) as ledger:
         check_study(ledger, str(out), study, trial_ids)
-        samples = sum(row["design"] == SAMPLE for row in ledger.trials())
+        samples = sum(row.design == SAMPLE for row in ledger.trials())
     if samples and not (out / JOURNAL).exists():
         raise DirectoryError(f"{out}: holds {samples} samples of a search, but no {JOURNAL}")
 
@@ -57,20 +56,22 @@ def check_study(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -
         DirectoryError: otherwise.
     """
     facts, rows = ledger.facts(), ledger.trials()
-    if facts["study"] != study.name:
-        raise DirectoryError(f'{place}: holds the study "{facts["study"]}", not "{study.name}"')
-    if facts["collapse"] != rule_text(study):
-        raise DirectoryError(f"{place}: holds {study.name} with another collapse rule: {facts['collapse']}")
-    _check_same_search(place, study, facts.get("search", ""))
+    if facts[Fact.STUDY] != study.name:
+        raise DirectoryError(f'{place}: holds the study "{facts[Fact.STUDY]}", not "{study.name}"')
+    if facts[Fact.COLLAPSE] != rule_text(study):
+        raise DirectoryError(
+            f"{place}: holds {study.name} with another collapse rule: {facts[Fact.COLLAPSE]}"
+        )
+    _check_same_search(place, study, facts.get(Fact.SEARCH, ""))
     if study.search:
         _check_search(place, study, rows)
         return
-    strange = [row for row in rows if row["trial_id"] not in trial_ids]
-    if strange:
-        labels = ", ".join(f"{key}={value}" for key, value in json.loads(strange[0]["labels"]).items())
+    unplanned = [row for row in rows if row.trial_id not in trial_ids]
+    if unplanned:
+        labels = ", ".join(f"{key}={value}" for key, value in unplanned[0].labels.items())
         raise DirectoryError(
-            f"{place}: holds another study: {len(strange)} of its {len(rows)} trials are not planned by "
-            f"{study.name} as it stands, such as {labels}, seed {strange[0]['seed']}"
+            f"{place}: holds another study: {len(unplanned)} of its {len(rows)} trials are not planned by "
+            f"{study.name} as it stands, such as {labels}, seed {unplanned[0].seed}"
         )
 
 
@@ -87,15 +88,15 @@ def _check_same_search(place: str, study: Study, before: str) -> None:
     )
 
 
-def _check_search(place: str, study: Study, rows: Sequence[Mapping[str, Any]]) -> None:
+def _check_search(place: str, study: Study, rows: Sequence[TrialRow]) -> None:
     assert study.search
-    samples = [row for row in rows if row["design"] == SAMPLE]
+    samples = [row for row in rows if row.design == SAMPLE]
     if len(samples) > study.search.trials:
         raise DirectoryError(
             f"{place}: search.trials: must be at least the {len(samples)} samples that it holds, "
             f"but got {study.search.trials}"
         )
-    seeds = {row["seed"] for row in rows if row["design"] != SAMPLE} - set(study.seeds)
+    seeds = {row.seed for row in rows if row.design != SAMPLE} - set(study.seeds)
     if seeds:
         raise DirectoryError(
             f"{place}: holds another study: its winner ran with seeds that {study.name} does not name, "
@@ -148,11 +149,11 @@ def open_ledger(out: Path) -> Ledger:
 
 
 @contextmanager
-def held(out: Path) -> Iterator[None]:
-    """Makes `out` if necessary and holds it for this driver. A dead driver's hold ends with its process.
+def driver_lock(out: Path) -> Iterator[None]:
+    """Makes `out` if necessary and locks it for this driver; the lock of a dead driver ends with its process.
 
     Raises:
-        DirectoryError: another driver holds it, or it cannot be made.
+        DirectoryError: another driver has locked it, or it cannot be made.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -160,7 +161,7 @@ def held(out: Path) -> Iterator[None]:
     except OSError as error:
         raise DirectoryError(f"{out}: cannot be written: {error.strerror}") from None
     try:
-        _take(out, lock)
+        _lock_or_refuse(out, lock)
         os.ftruncate(lock, 0)
         os.write(lock, f"process {os.getpid()} on {platform.node()}\n".encode())
         yield
@@ -168,7 +169,7 @@ def held(out: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _take(out: Path, lock: int) -> None:
+def _lock_or_refuse(out: Path, lock: int) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

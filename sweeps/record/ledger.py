@@ -9,13 +9,22 @@ was given up for dead cannot write into a trial that somebody else is running.
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from byol.config import Scalar
-from sweeps.record.rows import LAST_VALUES, METRICS, Ending, Measurement
+from sweeps.record.rows import (
+    LAST_VALUES,
+    METRICS,
+    Ending,
+    EndReason,
+    Fact,
+    Measurement,
+    MetricsRow,
+    TrialRow,
+    TrialState,
+)
 from sweeps.study.designs import Trial
 
 FORMAT = 2
@@ -98,7 +107,10 @@ class Ledger:
 
     def plan(self, trials: Iterable[tuple[Trial, int]], *, design: str = "") -> None:
         """Enters trials with their planned steps, in the order in which they run; keeps what is known."""
-        rows = [(position, *_row(trial, steps, design)) for position, (trial, steps) in enumerate(trials)]
+        rows = [
+            (position, *_planned_columns(trial, steps, design))
+            for position, (trial, steps) in enumerate(trials)
+        ]
         with self._transaction():
             self._db.executemany(
                 f"INSERT INTO trials (position, {_PLANNED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
@@ -113,7 +125,7 @@ class Ledger:
             f"INSERT INTO trials (position, {_PLANNED}) "
             "SELECT COALESCE(MAX(position) + 1, 0), ?, ?, ?, ?, ?, ?, ? FROM trials WHERE true "
             "ON CONFLICT (trial_id) DO NOTHING",
-            _row(trial, steps, design),
+            _planned_columns(trial, steps, design),
         )
 
     def start(self, trial_id: str) -> int:
@@ -132,12 +144,11 @@ class Ledger:
 
         A step that an earlier attempt measured is replaced, and what lies after it is dropped.
         """
-        row = measurement.row
-        step = row["step"]
+        step = measurement.step
         changes = ", ".join(f"{name} = ?" for name in ("steps_run", *LAST_VALUES, "device"))
-        last = [_stored(row.get(name)) for name in LAST_VALUES]
+        last = [_stored(getattr(measurement, name)) for name in LAST_VALUES]
         about = [measurement.device, measurement.wall_seconds, trial_id, attempt]
-        values = [int(step or 0), *last, *about]
+        values = [step, *last, *about]
         with self._transaction():
             running = self._db.execute(
                 f"UPDATE trials SET {changes}, wall_seconds = seconds_before + ? "
@@ -150,7 +161,7 @@ class Ledger:
             for table in ("metrics", "spectra"):
                 self._db.execute(f"DELETE FROM {table} WHERE number = ? AND step >= ?", (number, step))
             marks = ", ".join("?" * (1 + len(METRICS)))
-            metrics = (number, *(_stored(row[name]) for name in METRICS))
+            metrics = (number, *(_stored(getattr(measurement, name)) for name in METRICS))
             self._db.execute(f"INSERT INTO metrics VALUES ({marks})", metrics)
             self._db.executemany(
                 "INSERT INTO spectra VALUES (?, ?, ?, ?)",
@@ -180,14 +191,14 @@ class Ledger:
         return changed.rowcount == 1
 
     def interrupt(self) -> None:
-        """Ends what is running as interrupted. Only the driver that holds the sweep's lock may say so."""
+        """Ends what is running as interrupted. Only the driver that holds the directory's lock may say so."""
         self._db.execute(
             "UPDATE trials SET state = 'FAIL', end_reason = 'interrupted' WHERE state = 'RUNNING'"
         )
 
-    def left(self, *, retry_failed: bool) -> list[str]:
+    def pending(self, *, retry_failed: bool) -> list[str]:
         """Ids of the trials that are still to run, in order: waiting, interrupted, on request failed ones."""
-        reasons = ("interrupted", "error") if retry_failed else ("interrupted",)
+        reasons = [EndReason.INTERRUPTED, *([EndReason.ERROR] if retry_failed else [])]
         rows = self._db.execute(
             "SELECT trial_id FROM trials WHERE state = 'WAITING' "
             f"OR end_reason IN ({', '.join('?' * len(reasons))}) ORDER BY position",
@@ -195,25 +206,26 @@ class Ledger:
         )
         return [row["trial_id"] for row in rows]
 
-    def rows(self, trial_id: str) -> list[dict[str, float | None]]:
+    def rows(self, trial_id: str) -> list[MetricsRow]:
         """The measurements of one trial in order of step."""
         query = "SELECT m.* FROM metrics m JOIN trials t USING (number) WHERE t.trial_id = ? ORDER BY m.step"
-        return [{name: _read(row[name]) for name in METRICS} for row in self._db.execute(query, (trial_id,))]
+        return [_metrics_row(row) for row in self._db.execute(query, (trial_id,))]
 
-    def trial(self, trial_id: str) -> dict[str, Any] | None:
-        """One trial as stored; None if it is not planned."""
+    def trial(self, trial_id: str) -> TrialRow | None:
+        """One trial; None if it is not planned."""
         row = self._db.execute("SELECT * FROM trials WHERE trial_id = ?", (trial_id,)).fetchone()
-        return None if row is None else dict(row)
+        return None if row is None else _trial_row(row)
 
-    def trials(self) -> list[dict[str, Any]]:
-        """All planned trials in order, as stored: labels and settings are JSON texts."""
-        return [dict(row) for row in self._db.execute("SELECT * FROM trials ORDER BY position")]
+    def trials(self) -> list[TrialRow]:
+        """All planned trials, in the order in which they run."""
+        return [_trial_row(row) for row in self._db.execute("SELECT * FROM trials ORDER BY position")]
 
-    def metrics(self) -> Iterator[tuple[float | None, ...]]:
+    def metrics(self) -> Iterator[tuple[int | float | None, ...]]:
         """All measurements in order: the trial's number, and the columns of METRICS."""
         query = "SELECT m.* FROM metrics m JOIN trials t USING (number) ORDER BY t.position, m.step"
         for row in self._db.execute(query):
-            yield tuple(_read(value) for value in row)
+            number, *values = row
+            yield number, *map(_read, values)
 
     def spectra(self) -> Iterator[tuple[int, int, str, bytes]]:
         """All spectra in order: the trial's number, step, level, eigenvalues as float32."""
@@ -222,12 +234,16 @@ class Ledger:
             yield row["number"], int(row["step"]), row["level"], row["eigenvalues"]
 
     def facts(self) -> dict[str, str]:
-        """What was noted about the sweep as a whole."""
+        """What is known about the sweep as a whole: keys of Fact, and each data set's digest."""
         return {row["key"]: row["value"] for row in self._db.execute("SELECT key, value FROM facts")}
 
-    def note(self, key: str, value: str) -> None:
-        """Notes a fact about the sweep as a whole, replacing an older one."""
+    def set_fact(self, key: str, value: str) -> None:
+        """Records a fact about the sweep as a whole, replacing an older one."""
         self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (key, value))
+
+    def counts(self) -> dict[str, int]:
+        """Counts of its trials, as `count_trials` has them; those that a search has yet to draw included."""
+        return count_trials(self.trials(), planned=int(self.facts().get(Fact.PLANNED, 0)))
 
     def _transaction(self) -> "_Transaction":
         return _Transaction(self._db)
@@ -248,7 +264,7 @@ class _Transaction:
         self._db.execute("COMMIT" if kind is None else "ROLLBACK")
 
 
-def _row(trial: Trial, steps: int, design: str) -> tuple[Scalar, ...]:
+def _planned_columns(trial: Trial, steps: int, design: str) -> tuple[Scalar, ...]:
     """The columns of _PLANNED."""
     labels, settings = json.dumps(trial.labels), json.dumps(trial.settings)
     return trial.trial_id, design, trial.cell_id, trial.seed, labels, settings, steps
@@ -260,27 +276,55 @@ def _stored(value: Scalar | None) -> Scalar | None:
 
 
 def _read(value: float | str | None) -> float | None:
-    return math.nan if value == "nan" else value  # type: ignore[return-value]
+    return None if value is None else float(value)  # "nan" included
 
 
-def states(trials: Sequence[Mapping[str, Any]], *, planned: int = 0) -> dict[str, int]:
-    """Counts of trials for `status`, by state and by verdict.
+def _metrics_row(row: sqlite3.Row) -> MetricsRow:
+    values = {name: _read(row[name]) for name in METRICS if name != "step"}
+    return MetricsRow(step=int(row["step"]), **values)
+
+
+def _trial_row(row: sqlite3.Row) -> TrialRow:
+    columns = dict(row)
+    for name in ("collapsed", "projection_collapsed", "dimensional_collapse"):
+        columns[name] = None if columns[name] is None else bool(columns[name])
+    for name in LAST_VALUES:
+        columns[name] = _read(columns[name])
+    state, reason = columns.pop("state"), columns.pop("end_reason")
+    return TrialRow(
+        state=TrialState(state),
+        end_reason=None if reason is None else EndReason(reason),
+        labels_json=columns.pop("labels"),
+        settings_json=columns.pop("settings"),
+        **columns,
+    )
+
+
+def count_trials(trials: Sequence[TrialRow], *, planned: int = 0) -> dict[str, int]:
+    """Counts of trials for `status`, by state and by what became of them.
 
     Args:
-        trials: as stored.
+        trials: all that stand in the ledger.
         planned: how many there will be, where a search has yet to draw some.
     """
     to_come = max(0, planned - len(trials))
-    count = {
+
+    def in_state(state: TrialState) -> int:
+        return sum(trial.state == state for trial in trials)
+
+    def ended_by(reason: EndReason) -> int:
+        return sum(trial.end_reason == reason for trial in trials)
+
+    return {
         "planned": len(trials) + to_come,
-        "waiting": sum(trial["state"] == "WAITING" for trial in trials) + to_come,
-        "running": sum(trial["state"] == "RUNNING" for trial in trials),
-        "complete": sum(trial["state"] == "COMPLETE" for trial in trials),
-        "pruned": sum(trial["state"] == "PRUNED" for trial in trials),
-        "failed": sum(trial["end_reason"] == "error" for trial in trials),
-        "interrupted": sum(trial["end_reason"] == "interrupted" for trial in trials),
+        "waiting": in_state(TrialState.WAITING) + to_come,
+        "running": in_state(TrialState.RUNNING),
+        "complete": in_state(TrialState.COMPLETE),
+        "pruned": in_state(TrialState.PRUNED),
+        "failed": ended_by(EndReason.ERROR),
+        "interrupted": ended_by(EndReason.INTERRUPTED),
+        "collapsed": sum(trial.collapsed is True for trial in trials),
+        "projection_collapsed": sum(trial.projection_collapsed is True for trial in trials),
+        "dimensional_collapse": sum(trial.dimensional_collapse is True for trial in trials),
+        "diverged": ended_by(EndReason.DIVERGED),
     }
-    for key in ("collapsed", "projection_collapsed", "dimensional_collapse"):
-        count[key] = sum(trial[key] == 1 for trial in trials)
-    count["diverged"] = sum(trial["end_reason"] == "diverged" for trial in trials)
-    return count

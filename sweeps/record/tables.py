@@ -1,6 +1,5 @@
 """From the ledger to the Parquet tables, each replaced in one step."""
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,7 +11,8 @@ import pyarrow.parquet as pq
 
 from byol.files import replacing
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import LAST_VALUES, METRICS
+from sweeps.record.rows import LAST_VALUES, METRICS, TrialRow
+from sweeps.study.designs import Labels
 
 _BATCH = 65_536
 _SPECTRA_BATCH = 2_048
@@ -56,7 +56,7 @@ _SPECTRA_COLUMNS = pa.schema(
 def write_tables(ledger: Ledger, folder: Path) -> None:
     """Writes trials.parquet, metrics.parquet and spectra.parquet to `folder`, from the rows of `ledger`."""
     rows = ledger.trials()
-    ids = {row["number"]: row["trial_id"] for row in rows}
+    ids = {row.number: row.trial_id for row in rows}
     _write(folder / "trials.parquet", *_trial_table(rows))
     _write(folder / "metrics.parquet", _METRIC_COLUMNS, _metric_batches(ledger, ids))
     _write(folder / "spectra.parquet", _SPECTRA_COLUMNS, _spectra_batches(ledger, ids))
@@ -68,15 +68,10 @@ def _write(path: Path, schema: Any, batches: Iterator[Any]) -> None:
             writer.write_batch(batch)
 
 
-def _trial_table(rows: list[dict[str, Any]]) -> tuple[Any, Iterator[Any]]:
-    for row in rows:
-        for name in LAST_VALUES:
-            row[name] = None if row[name] is None else float(row[name])
-    columns = [
-        pa.array([_typed(row[field.name], field) for row in rows], field.type) for field in _TRIAL_COLUMNS
-    ]
+def _trial_table(rows: list[TrialRow]) -> tuple[Any, Iterator[Any]]:
+    columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in _TRIAL_COLUMNS]
     fields = list(_TRIAL_COLUMNS)
-    labels = [json.loads(row["labels"]) for row in rows]
+    labels = [row.labels for row in rows]
     for name in _factor_names(labels):
         column = pa.array([label.get(name) for label in labels])
         columns.append(column)
@@ -85,7 +80,7 @@ def _trial_table(rows: list[dict[str, Any]]) -> tuple[Any, Iterator[Any]]:
     return schema, iter([pa.record_batch(columns, schema=schema)])
 
 
-def _factor_names(labels: list[dict[str, Any]]) -> list[str]:
+def _factor_names(labels: list[Labels]) -> list[str]:
     """Every factor that applies in some trial, each before those that follow it there."""
     names: list[str] = []
     for label in labels:
@@ -95,10 +90,6 @@ def _factor_names(labels: list[dict[str, Any]]) -> list[str]:
                 names.insert(place, name)
             place = names.index(name)
     return names
-
-
-def _typed(value: Any, field: Any) -> Any:
-    return bool(value) if value is not None and field.type == pa.bool_() else value
 
 
 def _metric_batches(ledger: Ledger, ids: dict[int, str]) -> Iterator[Any]:

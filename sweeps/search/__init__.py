@@ -1,0 +1,3 @@
+"""Searches with Optuna through Ray Tune: the searcher, the pruner, and how a search runs."""
+
+import sweeps.engine  # noqa: F401 - Ray is imported there first

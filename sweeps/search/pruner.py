@@ -1,17 +1,17 @@
-"""Stops samples of a search early."""
+"""Ray's schedulers, guarded: they stop samples of a search early, and nothing else."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
-from sweeps.record.rows import Row
+from sweeps.record.rows import MetricsRow
 from sweeps.study.spaces import Search
 
 
 class Pruner(FIFOScheduler):  # type: ignore[misc]
-    """A scheduler of Ray's that stops samples early, guarded; and a list of those that it stopped.
+    """A scheduler of Ray's that stops samples early, and a list of those that it stopped.
 
     A measurement that is missing or not finite decides nothing, nobody is paused, and a trial that has
     reached its last step is left to end by itself.
@@ -26,23 +26,29 @@ class Pruner(FIFOScheduler):  # type: ignore[misc]
         """
         super().__init__()
         metric, way = next(iter(search.objectives.items()))
-        own = search.scheduler
-        common = {"time_attr": "step", "metric": metric, "mode": way[:3], "grace_period": own.grace_steps}
+        scheduler = search.scheduler
+        common = {
+            "time_attr": "step",
+            "metric": metric,
+            "mode": way[:3],
+            "grace_period": scheduler.grace_steps,
+        }
         self._inner = (
-            ASHAScheduler(**common, max_t=steps, reduction_factor=own.reduction)
-            if own.kind == "asha"
+            ASHAScheduler(**common, max_t=steps, reduction_factor=scheduler.reduction)
+            if scheduler.kind == "asha"
             else MedianStoppingRule(**common, min_time_slice=math.inf)
         )
         self._metric = metric
         self._steps = steps
         self.stopped: set[str] = set()
+        """Ids of the trials that it stopped."""
 
-    def learn(self, trial_id: str, rows: Iterable[Row]) -> None:
+    def learn(self, trial_id: str, rows: Sequence[MetricsRow]) -> None:
         """Shows it a sample of an earlier run, by its measurements in order of step."""
-        past = _Past(trial_id)
+        past = _PastTrial(trial_id)
         self.on_trial_add(None, past)
         for row in rows:
-            if self.on_trial_result(None, past, dict(row)) == TrialScheduler.STOP:
+            if self.on_trial_result(None, past, dict(vars(row))) == TrialScheduler.STOP:
                 break
         self.stopped.discard(trial_id)
 
@@ -51,8 +57,9 @@ class Pruner(FIFOScheduler):  # type: ignore[misc]
         self._inner.on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Whether a trial goes on after a measurement."""
-        if not is_finite(result.get(self._metric)):
+        """Whether a trial continues after a measurement."""
+        value = result.get(self._metric)
+        if value is None or not math.isfinite(value):
             return str(TrialScheduler.CONTINUE)
         decision = self._inner.on_trial_result(tune_controller, trial, result)
         if decision != TrialScheduler.STOP or result["step"] >= self._steps:
@@ -61,13 +68,9 @@ class Pruner(FIFOScheduler):  # type: ignore[misc]
         return str(TrialScheduler.STOP)
 
 
-class _Past:
+class _PastTrial:
     """As much of a Ray trial as a scheduler asks for."""
 
     def __init__(self, trial_id: str) -> None:
         self.trial_id = trial_id
         self.config = {"trial": {"id": trial_id}}
-
-
-def is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)

@@ -1,85 +1,80 @@
-"""Runs a search: its samples first, and then its winner on fresh seeds."""
+"""What a search still has to do: draw its samples, and run its winner on fresh seeds."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from sweeps import files
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import SAMPLE, WINNER
-from sweeps.search import samples
+from sweeps.record.samples import is_settled, settle, winner
 from sweeps.search.pruner import Pruner
 from sweeps.search.searcher import LedgerSearch
 from sweeps.study import Study
 from sweeps.study.designs import Trial
+from sweeps.study.samples import corner_samples, fresh_trials
+from sweeps.study.spaces import Search
 from sweeps.tracker import Tracker
 
 
-def run_search(
-    study: Study,
-    out: Path,
-    *,
-    ledger: Ledger,
-    tracker: Tracker,
-    execute: Callable[..., bool],
-    steps: Callable[[Trial], int],
-    retry_failed: bool,
-) -> None:
-    """Runs what is missing of a search.
+@dataclass(frozen=True, kw_only=True)
+class SearchRun:
+    """A search in progress."""
 
-    Args:
-        study: the study, which has a search.
-        out: its directory.
-        ledger: the record.
-        tracker: keeps the books.
-        execute: runs trials, or a searcher's; says whether it was not asked to end.
-        steps: optimiser steps of a trial.
-        retry_failed: whether trials that ended with an error run again.
-    """
-    assert study.search
-    ledger.note("planned", str(study.trial_count))
-    if not samples.is_settled(ledger, study) or _samples_left(ledger, retry_failed):
-        scheduler = _scheduler(study, ledger, steps)
-        searcher = LedgerSearch(
-            study.search,
-            name=study.name,
-            reference=study.reference,
-            journal=out / files.JOURNAL,
-            ledger=ledger,
-            enter=lambda trial: tracker.entered(trial, steps(trial), design=SAMPLE),
-            retry_failed=retry_failed,
+    study: Study
+    """The study that the search is part of."""
+    search: Search
+    """What is searched."""
+    journal: Path
+    """Where the Optuna study is kept."""
+    ledger: Ledger
+    """The record."""
+    tracker: Tracker
+    """Keeps the books."""
+    steps: Callable[[Trial], int]
+    """Optimiser steps of a trial."""
+    retry_failed: bool
+    """Whether trials that ended with an error run again."""
+
+    @property
+    def has_samples_left(self) -> bool:
+        """Whether a sample is still to be drawn, or to be run again."""
+        if not is_settled(self.ledger, self.study):
+            return True
+        pending = set(self.ledger.pending(retry_failed=self.retry_failed))
+        return any(row.design == SAMPLE and row.trial_id in pending for row in self.ledger.trials())
+
+    def searcher(self) -> LedgerSearch:
+        """What suggests the samples. Close it in the end."""
+        return LedgerSearch(
+            self.search,
+            name=self.study.name,
+            reference=self.study.reference,
+            journal=self.journal,
+            ledger=self.ledger,
+            enter=lambda trial: self.tracker.add(trial, self.steps(trial), design=SAMPLE),
+            retry_failed=self.retry_failed,
         )
-        try:
-            if not execute([], searcher=searcher, scheduler=scheduler):
-                return
-        finally:
-            searcher.close()
-    best = samples.winner(ledger.trials(), study.search)
-    if best is not None:
-        for trial in samples.fresh_trials(samples.stored_trial(best), study.seeds):
-            tracker.entered(trial, best["steps_planned"], design=WINNER)
-    samples.settle(ledger, study)
-    left = {*ledger.left(retry_failed=retry_failed)}
-    winners = [row for row in ledger.trials() if row["trial_id"] in left]
-    for row in winners:
-        tracker.entered(samples.stored_trial(row), row["steps_planned"], design=row["design"])
-    if winners:
-        execute([samples.stored_trial(row) for row in winners])
 
+    def scheduler(self) -> Pruner | None:
+        """What stops samples early, taught what earlier runs have measured: Ray forgets it."""
+        if self.search.scheduler.kind == "none":
+            return None
+        length = self.steps(corner_samples(self.study.reference, self.search)[0])
+        scheduler = Pruner(self.search, length)
+        for row in self.ledger.trials():
+            if row.design == SAMPLE and row.has_ended:
+                scheduler.learn(row.trial_id, self.ledger.rows(row.trial_id))
+        return scheduler
 
-def _samples_left(ledger: Ledger, retry_failed: bool) -> bool:
-    left = {*ledger.left(retry_failed=retry_failed)}
-    return any(row["design"] == SAMPLE and row["trial_id"] in left for row in ledger.trials())
-
-
-def _scheduler(study: Study, ledger: Ledger, steps: Callable[[Trial], int]) -> Pruner | None:
-    """The scheduler, taught what earlier runs have measured: Ray forgets it."""
-    assert study.search
-    own = study.search.scheduler
-    if own.kind == "none":
-        return None
-    length = steps(samples.corner_samples(study.reference, study.search)[0])
-    scheduler = Pruner(study.search, length)
-    for row in ledger.trials():
-        if row["design"] == SAMPLE and samples.is_over(row):
-            scheduler.learn(row["trial_id"], ledger.rows(row["trial_id"]))
-    return scheduler
+    def plan_winner(self) -> list[Trial]:
+        """Enters the winner with the study's seeds; returns what is still to run."""
+        best = winner(self.ledger.trials(), self.search)
+        if best is not None:
+            for trial in fresh_trials(best.trial, self.study.seeds):
+                self.tracker.add(trial, best.steps_planned, design=WINNER)
+        settle(self.ledger, self.study)
+        pending = set(self.ledger.pending(retry_failed=self.retry_failed))
+        rows = [row for row in self.ledger.trials() if row.trial_id in pending]
+        for row in rows:
+            self.tracker.add(row.trial, row.steps_planned, design=row.design)
+        return [row.trial for row in rows]

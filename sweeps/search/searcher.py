@@ -1,10 +1,10 @@
-"""Searches: Ray Tune's OptunaSearch, with the ledger as the record of what became of each sample.
+"""Optuna's ask and tell for Ray Tune, with the ledger as the record of what became of each sample.
 
-Ray's searcher leaves a sample RUNNING for ever when its objective is NaN or missing, and tells one that a
-scheduler stopped as COMPLETE. So nothing is told from Ray's results: before each suggestion, and at both
-ends of a run, the Optuna study is brought up to what the ledger says.
+Nothing is told from Ray's results: before each suggestion, and at both ends of a run, the Optuna study is
+brought up to what the ledger says.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,21 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
-from ray.tune.search.optuna import OptunaSearch
 
 from byol.config import Scalar
 from sweeps.record.ledger import Ledger
-from sweeps.search.pruner import is_finite
-from sweeps.search.samples import is_over, objective_values, sample
+from sweeps.record.rows import EndReason, TrialRow
+from sweeps.record.rows import TrialState as State
+from sweeps.record.samples import objective_values
 from sweeps.study.designs import CellError, Trial
+from sweeps.study.samples import sample
 from sweeps.study.spaces import Parameter, Search
 
 _TRIAL_ID, _CONTINUES = "trial_id", "continues"
 """Attributes of an Optuna trial: the ledger's trial, and the number of the one whose values it has again."""
 
 
-class LedgerSearch(OptunaSearch):  # type: ignore[misc]
+class LedgerSearch(Searcher):  # type: ignore[misc]
     """Suggests samples to Ray Tune, as settings of trials that stand in the ledger before they start."""
 
     def __init__(
@@ -53,23 +54,22 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
             enter: enters a sample in the ledger.
             retry_failed: whether samples that ended with an error are suggested again.
         """
+        super().__init__()
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         drop_torn_line(journal)
-        modes = [way[:3] for way in search.objectives.values()]
-        names = list(search.objectives)
-        super().__init__(
-            space=self._define,
-            metric=names if len(names) > 1 else names[0],
-            mode=modes if len(modes) > 1 else modes[0],
+        self.study = optuna.create_study(
             study_name=name,
             # An absolute path: the lock beside it is a symbolic link, which must not dangle.
             storage=JournalStorage(JournalFileBackend(str(journal.absolute()))),
+            directions=list(search.objectives.values()),
+            load_if_exists=True,
         )
-        self.study: optuna.Study = self._ot_study
         self._search = search
         self._reference = reference
         self._ledger = ledger
         self._enter = enter
+        self._asked: dict[str, optuna.Trial] = {}
+        """Ray's id of a trial -> the Optuna trial that it runs."""
         self._live: set[str] = set()
         self._failed_attempts: dict[str, int] = {}
         self.close()
@@ -82,12 +82,6 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the journal and the ledger are the state."""
-
-    def _define(self, trial: Any) -> None:
-        values: dict[str, Scalar] = {}
-        for parameter in self._search.space:
-            if parameter.applies(values):
-                values[parameter.name] = _draw(trial, parameter)
 
     def suggest(self, trial_id: str) -> Any:
         """The next sample as Ray's configuration of its trial `trial_id`, or Searcher.FINISHED.
@@ -103,74 +97,81 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
                 return Searcher.FINISHED
             # A sampler of its own for each sample: a resumed search draws what it would have drawn.
             self.study.sampler = _sampler(self._search, drawn, len(waiting))
-            values = super().suggest(trial_id)
-            own = self._ot_trials.pop(trial_id)
+            optuna_trial = self.study.ask()
             try:
-                trial = sample(self._reference, self._search, {**values})
+                trial = sample(self._reference, self._search, self._values(optuna_trial))
             except CellError:
-                self.study.tell(own, state=TrialState.FAIL)
+                self.study.tell(optuna_trial, state=TrialState.FAIL)
                 continue
-            own.set_user_attr(_TRIAL_ID, trial.trial_id)
+            optuna_trial.set_user_attr(_TRIAL_ID, trial.trial_id)
             row = self._ledger.trial(trial.trial_id)
-            if row is not None and self._is_over(row):
-                self._tell(own.number, row)
+            if row is not None and self._is_settled(row):
+                self._tell(optuna_trial.number, row)
             elif trial.trial_id not in self._live:
                 self._enter(trial)
                 self._live.add(trial.trial_id)
-                self._ot_trials[trial_id] = own
+                self._asked[trial_id] = optuna_trial
                 return {"trial": {"id": trial.trial_id, "settings": dict(trial.settings)}}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Passes a measurement on to Optuna, which ranks stopped samples by their last one."""
-        if isinstance(self.metric, list) or result.get("done"):
+        if len(self._search.objectives) > 1 or result.get("done"):
             return
-        value = result.get(self.metric)
-        if is_finite(value):
-            self._ot_trials[trial_id].report(value, int(result["step"]))
+        value = result.get(next(iter(self._search.objectives)))
+        if value is not None and math.isfinite(value):
+            self._asked[trial_id].report(value, int(result["step"]))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """A sample has ended. The ledger may not know yet: then the next suggestion settles it."""
-        self._ot_trials.pop(trial_id, None)
+        self._asked.pop(trial_id, None)
         self.settle()
 
     def settle(self) -> None:
         """Tells Optuna what has become of the samples that it takes for running."""
-        for own in self._running():
-            trial_id = own.user_attrs.get(_TRIAL_ID, "")
+        for optuna_trial in self._running():
+            trial_id = optuna_trial.user_attrs.get(_TRIAL_ID, "")
             row = self._ledger.trial(trial_id)
-            if row is not None and self._is_over(row):
+            if row is not None and self._is_settled(row):
                 self._live.discard(trial_id)
-                self._tell(own.number, row)
+                self._tell(optuna_trial.number, row)
 
     def close(self) -> None:
-        """Leaves nothing RUNNING: what has not ended is told as failed, and queued to go on."""
+        """Leaves nothing RUNNING: what has not ended is told as failed, and its values are queued again."""
         self.settle()
-        for own in self._running():
-            self._queue(own)
-            self.study.tell(own.number, state=TrialState.FAIL)
+        for optuna_trial in self._running():
+            self._queue(optuna_trial)
+            self.study.tell(optuna_trial.number, state=TrialState.FAIL)
         self._live.clear()
 
+    def _values(self, optuna_trial: optuna.Trial) -> dict[str, Scalar]:
+        """Draws a value for each parameter that applies."""
+        values: dict[str, Scalar] = {}
+        for parameter in self._search.space:
+            if parameter.applies(values):
+                values[parameter.name] = _draw(optuna_trial, parameter)
+        return values
+
     def _retry(self) -> None:
-        for own in self.study.get_trials(states=(TrialState.FAIL,)):
-            row = self._ledger.trial(own.user_attrs.get(_TRIAL_ID, ""))
-            if row is not None and row["end_reason"] == "error":
-                self._queue(own)
-                self._failed_attempts[row["trial_id"]] = row["attempt"]
+        for optuna_trial in self.study.get_trials(states=(TrialState.FAIL,)):
+            row = self._ledger.trial(optuna_trial.user_attrs.get(_TRIAL_ID, ""))
+            if row is not None and row.end_reason == EndReason.ERROR:
+                self._queue(optuna_trial)
+                self._failed_attempts[row.trial_id] = row.attempt
 
-    def _is_over(self, row: Mapping[str, Any]) -> bool:
+    def _is_settled(self, row: TrialRow) -> bool:
         """Whether a sample has ended, and is not to be tried again."""
-        return is_over(row) and row["attempt"] > self._failed_attempts.get(row["trial_id"], -1)
+        return row.has_ended and row.attempt > self._failed_attempts.get(row.trial_id, -1)
 
-    def _queue(self, own: FrozenTrial) -> None:
+    def _queue(self, optuna_trial: FrozenTrial) -> None:
         """Queues an Optuna trial's values, unless it is done already."""
-        if own.number not in self._continued():
-            self.study.enqueue_trial(own.params, user_attrs={_CONTINUES: own.number})
+        if optuna_trial.number not in self._continued():
+            self.study.enqueue_trial(optuna_trial.params, user_attrs={_CONTINUES: optuna_trial.number})
 
-    def _tell(self, number: int, row: Mapping[str, Any]) -> None:
+    def _tell(self, number: int, row: TrialRow) -> None:
         values = objective_values(row, self._search.objectives)
-        if row["state"] == "PRUNED":
+        if row.state == State.PRUNED:
             self.study.tell(number, state=TrialState.PRUNED)
         elif values is None:
             self.study.tell(number, state=TrialState.FAIL)
@@ -182,21 +183,21 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
 
     def _continued(self) -> set[int]:
         trials = self.study.get_trials(deepcopy=False)
-        return {one.user_attrs[_CONTINUES] for one in trials if _CONTINUES in one.user_attrs}
+        return {trial.user_attrs[_CONTINUES] for trial in trials if _CONTINUES in trial.user_attrs}
 
     def _drawn(self) -> int:
-        """Samples drawn so far; one that goes on after an interruption is no new one."""
+        """Samples drawn so far; one that continues another after an interruption is no new one."""
         return len(self.study.get_trials(deepcopy=False)) - len(self._continued())
 
 
-def _draw(trial: Any, parameter: Parameter) -> Scalar:
+def _draw(optuna_trial: optuna.Trial, parameter: Parameter) -> Scalar:
     """Asks an Optuna trial for a value."""
     name, low, high = parameter.name, parameter.low, parameter.high
     if parameter.choices:
-        return trial.suggest_categorical(name, parameter.choices)  # type: ignore[no-any-return]
+        return optuna_trial.suggest_categorical(name, parameter.choices)
     if isinstance(low, int):
-        return int(trial.suggest_int(name, low, int(high), log=parameter.log))
-    return float(trial.suggest_float(name, low, high, log=parameter.log))
+        return optuna_trial.suggest_int(name, low, int(high), log=parameter.log)
+    return optuna_trial.suggest_float(name, low, high, log=parameter.log)
 
 
 def _sampler(search: Search, drawn: int, waiting: int) -> optuna.samplers.BaseSampler:

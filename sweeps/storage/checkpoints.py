@@ -3,7 +3,7 @@
 A worker, its disk, and the driver with the newest rows of the ledger may all be lost at once. No order of
 writing lets a checkpoint wait for the ledger's mirror, which lags by its interval. So a checkpoint carries
 the measurements that led to it: `reported.jsonl`, sent before the state, so that the store holds at least
-the rows up to the state's step. A trial that goes on reports them again first, and the ledger replaces what
+the rows up to the state's step. A trial that resumes reports them again first, and the ledger replaces what
 it has. A checkpoint may thus be older than the ledger (what follows is measured again) or newer (what
 precedes comes with it), and no row is lost.
 
@@ -20,14 +20,14 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from byol.files import ENCODER, STATE, write_text
 from sweeps.errors import StorageError
 from sweeps.files import CHECKPOINTS
+from sweeps.record.rows import Measurement
 from sweeps.storage.store import Store
 
 REPORTED = "reported.jsonl"
@@ -45,12 +45,12 @@ class Workspace:
         """Keeps everything in `folder`, which need not exist."""
         self.folder = folder
         """Where the learner saves state and encoder."""
-        self.reported: list[dict[str, Any]] = []
+        self.reported: list[Measurement] = []
         """What earlier attempts reported and the ledger may lack: to be reported again."""
         self.finished = False
         """Whether nothing is left to train."""
 
-    def note(self, result: Mapping[str, Any]) -> None:
+    def keep(self, measurement: Measurement) -> None:
         """Keeps a measurement, before it is reported."""
 
     def push(self) -> None:
@@ -74,15 +74,15 @@ class StoredWorkspace(Workspace):
         try:
             self._fetch()
         except StorageError as error:
-            _log.warning("%s; going on with what is in %s", error, self.folder)
+            _log.warning("%s; resuming from what is in %s", error, self.folder)
         self.reported = _read(self.folder / REPORTED) if self.finished or self._has(STATE) else []
         self.finished = self.finished and bool(self.reported)
         write_text(self.folder / REPORTED, "".join(map(_line, self.reported)))
 
-    def note(self, result: Mapping[str, Any]) -> None:
+    def keep(self, measurement: Measurement) -> None:
         """Keeps a measurement, before it is reported."""
         with (self.folder / REPORTED).open("a", encoding="utf-8") as file:
-            file.write(_line(result))
+            file.write(_line(measurement))
 
     def push(self) -> None:
         """Sends what has changed if there is a new state or encoder."""
@@ -105,12 +105,12 @@ class StoredWorkspace(Workspace):
         return True
 
     def _fetch(self) -> None:
-        there = self._store.names(self._name)
-        self.finished = ENCODER in there and STATE not in there
-        here = (self.folder / STATE).stat().st_mtime if self._has(STATE) else -math.inf
-        if self.finished or here < there.get(STATE, -math.inf):
+        stored = self._store.names(self._name)
+        self.finished = ENCODER in stored and STATE not in stored
+        local_time = (self.folder / STATE).stat().st_mtime if self._has(STATE) else -math.inf
+        if self.finished or local_time < stored.get(STATE, -math.inf):
             # The state first: what is fetched after it was sent with it or later.
-            for name in sorted(there.keys() - {ENCODER}, key=lambda name: name != STATE):
+            for name in sorted(stored.keys() - {ENCODER}, key=lambda name: name != STATE):
                 self._store.download(f"{self._name}/{name}", self.folder / name)
                 self._sent[name] = _stamp(self.folder / name)
 
@@ -144,15 +144,15 @@ class Checkpoints:
         if self.store is None:
             yield Workspace(self.folder / trial_id)
             return
-        place = local_copies(self.store)
-        _send_left_over(place, self.store)
-        work = StoredWorkspace(place / trial_id, self.store, f"{CHECKPOINTS}/{trial_id}")
-        work.fetch()
+        folder = local_copies(self.store)
+        _send_left_over(folder, self.store)
+        workspace = StoredWorkspace(folder / trial_id, self.store, f"{CHECKPOINTS}/{trial_id}")
+        workspace.fetch()
         try:
-            yield work
+            yield workspace
         finally:
-            if not work.close():
-                (place / f"{trial_id}.unsent").touch()
+            if not workspace.close():
+                (folder / f"{trial_id}.unsent").touch()
 
     def encoder(self, trial_id: str) -> bytes | None:
         """The trained encoder, a safetensors file; None if the trial left none.
@@ -168,20 +168,20 @@ class Checkpoints:
 
 def local_copies(store: Store) -> Path:
     """The folder of this machine, in its place for temporary files, in which trials of a sweep run."""
-    place = hashlib.sha256(store.uri.encode()).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"sweep-checkpoints-{os.getuid()}-{place}"
+    digest = hashlib.sha256(store.uri.encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"sweep-checkpoints-{os.getuid()}-{digest}"
 
 
-def _send_left_over(place: Path, store: Store) -> None:
+def _send_left_over(folder: Path, store: Store) -> None:
     """Sends what trials on this machine could not send when they ended."""
-    for mark in place.glob("*.unsent"):
+    for marker in folder.glob("*.unsent"):
         try:
-            mark.unlink()  # of several processes, one succeeds
+            marker.unlink()  # of several processes, one succeeds
         except FileNotFoundError:
             continue
-        work = StoredWorkspace(place / mark.stem, store, f"{CHECKPOINTS}/{mark.stem}")
-        if work.folder.exists() and not work.close():
-            mark.touch()
+        workspace = StoredWorkspace(folder / marker.stem, store, f"{CHECKPOINTS}/{marker.stem}")
+        if workspace.folder.exists() and not workspace.close():
+            marker.touch()
             return
 
 
@@ -190,20 +190,21 @@ def _stamp(path: Path) -> tuple[int, int]:
     return stat.st_mtime_ns, stat.st_size
 
 
-def _line(result: Mapping[str, Any]) -> str:
-    spectra = {level: base64.b64encode(values).decode() for level, values in result["spectra"].items()}
-    return json.dumps({**result, "spectra": spectra}) + "\n"
+def _line(measurement: Measurement) -> str:
+    spectra = {level: base64.b64encode(values).decode() for level, values in measurement.spectra.items()}
+    return json.dumps({**measurement.to_report(), "spectra": spectra}) + "\n"
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    """Results by step, as the ledger takes them: a step that stands twice replaces what it repeats."""
-    results: list[dict[str, Any]] = []
+def _read(path: Path) -> list[Measurement]:
+    """Measurements by step, as the ledger takes them: a step that occurs twice replaces what it repeats."""
+    measurements: list[Measurement] = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
-            result = json.loads(line)
+            report = json.loads(line)
         except json.JSONDecodeError:
             break  # the process died while it wrote this
-        spectra = {level: base64.b64decode(text) for level, text in result["spectra"].items()}
-        results = [earlier for earlier in results if earlier["step"] < result["step"]]
-        results.append({**result, "spectra": spectra})
-    return results
+        spectra = {level: base64.b64decode(text) for level, text in report["spectra"].items()}
+        measurement = Measurement.from_report({**report, "spectra": spectra})
+        measurements = [earlier for earlier in measurements if earlier.step < measurement.step]
+        measurements.append(measurement)
+    return measurements

@@ -1,8 +1,8 @@
 """The ledger in a store: a sweep goes on from there on a fresh machine whose predecessor and disk are gone.
 
 The directory's own ledger is the truth and is never overwritten. The mirror is a snapshot of it, taken by a
-thread of its own, so that neither the driver nor a trial waits for the network. Every driver signs the
-ledger with an id of its own. The ids in order are the sweep's history: a directory may replace the store's
+thread of its own, so that neither the driver nor a trial waits for the network. Every driver adds an
+id of its own to the ledger. The ids in order are the sweep's history: a directory may replace the store's
 ledger only if its history contains all of the store's, and a directory that is behind is refused.
 """
 
@@ -20,18 +20,21 @@ from sweeps import files
 from sweeps.errors import DirectoryError, StorageError
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
+from sweeps.record.rows import Fact
 from sweeps.storage.lease import Lease
 from sweeps.storage.store import Store
 from sweeps.study import Study
 
-_DRIVERS = "drivers"
-"""The fact of the ledger that holds its history: ids in order, separated by blanks."""
+
+def add_driver(ledger: Ledger) -> None:
+    """Adds an id for this driver to the ledger's history."""
+    ids = [*_history(ledger), uuid.uuid4().hex[:12]]
+    ledger.set_fact(Fact.DRIVERS, " ".join(ids))
 
 
-def sign(ledger: Ledger) -> None:
-    """Adds this driver to the ledger's history."""
-    history = ledger.facts().get(_DRIVERS, "")
-    ledger.note(_DRIVERS, f"{history} {uuid.uuid4().hex[:12]}".strip())
+def _history(ledger: Ledger) -> list[str]:
+    """Ids of the drivers that wrote to the ledger, in order."""
+    return ledger.facts().get(Fact.DRIVERS, "").split()
 
 
 class Mirror:
@@ -45,11 +48,13 @@ class Mirror:
         self._lease = Lease(store, out, every=every) if store else None
         self._sent: tuple[tuple[int, int], ...] = ()
         self.source = out
-        """Where the sweep's ledger is to be read before the directory is held: `out`, or a fetched copy."""
+        """Where the sweep's ledger is to be read before the directory is locked: `out`, or a fetched copy."""
 
     @contextlib.contextmanager
-    def held(self, study: Study, trial_ids: set[str]) -> Iterator["Mirror"]:
-        """Checks the store, holds its lease, and fetches what it has if `out` has no ledger.
+    def opened(self, study: Study, trial_ids: set[str]) -> Iterator["Mirror"]:
+        """Checks the store, takes its lease, and fetches what it has if `out` has no ledger.
+
+        The lease is renewed and the fetched copy kept until it closes.
 
         Raises:
             StorageError: the store cannot be reached, read and written, or another driver is at work on it.
@@ -70,8 +75,8 @@ class Mirror:
                 self._lease.release()
 
     @contextlib.contextmanager
-    def followed(self) -> Iterator[None]:
-        """Puts what was fetched into the directory, which must be held, and sends its last state at the end.
+    def synchronised(self) -> Iterator[None]:
+        """Puts what was fetched into the directory, which must be locked, and sends its last state at the end.
 
         Raises:
             OSError: the store fails at the end.
@@ -94,7 +99,7 @@ class Mirror:
         self.source = self._out
 
     @contextlib.contextmanager
-    def running(self, *, stop: Callable[[], None], warn: Callable[[str], None]) -> Iterator[None]:
+    def following(self, *, stop: Callable[[], None], warn: Callable[[str], None]) -> Iterator[None]:
         """Within it, the store follows the directory.
 
         Args:
@@ -115,12 +120,12 @@ class Mirror:
                 if self._taken:
                     stop()
 
-        following = _Repeating(self._every, follow, at_once=True) if self.store else None
+        uploads = _Repeating(self._every, follow, at_once=True) if self.store else None
         try:
             yield
         finally:
-            if following:
-                following.stop()
+            if uploads:
+                uploads.stop()
 
     def upload(self) -> None:
         """Sends a snapshot of the ledger, and what describes it, if anything has changed.
@@ -171,20 +176,20 @@ class Mirror:
             return
         with directory.open_ledger(fetched) as ledger:
             directory.check_study(ledger, str(store), study, trial_ids)
-            theirs = ledger.facts().get(_DRIVERS, "").split()
+            theirs = _history(ledger)
         if not directory.has_ledger(self._out):
             for name in (files.STUDY, files.MANIFEST, files.JOURNAL):
                 store.download(name, fetched / name)
             self.source = fetched
             return
         with directory.open_ledger(self._out) as ledger:
-            ours = ledger.facts().get(_DRIVERS, "").split()
+            ours = _history(ledger)
         if theirs and theirs[-1] in ours:
             return
         if ours and ours[-1] in theirs:
             raise DirectoryError(
-                f"{self._out}: is behind {store}, from where another driver went on; an empty --out "
-                "goes on from there"
+                f"{self._out}: is behind {store}, from where another driver resumed it; an empty --out "
+                "resumes from there"
             )
         raise DirectoryError(
             f"{store}: holds another sweep than {self._out}; each sweep needs a place of its own"

@@ -13,12 +13,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from sweeps.engine.simulated import TRAINER
 
 from byol.config import TrialConfig
 from byol.files import ENCODER, STATE
 from sweeps import files
 from sweeps.engine import simulated
-from sweeps.engine.simulated import TRAINER
 from sweeps.inspect import export_encoder, status
 from sweeps.options import Outcome, RunOptions
 from sweeps.run import run

@@ -1,0 +1,342 @@
+"""One study in one directory: the object that opens, executes, records and finishes a sweep."""
+
+import contextlib
+import dataclasses
+import math
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from byol.files import write_text
+from sweeps import files
+from sweeps.datasets import DataSets
+from sweeps.options import Outcome, RunOptions
+from sweeps.planning import estimates
+from sweeps.planning.estimates import Estimate
+from sweeps.progress import Display
+from sweeps.record import directory
+from sweeps.record.ledger import Ledger
+from sweeps.record.manifest import write_manifest
+from sweeps.record.rows import Fact, TrialState
+from sweeps.record.samples import is_settled
+from sweeps.record.tables import write_tables
+from sweeps.storage.checkpoints import Checkpoints
+from sweeps.storage.mirror import Mirror, add_driver
+from sweeps.storage.store import Store
+from sweeps.study import Resources, Study
+from sweeps.study.samples import check_length, corner_samples
+from sweeps.study.spaces import Search
+from sweeps.tracker import Tracker
+from sweeps.trainer import Trainer, byol_trainer
+
+if TYPE_CHECKING:  # they import Ray, which takes seconds: only when something is left to run
+    from sweeps.engine.driver import Driver
+    from sweeps.engine.runtime import Interruption
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a sweep needs before it starts, loaded and checked; nothing has been changed by then."""
+
+    data: DataSets
+    """What the trials train on."""
+    steps: dict[str, int]
+    """Trial id -> optimiser steps."""
+    resources: Resources
+    """What one trial occupies."""
+    estimate: Estimate | None
+    """What trials are expected to take; None if nothing is known."""
+
+
+class Sweep:
+    """A sweep of one study in one directory.
+
+    `open` checks that the directory (and the store) may hold it and changes nothing there. `execute` runs what
+    is missing and records it as it goes. `finish` leaves tables and texts up to date and says what came of it.
+    """
+
+    ledger: Ledger
+    """The record, while the sweep is executed or finished."""
+    tracker: Tracker
+    """Keeps the books while the sweep is executed."""
+
+    def __init__(
+        self,
+        study: Study,
+        out: Path,
+        mirror: Mirror,
+        *,
+        options: RunOptions,
+        trainer: Trainer | None,
+        stream: TextIO,
+    ) -> None:
+        """Of a directory and a mirror that are known to be fit for it: see `open`."""
+        self.study = study
+        self.out = out
+        self.mirror = mirror
+        self.options = options
+        self.stream = stream
+        self.trials = {trial.trial_id: trial for trial in study.trials()}
+        """Those of the design by id, in order; none for a search."""
+        self._trainer = trainer
+        self._outcome: Outcome | None = None
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(
+        cls,
+        study: Study,
+        out: Path,
+        *,
+        options: RunOptions | None = None,
+        trainer: Trainer | None = None,
+        stream: TextIO = sys.stdout,
+    ) -> Iterator["Sweep"]:
+        """Checks that `out` may hold a sweep of `study`, and is its only driver at the store until it closes.
+
+        Args:
+            study: what to run.
+            out: the sweep's directory, which need not exist.
+            options: how to run it.
+            trainer: what trains; None is the learner of byol/.
+            stream: where progress is shown.
+
+        Raises:
+            DirectoryError: `out` holds another study, or another driver is at work there.
+            StorageError: the store cannot be used, or another driver is at work on it.
+        """
+        options = options or RunOptions()
+        trial_ids = {trial.trial_id for trial in study.trials()}
+        directory.check(out, study, trial_ids)
+        store = Store.at(options.storage) if options.storage else None
+        with Mirror(out, store, every=options.mirror_every).opened(study, trial_ids) as mirror:
+            yield cls(study, out, mirror, options=options, trainer=trainer, stream=stream)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to run."""
+        place = self.mirror.source
+        if not directory.has_ledger(place):
+            return False
+        with directory.open_ledger(place) as ledger:
+            if self.study.search and not is_settled(ledger, self.study):
+                return False
+            rows, pending = ledger.trials(), ledger.pending(retry_failed=self.options.retry_failed)
+        running = any(row.state == TrialState.RUNNING for row in rows)
+        return not pending and not running and set(self.trials) <= {row.trial_id for row in rows}
+
+    def execute(self) -> None:
+        """Runs what is missing, until done or asked to end.
+
+        Raises:
+            EngineError: the machine or cluster cannot hold a trial.
+            RequestError: the data cannot be loaded, or does not fit a trial; a logger is not installed.
+            OSError: the disk, or the store at the very end, cannot be written.
+        """
+        began, started = time.monotonic(), datetime.now(UTC)
+        budget = self.options.time_budget
+        self._trainer = self._trainer or byol_trainer()
+        inputs = self._prepare(self._trainer)
+        from sweeps.engine import loggers, runtime
+
+        loggers.check(self.options.log)
+        address = self.options.address
+        where = f"on the cluster at {address}" if address else "on this machine"
+        count = self.study.trial_count
+        print(
+            f"{self.study.name}: {count} trials planned; starting Ray {where}", file=self.stream, flush=True
+        )
+        with (
+            runtime.interruptible(budget and began + budget) as interruption,
+            runtime.connected(address, inputs.resources) as available,
+            self._recording(),
+        ):
+            room = runtime.room(inputs.resources, available)
+            self._plan(inputs, room)
+
+            def record() -> None:
+                self._record(inputs, started=started, began=began, available=available)
+
+            record()
+            display = Display(self.stream, columns=shutil.get_terminal_size().columns)
+            self._track(inputs, display)
+            try:
+                with self.mirror.following(stop=interruption.ask, warn=display.note):
+                    self._run(self._driver(inputs, interruption), inputs, room)
+            finally:
+                display.close()
+                self.ledger.interrupt()
+                record()
+            self._outcome = Outcome(
+                counts=self.ledger.counts(),
+                interrupted=interruption.asked,
+                out_of_time=interruption.out_of_time,
+                ran=True,
+            )
+
+    def finish(self) -> Outcome:
+        """What the sweep came to. Of one that was complete already, labels, texts and tables are renewed."""
+        if self._outcome is None:
+            with self._recording():
+                self._enter({row.trial_id: row.steps_planned for row in self.ledger.trials()})
+                write_tables(self.ledger, self.out)
+                self._outcome = Outcome(counts=self.ledger.counts(), interrupted=False, ran=False)
+        return self._outcome
+
+    @contextlib.contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Within it, this driver alone writes to the directory, which has what the store had.
+
+        In the end the ledger is closed first, then the store gets its last state, then the directory is free.
+        """
+        with (
+            directory.driver_lock(self.out),
+            self.mirror.synchronised(),
+            Ledger(self.out / files.LEDGER) as self.ledger,
+        ):
+            self.ledger.interrupt()  # what a driver that died has left behind
+            yield
+
+    def _prepare(self, trainer: Trainer) -> Inputs:
+        study, options, source = self.study, self.options, self.mirror.source
+        # A search has no trials yet; the corners of its space must fit the data.
+        trials = corner_samples(study.reference, study.search) if study.search else [*self.trials.values()]
+        facts: dict[str, str] = {}
+        if directory.has_ledger(source):
+            with directory.open_ledger(source) as ledger:
+                facts = ledger.facts()
+        data = DataSets.load(
+            study, trials, trainer=trainer, root=options.data_root, known=facts, place=source
+        )
+        steps = {trial.trial_id: data.steps(trial) for trial in trials}
+        if study.search:
+            check_length(study, steps[trials[0].trial_id])
+        return Inputs(
+            data=data,
+            steps=steps,
+            resources=options.resources(study.resources),
+            estimate=estimates.of_study(study, study.cells(), self.out),
+        )
+
+    def _plan(self, inputs: Inputs, room: int) -> None:
+        """Writes down what is planned, and what it is expected to take."""
+        self._enter(inputs.steps)
+        for key, digest in inputs.data.facts.items():
+            self.ledger.set_fact(key, digest)
+        if inputs.estimate is not None and not self.study.search:
+            at_a_time = min(room, self.options.workers or room)
+            plan = estimates.noted(inputs.estimate, [*self.trials.values()], at_a_time)
+            self.ledger.set_fact(Fact.PLAN, plan)
+
+    def _enter(self, steps: dict[str, int]) -> None:
+        study, ledger, store = self.study, self.ledger, self.mirror.store
+        add_driver(ledger)
+        write_text(self.out / files.STUDY, study.to_yaml())
+        ledger.set_fact(Fact.STUDY, study.name)
+        ledger.set_fact(Fact.COLLAPSE, directory.rule_text(study))
+        ledger.set_fact(Fact.SEARCH, directory.search_text(study))
+        if store is not None:
+            ledger.set_fact(Fact.STORAGE, store.uri)
+        ledger.plan(((trial, steps[trial_id]) for trial_id, trial in self.trials.items()), design=study.kind)
+
+    def _record(
+        self, inputs: Inputs, *, started: datetime, began: float, available: dict[str, float]
+    ) -> None:
+        """Writes tables and manifest as things stand now."""
+        assert self._trainer is not None
+        write_tables(self.ledger, self.out)
+        write_manifest(
+            self.out / files.MANIFEST,
+            study=self.study.name,
+            precision=self._trainer.precision(),
+            data=inputs.data.digests,
+            command=sys.argv,
+            started=started,
+            wall_seconds=time.monotonic() - began,
+            resources=available,
+            plan=estimates.compared(self.ledger.trials(), self.ledger.facts()),
+        )
+
+    def _track(self, inputs: Inputs, display: Display) -> None:
+        self.tracker = Tracker(
+            self.ledger,
+            display,
+            self.trials.values(),
+            rule=self.study.collapse,
+            estimate=inputs.estimate,
+            planned=self.study.trial_count,
+        )
+
+    def _driver(self, inputs: Inputs, interruption: "Interruption") -> "Driver":
+        import ray
+
+        from sweeps.engine import loggers
+        from sweeps.engine.driver import Driver
+        from sweeps.engine.worker import Job
+
+        study, options = self.study, self.options
+        assert self._trainer is not None
+        by_node = options.data_via == "node"
+        job = Job(
+            common={},
+            data={} if by_node else {key: ray.put(images) for key, images in inputs.data.images.items()},
+            node_data=inputs.data.for_nodes(study, self._trainer, options.data_root) if by_node else None,
+            trainer=self._trainer,
+            rule=study.collapse,
+            resources=inputs.resources,
+            checkpoints=Checkpoints(folder=self.out.absolute() / files.CHECKPOINTS, store=self.mirror.store),
+            checkpoint_every=options.checkpoint_every,
+        )
+        return Driver(
+            job=job,
+            tracker=self.tracker,
+            interruption=interruption,
+            loggers=loggers.make(options.log, self.out, study.name),
+        )
+
+    def _run(self, driver: "Driver", inputs: Inputs, room: int) -> None:
+        if driver.interruption.stop_all():
+            return
+        if self.study.search:
+            self._run_search(driver, self.study.search, inputs, self.options.workers or room)
+            return
+        pending = self.ledger.pending(retry_failed=self.options.retry_failed)
+        trials = [self.trials[trial_id] for trial_id in pending]
+        driver.run(trials, resources=inputs.resources, workers=self.options.workers)
+        self._retry_alone(driver, inputs.resources)
+
+    def _run_search(self, driver: "Driver", search: Search, inputs: Inputs, workers: int) -> None:
+        from sweeps.search.run import SearchRun
+
+        self.ledger.set_fact(Fact.PLANNED, str(self.study.trial_count))
+        run = SearchRun(
+            study=self.study,
+            search=search,
+            journal=self.out / files.JOURNAL,
+            ledger=self.ledger,
+            tracker=self.tracker,
+            steps=inputs.data.steps,
+            retry_failed=self.options.retry_failed,
+        )
+        if run.has_samples_left:
+            scheduler = run.scheduler()
+            with contextlib.closing(run.searcher()) as searcher:
+                driver.search(searcher, scheduler, resources=inputs.resources, workers=workers)
+                self._retry_alone(driver, inputs.resources)
+            if driver.interruption.stop_all():
+                return
+        trials = run.plan_winner()
+        if trials:
+            driver.run(trials, resources=inputs.resources, workers=workers)
+            self._retry_alone(driver, inputs.resources)
+
+    def _retry_alone(self, driver: "Driver", resources: Resources) -> None:
+        """Runs once more, on whole GPUs, what ran out of memory beside others."""
+        trials = self.tracker.to_retry_alone()
+        if trials and not driver.interruption.stop_all():
+            whole = dataclasses.replace(resources, gpu=float(math.ceil(resources.gpu)))
+            driver.run(trials, resources=whole, workers=1)
