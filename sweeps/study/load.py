@@ -16,7 +16,7 @@ from sweeps.study.designs import CellError, Labels
 from sweeps.study.entries import Entry, parse
 from sweeps.study.factor_section import read_factors, read_settings
 from sweeps.study.search_section import read_search
-from sweeps.study.study import Estimate, Resources, Study
+from sweeps.study.study import Resources, StatedCost, Study
 
 SHIPPED = Path(__file__).parent.parent / "studies"
 """Where the studies that ship live."""
@@ -175,13 +175,15 @@ def _on_broken(entry: Entry | None) -> OnBroken:
     return "skip" if value == "skip" else "fail"
 
 
-def _estimate(entry: Entry | None) -> Estimate | None:
+def _estimate(entry: Entry | None) -> StatedCost | None:
     if entry is None:
         return None
     parts = entry.mapping(("seconds_per_trial", "hardware"))
     if len(parts) < 2:
         raise entry.wrong("must have seconds_per_trial and hardware")
-    return Estimate(seconds_per_trial=parts["seconds_per_trial"].number(0), hardware=parts["hardware"].text())
+    return StatedCost(
+        seconds_per_trial=parts["seconds_per_trial"].number(0), hardware=parts["hardware"].text()
+    )
 
 
 def _check_cells(study: Study, entries: Mapping[str, Entry]) -> None:
