@@ -2,35 +2,18 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from byol.config import Scalar, TrialConfig
-from byol.presets import from_settings
-from sweeps.errors import RequestError
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import SAMPLE
-from sweeps.study import Study, designs
+from sweeps.study import Study
 from sweeps.study.designs import Trial
-from sweeps.study.spaces import Search, corner_configs, sample_config
-
-
-def sample(reference: Mapping[str, Scalar], search: Search, values: Mapping[str, Scalar]) -> Trial:
-    """The trial of the sample with these values.
-
-    Raises:
-        CellError: TrialConfig refuses it.
-    """
-    return _trial(sample_config(reference, search, values), search, values)
-
-
-def corner_samples(reference: Mapping[str, Scalar], search: Search) -> list[Trial]:
-    """Samples from the corners of the space."""
-    return [_trial(config, search, values) for values, config in corner_configs(reference, search)]
-
-
-def _trial(config: TrialConfig, search: Search, values: Mapping[str, Scalar]) -> Trial:
-    return next(designs.trials([designs.cell_of(config, dict(values))], [search.trial_seed]))
+from sweeps.study.samples import check_length as check_length
+from sweeps.study.samples import corner_samples as corner_samples
+from sweeps.study.samples import fresh_trials as fresh_trials
+from sweeps.study.samples import sample as sample
+from sweeps.study.spaces import Search
 
 
 def stored_trial(row: Mapping[str, Any]) -> Trial:
@@ -42,26 +25,6 @@ def stored_trial(row: Mapping[str, Any]) -> Trial:
         labels=json.loads(row["labels"]),
         settings=json.loads(row["settings"]),
     )
-
-
-def fresh_trials(best: Trial, seeds: Sequence[int]) -> list[Trial]:
-    """A sample's configuration with other seeds."""
-    config = from_settings(best.settings)
-    return list(designs.trials([designs.cell_of(config, best.labels)], seeds))
-
-
-def check_length(study: Study, steps: int) -> None:
-    """Checks that a scheduler could stop anything in samples of so many steps.
-
-    Raises:
-        RequestError: it could not.
-    """
-    grace = study.search.scheduler.grace_steps if study.search else 0
-    if grace >= steps:
-        raise RequestError(
-            f"{study.name}: search.scheduler.grace_steps: must be below the {steps} steps of a sample, "
-            f"but got {grace}"
-        )
 
 
 def is_settled(ledger: Ledger, study: Study) -> bool:

@@ -13,7 +13,8 @@ from byol.presets import SETTING_NAMES
 from sweeps.errors import StudyError
 from sweeps.study.designs import CellError, describe
 from sweeps.study.entries import Entry
-from sweeps.study.spaces import Parameter, Scheduler, Search, corner_configs
+from sweeps.study.samples import corner_configs
+from sweeps.study.spaces import Parameter, Scheduler, Search
 
 OBJECTIVES = (
     "knn_accuracy",
