@@ -110,7 +110,7 @@ def _run(
         if estimate is not None and not study.search:
             room = runtime.room(resources, available)
             at_a_time = min(room, options.workers or room)
-            ledger.note(estimates.PLAN, estimates.noted(estimate, list(trials.values()), at_a_time))
+            ledger.note(estimates.PLAN, estimates.plan_fact(estimate, list(trials.values()), at_a_time))
         record = functools.partial(
             _record,
             ledger,
@@ -231,7 +231,7 @@ def _record(
         started=started,
         wall_seconds=time.monotonic() - began,
         resources=resources,
-        plan=estimates.compared(ledger.trials(), ledger.facts()),
+        plan=estimates.plan_against_actual(ledger.trials(), ledger.facts()),
     )
 
 

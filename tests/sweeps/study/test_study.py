@@ -7,7 +7,8 @@ import yaml
 
 from byol.measure.collapse import CollapseRule
 from sweeps.errors import NO_VALUE
-from sweeps.planning.plan import as_json, as_text, make_plan
+from sweeps.planning.plan import make_plan
+from sweeps.planning.render import as_json, as_text
 from sweeps.study import Resources, StudyError, list_studies, load_study, study_from_text
 
 FULL = """\
