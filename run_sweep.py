@@ -210,7 +210,8 @@ def _studies(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace, trainer: Trainer | None) -> int:
     from sweeps.planning import estimates
-    from sweeps.planning.plan import as_json, as_text, make_plan
+    from sweeps.planning.plan import make_plan
+    from sweeps.planning.render import as_json, as_text
 
     study, workers, out = load_study(options.study), options.workers, options.out
     cells = study.cells()

@@ -33,7 +33,7 @@ def against_plan(out: Path) -> dict[str, Any] | None:
         DirectoryError: `out` holds no sweep.
     """
     with directory.open_ledger(out) as ledger:
-        plan = estimates.compared(ledger.trials(), ledger.facts())
+        plan = estimates.plan_against_actual(ledger.trials(), ledger.facts())
     driven = read_manifest(out / files.MANIFEST).get("wall_seconds")
     return plan and {**plan, "driven_wall_seconds": driven}
 

@@ -143,7 +143,7 @@ def wall_seconds(trials: Iterable[Trial], estimate: Estimate, workers: int) -> f
     return max(free)
 
 
-def compared(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, str]) -> dict[str, Any] | None:
+def plan_against_actual(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, str]) -> dict[str, Any] | None:
     """The plan that was noted when a sweep started, beside what its finished trials took; None without one.
 
     Args:
@@ -163,8 +163,8 @@ def compared(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, str]) -> dic
     }
 
 
-def noted(estimate: Estimate, trials: Sequence[Trial], workers: int) -> str:
-    """What `compared` reads: the plan of a sweep as JSON."""
+def plan_fact(estimate: Estimate, trials: Sequence[Trial], workers: int) -> str:
+    """What `plan_against_actual` reads: the plan of a sweep as JSON."""
     return json.dumps(
         {
             "source": estimate.source,

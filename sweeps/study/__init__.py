@@ -3,7 +3,7 @@
 from sweeps.errors import StudyError
 from sweeps.study.designs import Cell, Design, Factor, Level, Trial
 from sweeps.study.load import list_studies, load_study, study_from_text
-from sweeps.study.study import Resources, Study
+from sweeps.study.study import Resources, StatedCost, Study
 
 __all__ = [
     "Cell",
@@ -11,6 +11,7 @@ __all__ = [
     "Factor",
     "Level",
     "Resources",
+    "StatedCost",
     "Study",
     "StudyError",
     "Trial",

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from byol.errors import nearest
-from sweeps.errors import StudyError
 from sweeps.study import fractional
 from sweeps.study.designs import KINDS, Design, Factor, Labels, applying, describe_condition
 from sweeps.study.entries import Entry
@@ -97,9 +96,9 @@ def _check_listed(entry: Entry, listed: tuple[Labels, ...], factors: tuple[Facto
         for factor in factors:
             if factor.name in labels and factor.name not in standing:
                 value = item.mapping()[factor.name]
-                raise StudyError(
-                    f"{value.file}:{value.line}: {value.name}: must be left out of this cell, where its "
-                    f"condition ({describe_condition(factor)}) does not hold"
+                raise value.error(
+                    f"must be left out of this cell, where its condition ({describe_condition(factor)}) "
+                    "does not hold"
                 )
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from byol.config import Scalar
-from byol.errors import nearest
-from sweeps.errors import StudyError
+from byol.errors import ConfigError, nearest
+from sweeps.errors import NO_VALUE, StudyError
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,24 @@ class Entry:
     value: "Scalar | list[Entry] | dict[str, Entry] | None"
     """A scalar, or the entries below."""
 
+    def error(self, rule: str, *, key: str = "", value: object = NO_VALUE, hint: str = "") -> StudyError:
+        """The error to raise when something is wrong here: with `key`, if that is not this entry's name."""
+        return StudyError(rule, file=self.file, line=self.line, key=key or self.name, value=value, hint=hint)
+
     def wrong(self, rule: str, hint: str = "") -> StudyError:
-        """The error to raise when this entry breaks `rule` ("must be ...")."""
-        name = f"{self.name}: " if self.name else ""
-        got = {dict: "a mapping", list: "a list", type(None): "nothing"}.get(
-            type(self.value), repr(self.value)
-        )
-        return StudyError(f"{self.file}:{self.line}: {name}{rule}, but got {got}{hint}")
+        """The error to raise when this entry's value breaks `rule` ("must be ...")."""
+        return self.error(rule, value=self.value, hint=hint)
+
+    def refused(self, cause: ConfigError, where: str) -> StudyError:
+        """The error to raise when TrialConfig refuses what this entry sets.
+
+        Args:
+            cause: why.
+            where: the cell or sample in which it does.
+        """
+        same = self.name.endswith(f".{cause.key}")
+        key = self.name if same else f"{self.name}: {cause.key}"
+        return self.error(cause.rule, key=key, value=cause.value, hint=f" ({where})")
 
     def mapping(self, known: Iterable[str] | None = None) -> "dict[str, Entry]":
         """The entries below by key, each of which must be in `known` if that is given."""
@@ -44,9 +55,8 @@ class Entry:
         names = list(self.value if known is None else known)
         for key, entry in self.value.items():
             if key not in names:
-                place = f"{entry.file}:{entry.line}: {entry.name}"
                 hint = nearest(key, names) or f" (known: {', '.join(names)})"
-                raise StudyError(f"{place}: is not a key of {self.name or 'a study'}{hint}")
+                raise entry.error(f"is not a key of {self.name or 'a study'}", hint=hint)
         return self.value
 
     def items(self) -> "list[Entry]":
@@ -109,11 +119,12 @@ def parse(text: str, file: str) -> Entry:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise StudyError(f"{file}:{line}: is not YAML: {error.problem}") from None
+        raise StudyError(f"is not YAML: {error.problem}", file=file, line=line) from None
     except yaml.YAMLError as error:
-        raise StudyError(f"{file}:1: is not YAML: {' '.join(str(error).split())}") from None
+        problem = " ".join(str(error).split())
+        raise StudyError(f"is not YAML: {problem}", file=file, line=1) from None
     except RecursionError:
-        raise StudyError(f"{file}:1: is nested too deeply") from None
+        raise StudyError("is nested too deeply", file=file, line=1) from None
     finally:
         if loader is not None:
             loader.dispose()
@@ -135,22 +146,25 @@ def _entry(loader: "_CoreLoader", node: yaml.Node, file: str, name: str) -> Entr
     for key_node, value_node in node.value:
         key, key_line = loader.construct_object(key_node, deep=True), key_node.start_mark.line + 1
         if not isinstance(key, str):
-            raise StudyError(f"{file}:{key_line}: a key must be a text, but got {key!r} (quote it)")
+            rule = "a key must be a text"
+            raise StudyError(rule, file=file, line=key_line, value=key, hint=" (quote it)")
         if key in mapping:
-            raise StudyError(f'{file}:{key_line}: {name or "study"}: the key "{key}" stands twice')
+            rule = f'the key "{key}" stands twice'
+            raise StudyError(rule, file=file, line=key_line, key=name or "study")
         entry = _entry(loader, value_node, file, f"{name}.{key}" if name else key)
         mapping[key] = Entry(file, key_line, entry.name, entry.value)
     return Entry(file, line, name, mapping)
 
 
 def _value(loader: "_CoreLoader", node: yaml.Node, file: str, name: str) -> Scalar | None:
+    line = node.start_mark.line + 1
     try:
         value = loader.construct_object(node)
     except ValueError as error:  # an explicit tag that does not fit, or a number of thousands of digits
-        raise StudyError(f"{file}:{node.start_mark.line + 1}: {name}: cannot be read: {error}") from None
+        raise StudyError(f"cannot be read: {error}", file=file, line=line, key=name) from None
     if value is not None and not isinstance(value, str | int | float | bool):
-        kind = type(value).__name__
-        raise StudyError(f"{file}:{node.start_mark.line + 1}: {name}: must be plain data, but got a {kind}")
+        rule = f"must be plain data, but got a {type(value).__name__}"
+        raise StudyError(rule, file=file, line=line, key=name)
     return value
 
 

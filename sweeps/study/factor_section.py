@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from byol.config import Scalar, TrialConfig
 from byol.errors import nearest
 from byol.presets import SETTING_NAMES
-from sweeps.errors import StudyError
 from sweeps.study.designs import Factor, Level
 from sweeps.study.entries import Entry
 
@@ -23,9 +22,7 @@ def read_settings(entry: Entry) -> dict[str, Scalar]:
         if key == "seed":
             raise value.wrong("is set by the study's seeds")
         if key not in SETTING_NAMES:
-            raise StudyError(
-                f"{value.file}:{value.line}: {value.name}: is not a setting{nearest(key, SETTING_NAMES)}"
-            )
+            raise value.error("is not a setting", hint=nearest(key, SETTING_NAMES))
         settings[key] = value.scalar()
     return settings
 
@@ -50,7 +47,7 @@ def read_factors(entry: Entry) -> tuple[Factor, ...]:
         for key in {key for level in factor.levels for key in level.settings}:
             if key in seen:
                 both = "stands twice" if seen[key] == factor.name else f"and {seen[key]} both set {key}"
-                raise StudyError(f"{entry.file}:{entry.line}: factors.{factor.name}: {both}")
+                raise entry.error(both, key=f"factors.{factor.name}")
             seen[key] = factor.name
     return tuple(factors)
 
@@ -78,11 +75,8 @@ def _factor(name: str, entry: Entry, earlier: Sequence[Factor]) -> Factor:
         ]
     else:
         if name not in SETTING_NAMES or name == "seed":
-            hint = nearest(name, SETTING_NAMES)
-            raise StudyError(
-                f"{entry.file}:{entry.line}: {entry.name}: is not a setting{hint}; "
-                "a factor of a free name needs levels that say what they set"
-            )
+            free = "; a factor of a free name needs levels that say what they set"
+            raise entry.error("is not a setting", hint=nearest(name, SETTING_NAMES) + free)
         levels = [_plain_level(name, item) for item in below.items()]
     return _checked_factor(name, levels, below, _when(parts.get("when"), earlier))
 
@@ -117,9 +111,7 @@ def _when(entry: Entry | None, earlier: Sequence[Factor]) -> dict[str, tuple[Sca
     for name, item in entry.mapping().items():
         if name not in by_name:
             hint = nearest(name, by_name) or f" (declared so far: {', '.join(by_name) or 'none'})"
-            raise StudyError(
-                f"{item.file}:{item.line}: {item.name}: is not a factor that is declared earlier{hint}"
-            )
+            raise item.error("is not a factor that is declared earlier", hint=hint)
         listed = item.value if isinstance(item.value, list) else [item]
         found[name] = tuple(read_label(label, by_name[name]) for label in listed)
         if not found[name] or len(set(found[name])) < len(found[name]):
@@ -148,16 +140,14 @@ def _checked_factor(
     if not re.fullmatch(r"[a-z][a-z0-9_.]*", name):
         raise entry.wrong("must have a name of lower-case letters, digits and underscores")
     if not levels:
-        raise StudyError(
-            f"{entry.file}:{entry.line}: {entry.name}: must have at least one level, but is empty"
-        )
+        raise entry.error("must have at least one level, but is empty")
     labels = [level.label for level in levels]
     types = {type(label).__name__ for label in labels}
     if len(types) > 1:
         raise entry.wrong(f"must have levels of one type, not {' and '.join(sorted(types))}")
     for index, label in enumerate(labels):
         if label in labels[:index]:
-            raise StudyError(f"{entry.file}:{entry.line}: {entry.name}: the level {label!r} stands twice")
+            raise entry.error(f"the level {label!r} stands twice")
         if label == "not set":  # the report's words for a factor that does not apply
             raise entry.wrong('must not have a level called "not set"')
     return Factor(name=name, levels=tuple(levels), when=when)

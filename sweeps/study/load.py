@@ -16,7 +16,7 @@ from sweeps.study.designs import CellError, Labels
 from sweeps.study.entries import Entry, parse
 from sweeps.study.factor_section import read_factors, read_settings
 from sweeps.study.search_section import read_search
-from sweeps.study.study import Estimate, Resources, Study
+from sweeps.study.study import Resources, StatedCost, Study
 
 SHIPPED = Path(__file__).parent.parent / "studies"
 """Where the studies that ship live."""
@@ -39,14 +39,15 @@ def load_study(path_or_name: str | Path) -> Study:
         names = [file.stem for file in _shipped_files()]
         if str(path_or_name) not in names:
             hint = nearest(path_or_name, names) or f" (those that ship: {', '.join(names)})"
-            raise StudyError(f"{path_or_name}: is neither a .yaml file nor the name of a study{hint}")
+            rule = "is neither a .yaml file nor the name of a study"
+            raise StudyError(rule, file=str(path_or_name), hint=hint)
         path = SHIPPED / f"{path_or_name}.yaml"
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise StudyError(f"{path}: cannot be read: {error.strerror}") from None
+        raise StudyError(f"cannot be read: {error.strerror}", file=str(path)) from None
     except UnicodeDecodeError as error:
-        raise StudyError(f"{path}: cannot be read: is not UTF-8 text ({error.reason})") from None
+        raise StudyError(f"cannot be read: is not UTF-8 text ({error.reason})", file=str(path)) from None
     return study_from_text(text, str(path))
 
 
@@ -70,9 +71,9 @@ def study_from_text(text: str, file: str) -> Study:
     _refuse_schedulers(root)
     entries = root.mapping(known)
     if "name" not in entries:
-        raise StudyError(f"{file}:1: name: is missing")
+        raise StudyError("is missing", file=file, line=1, key="name")
     if "factors" not in entries and "search" not in entries:
-        raise StudyError(f"{file}:1: factors: is missing (or search)")
+        raise StudyError("is missing (or search)", file=file, line=1, key="factors")
     name = _name(entries["name"])
     reference = read_settings(entries["reference"]) if "reference" in entries else {}
     seeds, collapse = _seeds(entries.get("seeds")), _collapse(entries.get("collapse"))
@@ -174,13 +175,15 @@ def _on_broken(entry: Entry | None) -> OnBroken:
     return "skip" if value == "skip" else "fail"
 
 
-def _estimate(entry: Entry | None) -> Estimate | None:
+def _estimate(entry: Entry | None) -> StatedCost | None:
     if entry is None:
         return None
     parts = entry.mapping(("seconds_per_trial", "hardware"))
     if len(parts) < 2:
         raise entry.wrong("must have seconds_per_trial and hardware")
-    return Estimate(seconds_per_trial=parts["seconds_per_trial"].number(0), hardware=parts["hardware"].text())
+    return StatedCost(
+        seconds_per_trial=parts["seconds_per_trial"].number(0), hardware=parts["hardware"].text()
+    )
 
 
 def _check_cells(study: Study, entries: Mapping[str, Entry]) -> None:
@@ -193,21 +196,18 @@ def _check_cells(study: Study, entries: Mapping[str, Entry]) -> None:
         raise entries["design"].wrong("must leave at least one cell")
     for factor in study.factors:
         if not any(factor.name in cell.labels for cell in cells):
-            place = _factor_entry(factor.name, study, entries)
-            raise StudyError(
-                f"{place.file}:{place.line}: factors.{factor.name}: its condition "
-                f"({designs.describe_condition(factor)}) holds in no cell of the design"
+            condition = designs.describe_condition(factor)
+            raise _factor_entry(factor.name, study, entries).error(
+                f"its condition ({condition}) holds in no cell of the design", key=f"factors.{factor.name}"
             )
 
 
 def _located(error: CellError, study: Study, entries: Mapping[str, Entry]) -> StudyError:
-    cell = f"(in the cell {designs.describe(error.labels)})"
+    cell = designs.describe(error.labels)
     if not isinstance(error.cause, ConfigError):
-        place = entries["factors"]
-        return StudyError(f"{place.file}:{place.line}: factors: {error}")
-    key, place = error.cause.key, _setter(error.cause.key, error.labels, study, entries)
-    what = str(error.cause) if place.name.rpartition(".")[2] != key else str(error.cause)[len(key) + 2 :]
-    return StudyError(f"{place.file}:{place.line}: {place.name}: {what} {cell}")
+        return entries["factors"].error(str(error))
+    setter = _setter(error.cause.key, error.labels, study, entries)
+    return setter.refused(error.cause, f"in the cell {cell}")
 
 
 def _setter(key: str, labels: Labels, study: Study, entries: Mapping[str, Entry]) -> Entry:

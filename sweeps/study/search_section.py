@@ -13,7 +13,8 @@ from byol.presets import SETTING_NAMES
 from sweeps.errors import StudyError
 from sweeps.study.designs import CellError, describe
 from sweeps.study.entries import Entry
-from sweeps.study.spaces import Parameter, Scheduler, Search, corner_configs
+from sweeps.study.samples import corner_configs
+from sweeps.study.spaces import Parameter, Scheduler, Search
 
 OBJECTIVES = (
     "knn_accuracy",
@@ -57,7 +58,7 @@ def read_search(
     parts = entry.mapping([item.name for item in dataclasses.fields(Search)])
     for required in ("trials", "space"):
         if required not in parts:
-            raise StudyError(f"{entry.file}:{entry.line}: search.{required}: is missing")
+            raise entry.error("is missing", key=f"search.{required}")
     search = Search(
         sampler=_one_of(parts["sampler"], SAMPLERS) if "sampler" in parts else "tpe",
         trials=parts["trials"].whole(1),
@@ -68,10 +69,11 @@ def read_search(
         scheduler=_scheduler(parts.get("scheduler")),
     )
     if search.trial_seed in seeds:
-        place = parts.get("trial_seed", entry)
-        raise StudyError(
-            f"{place.file}:{place.line}: search.trial_seed: must not be among the study's seeds, on which "
-            f"the winner is judged afresh ({', '.join(map(str, seeds))}), but got {search.trial_seed}"
+        raise parts.get("trial_seed", entry).error(
+            "must not be among the study's seeds, on which the winner is judged afresh "
+            f"({', '.join(map(str, seeds))})",
+            key="search.trial_seed",
+            value=search.trial_seed,
         )
     _check_corners(entry, parts, reference, search, rule)
     return search
@@ -99,7 +101,7 @@ def _objectives(entry: Entry | None) -> dict[str, str]:
             raise item.wrong(_LOSS)
         if name not in OBJECTIVES:
             hint = nearest(name, OBJECTIVES) or f" (known: {', '.join(OBJECTIVES)})"
-            raise StudyError(f"{item.file}:{item.line}: {item.name}: cannot be searched for{hint}")
+            raise item.error("cannot be searched for", hint=hint)
     objectives = {name: _one_of(item, ("maximize", "minimize")) for name, item in entry.mapping().items()}
     if not objectives:
         raise entry.wrong("must name at least one objective")
@@ -112,8 +114,7 @@ def _space(entry: Entry) -> tuple[Parameter, ...]:
         if name in _FIXED:
             raise item.wrong("must be alike in all samples, or their objectives cannot be compared")
         if name not in SETTING_NAMES:
-            hint = nearest(name, SETTING_NAMES)
-            raise StudyError(f"{item.file}:{item.line}: {item.name}: is not a setting{hint}")
+            raise item.error("is not a setting", hint=nearest(name, SETTING_NAMES))
         space[name] = _parameter(name, item, space)
     if not space:
         raise entry.wrong("must name at least one setting")
@@ -164,10 +165,7 @@ def _when(entry: Entry, earlier: Mapping[str, Parameter]) -> dict[str, tuple[Sca
     for name, item in entry.mapping().items():
         if name not in earlier or not earlier[name].choices:
             names = [one.name for one in earlier.values() if one.choices]
-            raise StudyError(
-                f"{item.file}:{item.line}: {item.name}: is not an earlier parameter with choices"
-                f"{nearest(name, names)}"
-            )
+            raise item.error("is not an earlier parameter with choices", hint=nearest(name, names))
         choices = earlier[name].choices
         allowed = _choices(name, item)
         for value in allowed:
@@ -241,8 +239,6 @@ def _check_corners(
 
 
 def _located(error: CellError, space: Entry) -> StudyError:
-    where = f"(in the sample {describe(error.labels)})"
     assert isinstance(error.cause, ConfigError)
-    key, place = error.cause.key, space.mapping().get(error.cause.key, space)
-    what = str(error.cause) if place is space else str(error.cause)[len(key) + 2 :]
-    return StudyError(f"{place.file}:{place.line}: {place.name}: {what} {where}")
+    setter = space.mapping().get(error.cause.key, space)
+    return setter.refused(error.cause, f"in the sample {describe(error.labels)}")

@@ -1,22 +1,15 @@
 """What a search searches: parameters, their space and its corners. Imports neither ray nor optuna."""
 
 import dataclasses
-import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from byol.config import Scalar, TrialConfig
-from byol.errors import ConfigError
-from byol.presets import from_settings
-from sweeps.study.designs import CellError
+from byol.config import Scalar
 
 Values: TypeAlias = dict[str, Scalar]
 """Parameter -> its value, in the order of the space; a parameter that does not apply is absent."""
-
-_CORNERS = 1000
-"""How many samples from the corners of a space are tried when a study is loaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,27 +124,3 @@ def _parameter_document(one: Parameter) -> dict[str, Any]:
     if one.when:
         document["when"] = {name: list(allowed) for name, allowed in one.when.items()}
     return document
-
-
-def sample_config(
-    reference: Mapping[str, Scalar], search: Search, values: Mapping[str, Scalar]
-) -> TrialConfig:
-    """The configuration of the sample with these values.
-
-    Raises:
-        CellError: TrialConfig refuses it.
-    """
-    try:
-        return from_settings({**reference, **values, "seed": search.trial_seed})
-    except ConfigError as error:
-        raise CellError(dict(values), error) from None
-
-
-def corner_configs(reference: Mapping[str, Scalar], search: Search) -> list[tuple[Values, TrialConfig]]:
-    """The first corners of the space with their configurations.
-
-    Raises:
-        CellError: TrialConfig refuses one.
-    """
-    corners = itertools.islice(search.corners(), _CORNERS)
-    return [(values, sample_config(reference, search, values)) for values in corners]

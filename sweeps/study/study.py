@@ -29,13 +29,13 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """What a trial was measured to take."""
+class StatedCost:
+    """What the study itself says about its cost."""
 
     seconds_per_trial: float
-    """Wall seconds."""
+    """Wall seconds of a trial, as measured."""
     hardware: str
-    """Where."""
+    """What they were measured on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,8 @@ class Study:
     """When a trial counts as collapsed."""
     on_broken: OnBroken
     """What happens when an image of a folder cannot be read."""
-    estimate: Estimate | None
-    """What a trial was measured to take, if anybody did."""
+    estimate: StatedCost | None
+    """What a trial is said to take; None if the study does not say."""
 
     def cells(self) -> tuple[Cell, ...]:
         """The cells of the design; none for a search."""

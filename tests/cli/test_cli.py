@@ -12,7 +12,7 @@ import pytest
 from run_sweep import _duration, main
 from sweeps import files
 from sweeps.engine.simulated import TRAINER
-from sweeps.planning.estimates import PLAN, noted, of_sweep
+from sweeps.planning.estimates import PLAN, of_sweep, plan_fact
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Ending
@@ -351,7 +351,7 @@ def test_status_compares_the_plan_with_what_happened(
     study = load_study(study_file)
     estimate = of_sweep(study.cells(), tmp_path)
     with Ledger(tmp_path / files.LEDGER) as ledger:
-        ledger.note(PLAN, noted(estimate, study.trials(), 2))
+        ledger.note(PLAN, plan_fact(estimate, study.trials(), 2))
     assert main(["status", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["plan"]["finished_seconds"] == 4.0
     assert main(["status", str(tmp_path)]) == 0

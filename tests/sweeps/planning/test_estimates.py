@@ -18,10 +18,10 @@ from sweeps.planning.estimates import (
     CALIBRATION,
     PLAN,
     Estimate,
-    compared,
-    noted,
     of_study,
     of_sweep,
+    plan_against_actual,
+    plan_fact,
     shape,
     shapes,
     wall_seconds,
@@ -168,10 +168,10 @@ def test_a_damaged_calibration_is_refused(tmp_path: Path, small: Study) -> None:
 def test_what_was_planned_is_compared_with_what_happened(tmp_path: Path, small: Study) -> None:
     finished(tmp_path, small, {"batch": 4.0})
     estimate = Estimate(seconds={cell.cell_id: 3.0 for cell in small.cells()}, each=3.0, source="a test")
-    facts = {PLAN: noted(estimate, small.trials(), 2)}
+    facts = {PLAN: plan_fact(estimate, small.trials(), 2)}
     with directory.open_ledger(tmp_path) as ledger:
-        assert compared(ledger.trials(), facts) == {
+        assert plan_against_actual(ledger.trials(), facts) == {
             "source": "a test", "workers": 2, "trial_seconds": 24.0, "wall_seconds": 12.0,
             "finished_trials": 4, "finished_planned_seconds": 12.0, "finished_seconds": 16.0,
         }  # fmt: skip
-        assert compared(ledger.trials(), {}) is None
+        assert plan_against_actual(ledger.trials(), {}) is None

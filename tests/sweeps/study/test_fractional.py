@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from sweeps.errors import StudyError
-from sweeps.planning.plan import as_text, make_plan
+from sweeps.planning.plan import make_plan
+from sweeps.planning.render import as_text
 from sweeps.study import Study, study_from_text
 from sweeps.study.fractional import alias_sets, defining_words, published, resolution, runs
 

@@ -6,7 +6,9 @@ import pytest
 import yaml
 
 from byol.measure.collapse import CollapseRule
-from sweeps.planning.plan import as_json, as_text, make_plan
+from sweeps.errors import NO_VALUE
+from sweeps.planning.plan import make_plan
+from sweeps.planning.render import as_json, as_text
 from sweeps.study import Resources, StudyError, list_studies, load_study, study_from_text
 
 FULL = """\
@@ -201,6 +203,33 @@ def test_a_cell_that_is_wrong_only_in_combination_is_found() -> None:
         study_from_text(text, "f")
     assert str(error.value).startswith("f:3: factors.stop_gradient: false requires the online network")
     assert "in the cell stop_gradient=False, tau_base=0.5" in str(error.value)
+
+
+def test_a_view_setting_that_the_reference_gets_wrong_is_named_once() -> None:
+    with pytest.raises(StudyError) as error:
+        study_from_text("name: x\nreference: {view2.solarize_p: 3}\nfactors: {lr: [0.1]}\n", "f")
+    assert str(error.value) == (
+        "f:2: reference.view2.solarize_p: must be between 0 and 1, but got 3 (in the cell lr=0.1)"
+    )
+
+
+def test_an_error_carries_its_parts() -> None:
+    with pytest.raises(StudyError) as raised:
+        study_from_text("name: x\nfactors:\n  tau_base: [0.99, 1.5]\n", "f.yaml")
+    error = raised.value
+    assert (error.file, error.line, error.key) == ("f.yaml", 3, "factors.tau_base")
+    assert (error.rule, error.value) == ("must be between 0 and 1", 1.5)
+    assert error.hint == " (in the cell tau_base=1.5)"
+    with pytest.raises(StudyError) as raised:
+        study_from_text("name: x\n", "f.yaml")
+    assert raised.value.value is NO_VALUE
+
+
+@pytest.mark.xfail(strict=False, reason="TrialConfig does not check names of data sets yet")
+def test_a_data_set_that_does_not_exist_is_refused_with_its_line() -> None:
+    text = "name: x\nreference:\n  steps: 40\n  dataset: mnist\nfactors: {lr: [0.1]}\n"
+    with pytest.raises(StudyError, match=r"^f:4: reference\.dataset: must be .* but got 'mnist'"):
+        study_from_text(text, "f")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
