@@ -12,13 +12,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from byol.measure.collapse import CollapseRule
 from sweeps.planning.plan import make_plan
 from sweeps.progress import Display
-from sweeps.record.ledger import Ledger, states
+from sweeps.record.ledger import Ledger, count_trials
 from sweeps.record.rows import METRICS, Measurement
 from sweeps.record.tables import write_tables
 from sweeps.study import study_from_text
@@ -55,14 +56,14 @@ def main(trials: int = 10_000, measurements: int = 100) -> None:
                 ledger.plan(
                     ((trial, measurements - 1) for trial in planned.values()), design="full-factorial"
                 )
-            tracker = Tracker(ledger, Display(io.StringIO()), planned, rule=CollapseRule())
+            tracker = Tracker(ledger, Display(io.StringIO()), planned.values(), rule=CollapseRule())
             run(tracker, list(planned), measurements)
         print(f"ledger {path.stat().st_size / 2**20:.0f} MiB, largest memory {memory():.0f} MiB")
         with timed("resume: open the ledger, find what is left, load its states"), Ledger(path) as ledger:
-            left = ledger.left(retry_failed=False)
-            Tracker(ledger, Display(io.StringIO()), planned, rule=CollapseRule())
-            assert states(ledger.trials())["complete"] == trials
-            assert left == []
+            pending = ledger.pending(retry_failed=False)
+            Tracker(ledger, Display(io.StringIO()), planned.values(), rule=CollapseRule())
+            assert count_trials(ledger.trials())["complete"] == trials
+            assert pending == []
         with timed("write the tables"), Ledger(path, read_only=True) as ledger:
             write_tables(ledger, Path(folder))
         print(f"largest memory {memory():.0f} MiB")
@@ -90,11 +91,9 @@ def run(tracker: Tracker, ids: list[str], measurements: int) -> None:
 
 def measurement(step: int) -> Measurement:
     """As a trial of byol/ sends one, with two spectra of 128 values."""
-    row: dict[str, float | None] = dict.fromkeys(METRICS, 0.5)
+    row: dict[str, Any] = {**dict.fromkeys(METRICS, 0.5), "step": step}
     spectra = dict.fromkeys(("representation", "projection"), SPECTRUM)
-    return Measurement(
-        row={**row, "step": float(step)}, spectra=spectra, wall_seconds=step / 10, device="cpu"
-    )
+    return Measurement(**row, spectra=spectra, wall_seconds=step / 10, device="cpu")
 
 
 SPECTRUM = np.linspace(1, 0, 128, dtype="<f4").tobytes()

@@ -55,8 +55,9 @@ class Inputs:
 class Sweep:
     """A sweep of one study in one directory.
 
-    `open` checks that the directory (and the store) may hold it and changes nothing there. `execute` runs what
-    is missing and records it as it goes. `finish` leaves tables and texts up to date and says what came of it.
+    `open` checks that the directory (and the store) may hold it, and changes nothing there. `execute` runs
+    what is missing and records it as it goes. `finish` leaves tables and texts up to date and says what came
+    of it.
     """
 
     ledger: Ledger
@@ -145,11 +146,7 @@ class Sweep:
 
         loggers.check(self.options.log)
         address = self.options.address
-        where = f"on the cluster at {address}" if address else "on this machine"
-        count = self.study.trial_count
-        print(
-            f"{self.study.name}: {count} trials planned; starting Ray {where}", file=self.stream, flush=True
-        )
+        self._announce(address)
         with (
             runtime.interruptible(budget and began + budget) as interruption,
             runtime.connected(address, inputs.resources) as available,
@@ -186,6 +183,11 @@ class Sweep:
                 write_tables(self.ledger, self.out)
                 self._outcome = Outcome(counts=self.ledger.counts(), interrupted=False, ran=False)
         return self._outcome
+
+    def _announce(self, address: str | None) -> None:
+        where = f"on the cluster at {address}" if address else "on this machine"
+        text = f"{self.study.name}: {self.study.trial_count} trials planned; starting Ray {where}"
+        print(text, file=self.stream, flush=True)
 
     @contextlib.contextmanager
     def _recording(self) -> Iterator[None]:
@@ -229,7 +231,7 @@ class Sweep:
             self.ledger.set_fact(key, digest)
         if inputs.estimate is not None and not self.study.search:
             at_a_time = min(room, self.options.workers or room)
-            plan = estimates.noted(inputs.estimate, [*self.trials.values()], at_a_time)
+            plan = estimates.plan_fact(inputs.estimate, [*self.trials.values()], at_a_time)
             self.ledger.set_fact(Fact.PLAN, plan)
 
     def _enter(self, steps: dict[str, int]) -> None:
@@ -258,7 +260,7 @@ class Sweep:
             started=started,
             wall_seconds=time.monotonic() - began,
             resources=available,
-            plan=estimates.compared(self.ledger.trials(), self.ledger.facts()),
+            plan=estimates.plan_against_actual(self.ledger.trials(), self.ledger.facts()),
         )
 
     def _track(self, inputs: Inputs, display: Display) -> None:
@@ -272,10 +274,8 @@ class Sweep:
         )
 
     def _driver(self, inputs: Inputs, interruption: "Interruption") -> "Driver":
-        import ray
-
         from sweeps.engine import loggers
-        from sweeps.engine.driver import Driver
+        from sweeps.engine.driver import Driver, put_data
         from sweeps.engine.worker import Job
 
         study, options = self.study, self.options
@@ -283,7 +283,7 @@ class Sweep:
         by_node = options.data_via == "node"
         job = Job(
             common={},
-            data={} if by_node else {key: ray.put(images) for key, images in inputs.data.images.items()},
+            data={} if by_node else put_data(inputs.data.images),
             node_data=inputs.data.for_nodes(study, self._trainer, options.data_root) if by_node else None,
             trainer=self._trainer,
             rule=study.collapse,

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import ray
 from ray import tune
 from ray.tune.search import Searcher
 
@@ -24,6 +25,7 @@ from sweeps.record.rows import Measurement
 from sweeps.study import Resources
 from sweeps.study.designs import Trial
 from sweeps.tracker import Tracker
+from sweeps.trainer import DataKey, Images
 
 if TYPE_CHECKING:  # it imports Optuna, which only a search needs
     from sweeps.search.pruner import Pruner
@@ -117,6 +119,11 @@ class Driver:
                 raise bookkeeper.broken
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def put_data(images: Mapping[DataKey, Images]) -> dict[DataKey, "ray.ObjectRef"]:
+    """Puts data sets into the object store, from where each node fetches them once."""
+    return {key: ray.put(data_set) for key, data_set in images.items()}
 
 
 def _trial_name(trial: Any) -> str:

@@ -16,14 +16,12 @@ from byol.config import FIELD_NAMES, Scalar
 from byol.presets import from_settings
 from sweeps.errors import DirectoryError
 from sweeps.record import directory
+from sweeps.record.rows import EndReason, Fact, TrialRow
 from sweeps.study import Study
 from sweeps.study.designs import Cell, Trial, digest
 
 CALIBRATION = "calibration.json"
 """What `plan --calibrate --out DIR` leaves in DIR."""
-
-PLAN = "plan"
-"""The fact in a ledger that holds what was expected of the sweep."""
 
 COSTS_NOTHING = frozenset(
     (
@@ -96,8 +94,8 @@ def of_sweep(cells: Sequence[Cell], out: Path) -> Estimate:
     taken: dict[str, list[float]] = {}
     with directory.open_ledger(out) as ledger:
         for row in ledger.trials():
-            if row["end_reason"] == "finished" and row["wall_seconds"]:
-                taken.setdefault(shape(json.loads(row["settings"])), []).append(row["wall_seconds"])
+            if row.end_reason == EndReason.FINISHED and row.wall_seconds:
+                taken.setdefault(shape(row.settings), []).append(row.wall_seconds)
     if not taken:
         raise DirectoryError(f"{out}: has no finished trial, so there is nothing to estimate from")
     known = {key: statistics.fmean(seconds) for key, seconds in taken.items()}
@@ -143,23 +141,23 @@ def wall_seconds(trials: Iterable[Trial], estimate: Estimate, workers: int) -> f
     return max(free)
 
 
-def plan_against_actual(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, str]) -> dict[str, Any] | None:
+def plan_against_actual(rows: Sequence[TrialRow], facts: Mapping[str, str]) -> dict[str, Any] | None:
     """The plan that was noted when a sweep started, beside what its finished trials took; None without one.
 
     Args:
         rows: the ledger's trials.
         facts: the ledger's facts.
     """
-    if PLAN not in facts:
+    if Fact.PLAN not in facts:
         return None
-    plan = json.loads(facts[PLAN])
+    plan = json.loads(facts[Fact.PLAN])
     each = plan.pop("cells")
-    done = [row for row in rows if row["end_reason"] == "finished" and row["cell_id"] in each]
+    done = [row for row in rows if row.end_reason == EndReason.FINISHED and row.cell_id in each]
     return {
         **plan,
         "finished_trials": len(done),
-        "finished_planned_seconds": sum(each[row["cell_id"]] for row in done),
-        "finished_seconds": sum(row["wall_seconds"] for row in done),
+        "finished_planned_seconds": sum(each[row.cell_id] for row in done),
+        "finished_seconds": sum(row.wall_seconds or 0.0 for row in done),
     }
 
 

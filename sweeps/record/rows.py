@@ -47,7 +47,7 @@ class EndReason(StrEnum):
 
 
 class Fact(StrEnum):
-    """Keys of what the ledger knows about the sweep as a whole; each data set's digest has a key of its own."""
+    """Keys of facts about the sweep as a whole; each data set's digest has a key of its own beside them."""
 
     STUDY = "study"
     """The study's name."""
@@ -83,7 +83,7 @@ LAST_VALUES = (
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsRow:
-    """A row of metrics.parquet without its trial_id. What the fields mean is said by `byol.measure.metrics`."""
+    """A row of metrics.parquet without its trial_id; `byol.measure.metrics` says what the fields mean."""
 
     step: int
     epoch: float | None

@@ -13,6 +13,7 @@ import numpy as np
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
@@ -61,7 +62,7 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
             study_name=name,
             # An absolute path: the lock beside it is a symbolic link, which must not dangle.
             storage=JournalStorage(JournalFileBackend(str(journal.absolute()))),
-            directions=list(search.objectives.values()),
+            directions=[StudyDirection[way.upper()] for way in search.objectives.values()],
             load_if_exists=True,
         )
         self._search = search
@@ -194,7 +195,9 @@ def _draw(optuna_trial: optuna.Trial, parameter: Parameter) -> Scalar:
     """Asks an Optuna trial for a value."""
     name, low, high = parameter.name, parameter.low, parameter.high
     if parameter.choices:
-        return optuna_trial.suggest_categorical(name, parameter.choices)
+        choice = optuna_trial.suggest_categorical(name, parameter.choices)
+        assert choice is not None
+        return choice
     if isinstance(low, int):
         return optuna_trial.suggest_int(name, low, int(high), log=parameter.log)
     return optuna_trial.suggest_float(name, low, high, log=parameter.log)

@@ -76,7 +76,7 @@ class Mirror:
 
     @contextlib.contextmanager
     def synchronised(self) -> Iterator[None]:
-        """Puts what was fetched into the directory, which must be locked, and sends its last state at the end.
+        """Puts what was fetched into the directory, which must be locked; sends its last state at the end.
 
         Raises:
             OSError: the store fails at the end.

@@ -12,6 +12,7 @@ from analysis.figures import accuracy, forest, onset, planes, slopes, spectrum, 
 from analysis.load import load_results
 from analysis.outcomes import cells, seed_table
 from analysis.results import StudyResults
+from sweeps.record.rows import EndReason, TrialState
 from tests.analysis.tables import Row, write_sweep
 
 MAKERS = (
@@ -83,7 +84,7 @@ def test_an_unbalanced_factorial_gets_no_unconditional_estimate(tmp_path: Path) 
     def lose_a_cell(trials: list[Row], metrics: list[Row]) -> None:
         for row in trials:
             if row["cell_id"] == trials[15]["cell_id"]:
-                row.update(state="FAIL", end_reason="error", collapsed=None)
+                row.update(state=TrialState.FAIL, end_reason=EndReason.ERROR, collapsed=None)
 
     study = load_results([write_sweep(tmp_path, edit=lose_a_cell)]).studies[0]
     assert forest.effects_of(study, cells(study), "collapsed", survivors_only=False) == ()

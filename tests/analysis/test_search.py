@@ -15,6 +15,7 @@ from analysis.page.report import render
 from analysis.results import Results, StudyResults
 from analysis.search import Objective, pareto_front, searched
 from analysis.stats import mean_interval
+from sweeps.record.rows import EndReason, TrialState
 from tests.analysis.tables import Row, write_sweep
 
 LR = [0.1, 0.01, 1.0, 10.0]
@@ -134,7 +135,7 @@ def test_where_all_collapsed_the_best_of_them_wins(tmp_path: Path) -> None:
 
 def test_fresh_seeds_without_a_value_are_counted(tmp_path: Path) -> None:
     def edit(rows: list[Row]) -> None:
-        next(row for row in rows if row["seed"] == 3).update(end_reason="diverged")
+        next(row for row in rows if row["seed"] == 3).update(end_reason=EndReason.DIVERGED)
 
     text = said(write_search(tmp_path, edit), "verdict")
     assert "73.0 % (95 % interval 60.3 to 85.7 %, 2 seeds)" in text
@@ -179,7 +180,7 @@ def test_two_objectives(tmp_path: Path) -> None:
 
 def test_the_history_marks_what_has_no_result(tmp_path: Path) -> None:
     def edit(rows: list[Row]) -> None:
-        rows[1].update(state="PRUNED", end_reason="pruned", collapsed=None)
+        rows[1].update(state=TrialState.PRUNED, end_reason=EndReason.PRUNED, collapsed=None)
 
     panel = history(write_search(tmp_path, edit))
     assert panel is not None

@@ -11,11 +11,11 @@ import pytest
 
 from run_sweep import _duration, main
 from sweeps import files
-from sweeps.engine.simulated import TRAINER
-from sweeps.planning.estimates import PLAN, of_sweep, plan_fact
+from sweeps.planning.estimates import of_sweep, plan_fact
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import Ending
+from sweeps.record.rows import Ending, EndReason, Fact, TrialState
+from sweeps.simulated import TRAINER
 from sweeps.study import load_study
 from tests.sweeps.conftest import SMALL
 from tests.sweeps.record.test_ledger import measurement
@@ -33,20 +33,20 @@ def study_file(tmp_path: Path) -> Path:
 def complete(out: Path, study_file: Path, *, failed: int = 0) -> None:
     """A sweep that is over, as a driver would have left it."""
     study = load_study(study_file)
-    with directory.held(out), Ledger(out / files.LEDGER) as ledger:
-        ledger.note("study", study.name)
-        ledger.note("collapse", directory.rule_text(study))
-        ledger.note("design", study.design.kind)
+    with directory.driver_lock(out), Ledger(out / files.LEDGER) as ledger:
+        ledger.set_fact("study", study.name)
+        ledger.set_fact("collapse", directory.rule_text(study))
+        ledger.set_fact("design", study.design.kind)
         ledger.plan((trial, 5) for trial in study.trials())
         for index, trial in enumerate(study.trials()):
             attempt = ledger.start(trial.trial_id)
             if index < failed:
-                end = Ending(state="FAIL", end_reason="error", error="boom")
+                end = Ending(state=TrialState.FAIL, end_reason=EndReason.ERROR, error="boom")
             else:
                 for step in (0, 5):
                     ledger.append(trial.trial_id, attempt, measurement(step))
                 end = Ending(
-                    state="COMPLETE", end_reason="finished", collapsed=index % 2 == 0,
+                    state=TrialState.COMPLETE, end_reason=EndReason.FINISHED, collapsed=index % 2 == 0,
                     projection_collapsed=False, dimensional_collapse=False,
                 )  # fmt: skip
             ledger.end(trial.trial_id, attempt, end)
@@ -118,7 +118,7 @@ def test_status_counts_samples_that_are_still_to_be_drawn(
 ) -> None:
     complete(tmp_path / "out", study_file)
     with Ledger(tmp_path / "out" / files.LEDGER) as ledger:
-        ledger.note("planned", "12")
+        ledger.set_fact("planned", "12")
     assert main(["status", str(tmp_path / "out"), "--json"]) == 0
     counts = json.loads(capsys.readouterr().out)
     assert (counts["planned"], counts["waiting"], counts["complete"]) == (12, 4, 8)
@@ -351,7 +351,7 @@ def test_status_compares_the_plan_with_what_happened(
     study = load_study(study_file)
     estimate = of_sweep(study.cells(), tmp_path)
     with Ledger(tmp_path / files.LEDGER) as ledger:
-        ledger.note(PLAN, plan_fact(estimate, study.trials(), 2))
+        ledger.set_fact(Fact.PLAN, plan_fact(estimate, study.trials(), 2))
     assert main(["status", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["plan"]["finished_seconds"] == 4.0
     assert main(["status", str(tmp_path)]) == 0

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from sweeps.progress import Display, RunningTrial, Snapshot, clock, ended_line, headline, running_line
-from sweeps.record.rows import Ending
+from sweeps.record.rows import Ending, EndReason, TrialState
 
 TRIAL = RunningTrial(
     name="tau_base=0.99, seed 1", step=40, steps_planned=100, loss=0.5123, representation_std=0.8331
@@ -48,9 +48,9 @@ def test_a_running_trial_shows_loss_and_std() -> None:
 
 
 def test_an_ended_trial_says_how() -> None:
-    finished = Ending(state="COMPLETE", end_reason="finished", collapsed=True)
+    finished = Ending(state=TrialState.COMPLETE, end_reason=EndReason.FINISHED, collapsed=True)
     assert ended_line("x", TRIAL, finished) == "collapsed: x: loss 0.512, std 0.833 at step 40"
-    failed = Ending(state="FAIL", end_reason="error", error="ValueError: no")
+    failed = Ending(state=TrialState.FAIL, end_reason=EndReason.ERROR, error="ValueError: no")
     assert ended_line("x", TRIAL, failed) == "failed: x: ValueError: no"
 
 

@@ -8,24 +8,24 @@ from pathlib import Path
 import pytest
 
 from byol.config import TrialConfig
-from sweeps.engine.simulated import TRAINER
 from sweeps.errors import DirectoryError, RequestError
 from sweeps.files import LEDGER, STUDY
 from sweeps.inspect import export_encoder, status
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
 from sweeps.record.manifest import read_manifest, write_manifest
-from sweeps.record.rows import Ending
+from sweeps.record.rows import Ending, EndReason, TrialState
 from sweeps.run import run
+from sweeps.simulated import TRAINER
 from sweeps.study import Resources, Study, study_from_text
 from tests.sweeps.conftest import SMALL
 
 
 def planned(out: Path, study: Study) -> Ledger:
-    with directory.held(out):
+    with directory.driver_lock(out):
         ledger = Ledger(out / LEDGER)
-    ledger.note("study", study.name)
-    ledger.note("collapse", directory.rule_text(study))
+    ledger.set_fact("study", study.name)
+    ledger.set_fact("collapse", directory.rule_text(study))
     ledger.plan((trial, 20) for trial in study.trials())
     return ledger
 
@@ -36,7 +36,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_other_data_than_before_is_refused_and_nothing_is_changed(tmp_path: Path, small: Study) -> None:
     with planned(tmp_path, small) as ledger:
-        ledger.note("fashion-mnist-8k, all training images, 28 pixels", "another digest")
+        ledger.set_fact("fashion-mnist-8k, all training images, 28 pixels", "another digest")
     before = files(tmp_path)
     with pytest.raises(
         DirectoryError, match="was started with other data: the digest of fashion-mnist-8k must"
@@ -71,7 +71,7 @@ def test_a_warm_up_longer_than_the_trial_is_a_wrong_request(tmp_path: Path) -> N
 def test_a_complete_sweep_is_only_written_down_again(tmp_path: Path, small: Study) -> None:
     with planned(tmp_path, small) as ledger:
         for trial in small.trials():
-            end = Ending(state="COMPLETE", end_reason="finished", collapsed=False)
+            end = Ending(state=TrialState.COMPLETE, end_reason=EndReason.FINISHED, collapsed=False)
             ledger.end(trial.trial_id, ledger.start(trial.trial_id), end)
     retitled = dataclasses.replace(small, title="Another title")
     outcome = run(retitled, tmp_path)  # the learner of byol/ is not even imported

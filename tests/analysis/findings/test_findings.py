@@ -12,6 +12,7 @@ from analysis.findings import findings
 from analysis.findings.finding import Finding
 from analysis.load import load_results
 from analysis.results import StudyResults
+from sweeps.record.rows import EndReason, TrialState
 from tests.analysis.tables import Row, unfinished, write_sweep
 
 
@@ -104,8 +105,8 @@ def test_leave_one_out_is_undetermined_and_says_what_each_removal_did(tmp_path: 
 def test_a_partial_sweep_says_what_is_missing(tmp_path: Path) -> None:
     def edit(trials: list[Row], metrics: list[Row]) -> None:
         unfinished(after=15)(trials, metrics)
-        trials[3].update(state="FAIL", end_reason="error", collapsed=None)
-        trials[5].update(end_reason="diverged")
+        trials[3].update(state=TrialState.FAIL, end_reason=EndReason.ERROR, collapsed=None)
+        trials[5].update(end_reason=EndReason.DIVERGED)
 
     found = findings(load_results([write_sweep(tmp_path, edit=edit)]))
     texts = {item.kind: item.text for item in found.items}
@@ -125,7 +126,7 @@ def test_early_stops_are_not_compared(tmp_path: Path) -> None:
     def stop(trials: list[Row], metrics: list[Row]) -> None:
         for row in trials:
             if row["collapsed"]:
-                row.update(end_reason="collapsed", steps_run=60, loss=-1.0)
+                row.update(end_reason=EndReason.COLLAPSED, steps_run=60, loss=-1.0)
 
     write_sweep(tmp_path, edit=stop)
     assert "12 trials ended before the planned number of steps" in said(tmp_path, "early").text

@@ -11,6 +11,7 @@ import pytest
 
 from analysis.load import load_results
 from analysis.page.report import render, write_report
+from sweeps.record.rows import EndReason, TrialState
 from tests.analysis.tables import Row, unfinished, write_sweep
 
 
@@ -66,7 +67,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     def edit(trials: list[Row], metrics: list[Row]) -> None:
-        trials[0].update(state="FAIL", end_reason="error", error=HOSTILE, collapsed=None)
+        trials[0].update(state=TrialState.FAIL, end_reason=EndReason.ERROR, error=HOSTILE, collapsed=None)
 
     levels = {"encoder_norm": ["batch", HOSTILE], "q": ["<u>1</u>", "2"]}
     texts = dict.fromkeys(("title", "question", "expected", "source"), HOSTILE)
@@ -82,7 +83,7 @@ def _none(trials: list[Row], metrics: list[Row]) -> None:
 
 def _nan_losses(trials: list[Row], metrics: list[Row]) -> None:
     for row in trials[::3]:
-        row.update(loss=float("nan"), representation_std=float("inf"), end_reason="diverged")
+        row.update(loss=float("nan"), representation_std=float("inf"), end_reason=EndReason.DIVERGED)
 
 
 @pytest.mark.parametrize(

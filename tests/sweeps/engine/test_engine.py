@@ -21,15 +21,14 @@ import torch
 
 from byol.config import TrialConfig
 from byol.presets import from_settings
-from sweeps import files
-from sweeps.engine import simulated
-from sweeps.engine.simulated import TRAINER
+from sweeps import files, simulated
 from sweeps.errors import RequestError
 from sweeps.inspect import status
 from sweeps.options import Outcome, RunOptions
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import METRICS
 from sweeps.run import run
+from sweeps.simulated import TRAINER
 from sweeps.study import Study, study_from_text
 from tests.sweeps.conftest import SMALL
 
@@ -169,7 +168,7 @@ class TestOnOneRay:
             (row["f_encoder_norm"], row["f_fate"], row["seed"]): (row["attempt"], row["end_reason"])
             for row in table(tmp_path, "trials")
         }
-        assert shown.count("put off, to be run alone: ") == 3
+        assert shown.count("out of memory; will be retried alone: ") == 3
         assert ends["batch", "fine", 0] == (2, "finished"), "it fits when nobody else is there"
         assert {ends["group", "fine", seed] for seed in (0, 1)} == {(2, "error")}
         assert {ends["batch", "fine", 1], ends["batch", "diverges", 0]} == {(1, "finished"), (1, "diverged")}
@@ -371,7 +370,7 @@ def train_and_die_once(
 DRIVER = """
 import sys
 from run_sweep import main
-from sweeps.engine.simulated import TRAINER
+from sweeps.simulated import TRAINER
 sys.exit(main(sys.argv[1:], trainer=TRAINER))
 """
 

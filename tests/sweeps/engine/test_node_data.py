@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweeps.engine.node_data import NodeData, NodeDataError
-from sweeps.engine.simulated import TRAINER, SimulatedImages
+from sweeps.node_data import NodeData, NodeDataError
 from sweeps.options import RunOptions
 from sweeps.record.ledger import Ledger
 from sweeps.run import run
+from sweeps.simulated import TRAINER, SimulatedImages
 from sweeps.study import Study
 from sweeps.trainer import DataKey
 
@@ -107,6 +107,6 @@ def test_trials_load_on_their_node_and_fail_on_other_data(tmp_path: Path, small:
     assert 2 <= lines.count("load") <= 3, "the driver and at most two workers, for eight trials"
     assert swept("bad", load_other_data_in_workers)["failed"] == 8
     with Ledger(tmp_path / "bad" / "ledger.sqlite", read_only=True) as ledger:
-        error = ledger.trials()[0]["error"]
+        error = ledger.trials()[0].error or ""
     assert "fashion-mnist-8k on the node " in error
     assert error.endswith("the digest must be the driver's, good, but got bad")

@@ -14,10 +14,10 @@ import pytest
 
 from byol.config import TrialConfig
 from byol.presets import from_settings
-from sweeps.engine import simulated
-from sweeps.engine.simulated import TRAINER
+from sweeps import simulated
 from sweeps.options import RunOptions
 from sweeps.run import run
+from sweeps.simulated import TRAINER
 from sweeps.study import study_from_text
 
 STUDY = """

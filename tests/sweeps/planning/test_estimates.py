@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 
-from sweeps import files
-from sweeps.engine import simulated
+from sweeps import files, simulated
 from sweeps.errors import DirectoryError
 from sweeps.planning import calibrate
 from sweeps.planning.calibrate import document
 from sweeps.planning.estimates import (
     CALIBRATION,
-    PLAN,
     Estimate,
     of_study,
     of_sweep,
@@ -29,7 +27,7 @@ from sweeps.planning.estimates import (
 from sweeps.planning.plan import make_plan
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import Ending
+from sweeps.record.rows import Ending, EndReason, Fact, TrialState
 from sweeps.study import Study, study_from_text
 from sweeps.study.designs import Cell, Trial
 from tests.sweeps.conftest import SMALL
@@ -101,8 +99,8 @@ def test_trials_of_one_shape_take_the_same_time(small: Study, changed: dict[str,
 
 def finished(out: Path, study: Study, seconds: dict[str, float]) -> None:
     """A sweep whose trials took as long as their encoder_norm says; those without a time have not run."""
-    with directory.held(out), Ledger(out / files.LEDGER) as ledger:
-        ledger.note("study", study.name)
+    with directory.driver_lock(out), Ledger(out / files.LEDGER) as ledger:
+        ledger.set_fact("study", study.name)
         ledger.plan((trial, 20) for trial in study.trials())
         for trial in study.trials():
             if took := seconds.get(str(trial.labels["encoder_norm"])):
@@ -110,7 +108,9 @@ def finished(out: Path, study: Study, seconds: dict[str, float]) -> None:
                 ledger.append(
                     trial.trial_id, attempt, dataclasses.replace(measurement(20), wall_seconds=took)
                 )
-                ledger.end(trial.trial_id, attempt, Ending(state="COMPLETE", end_reason="finished"))
+                ledger.end(
+                    trial.trial_id, attempt, Ending(state=TrialState.COMPLETE, end_reason=EndReason.FINISHED)
+                )
 
 
 def test_times_of_an_earlier_sweep_go_by_shape_and_fall_back_to_the_mean(
@@ -168,7 +168,7 @@ def test_a_damaged_calibration_is_refused(tmp_path: Path, small: Study) -> None:
 def test_what_was_planned_is_compared_with_what_happened(tmp_path: Path, small: Study) -> None:
     finished(tmp_path, small, {"batch": 4.0})
     estimate = Estimate(seconds={cell.cell_id: 3.0 for cell in small.cells()}, each=3.0, source="a test")
-    facts = {PLAN: plan_fact(estimate, small.trials(), 2)}
+    facts: dict[str, str] = {Fact.PLAN: plan_fact(estimate, small.trials(), 2)}
     with directory.open_ledger(tmp_path) as ledger:
         assert plan_against_actual(ledger.trials(), facts) == {
             "source": "a test", "workers": 2, "trial_seconds": 24.0, "wall_seconds": 12.0,

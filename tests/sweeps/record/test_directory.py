@@ -11,17 +11,17 @@ import pytest
 from sweeps import files
 from sweeps.errors import DirectoryError
 from sweeps.record import directory
-from sweeps.record.directory import check, has_ledger, held
+from sweeps.record.directory import check, driver_lock, has_ledger
 from sweeps.record.ledger import Ledger
-from sweeps.search.samples import corner_samples, fresh_trials
 from sweeps.study import Study, study_from_text
+from sweeps.study.samples import corner_samples, fresh_trials
 from tests.sweeps.conftest import SMALL
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from sweeps.record.directory import held
-with held(Path(sys.argv[1])):
+from sweeps.record.directory import driver_lock
+with driver_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -32,9 +32,9 @@ def ids(study: Study) -> set[str]:
 
 
 def fill(out: Path, study: Study) -> None:
-    with held(out), Ledger(out / files.LEDGER) as ledger:
-        ledger.note("study", study.name)
-        ledger.note("collapse", directory.rule_text(study))
+    with driver_lock(out), Ledger(out / files.LEDGER) as ledger:
+        ledger.set_fact("study", study.name)
+        ledger.set_fact("collapse", directory.rule_text(study))
         ledger.plan((trial, 20) for trial in study.trials())
 
 
@@ -55,7 +55,7 @@ def searched(out: Path) -> Study:
     fill(out, study)
     samples = corner_samples(study.reference, study.search)[:2]
     with Ledger(out / files.LEDGER) as ledger:
-        ledger.note("search", directory.search_text(study))
+        ledger.set_fact("search", directory.search_text(study))
         for trial in samples:
             ledger.add(trial, 20, design="search")
         for trial in fresh_trials(samples[0], study.seeds):
@@ -114,12 +114,12 @@ def test_a_second_driver_is_refused_and_a_dead_one_blocks_nobody(tmp_path: Path,
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(DirectoryError, match=rf"in use by another driver \(process {holder.pid} on "):
             check(tmp_path, small, ids(small))
-        with pytest.raises(DirectoryError, match="in use by another driver"), held(tmp_path):
+        with pytest.raises(DirectoryError, match="in use by another driver"), driver_lock(tmp_path):
             pass
         holder.kill()
         holder.wait()
     check(tmp_path, small, ids(small))
-    with held(tmp_path):
+    with driver_lock(tmp_path):
         pass
 
 
@@ -177,7 +177,7 @@ def test_a_driver_that_died_before_it_planned_anything_blocks_nobody(tmp_path: P
 
 def test_a_ledger_of_another_format_is_refused(tmp_path: Path, small: Study) -> None:
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        ledger.note("study", small.name)
+        ledger.set_fact("study", small.name)
     with contextlib.closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as file:
         file.execute("PRAGMA user_version = 1")
     with pytest.raises(DirectoryError, match=r"another version of this tool \(format 1, this one writes 2\)"):

@@ -8,15 +8,15 @@ import pytest
 from byol.measure.collapse import CollapseRule
 from sweeps.engine.collapse_watch import CollapseWatch
 from sweeps.record.endings import ending
-from sweeps.record.rows import METRICS, Row
+from sweeps.record.rows import MetricsRow
+from tests.sweeps.record.test_ledger import measurement
 
 STOPS = CollapseRule(patience=2, stop=True)
 
 
-def rows(*stds: float, loss: float = 1.0) -> list[Row]:
-    base: dict[str, float | None] = dict.fromkeys(METRICS, 0.5)
+def rows(*stds: float, loss: float = 1.0) -> list[MetricsRow]:
     return [
-        {**base, "step": 5.0 * index, "representation_std": std, "effective_rank": 9.0, "loss": loss}
+        measurement(5 * index, representation_std=std, effective_rank=9.0, loss=loss)
         for index, std in enumerate(stds)
     ]
 
@@ -36,7 +36,11 @@ def rows(*stds: float, loss: float = 1.0) -> list[Row]:
     ],
 )
 def test_endings(
-    measured: list[Row], rule: CollapseRule, reason: str | None, collapsed: bool | None, onset: int | None
+    measured: list[MetricsRow],
+    rule: CollapseRule,
+    reason: str | None,
+    collapsed: bool | None,
+    onset: int | None,
 ) -> None:
     end = ending(measured, 10, rule)
     if reason is None:
@@ -52,20 +56,20 @@ def test_a_resumed_trial_stops_where_an_uninterrupted_one_does(tmp_path: Path) -
     measured = rows(0.8, 0.01, 0.01, 0.01, 0.01)
     rule = CollapseRule(patience=3, stop=True)
     watch = CollapseWatch(rule, tmp_path)
-    assert [watch.ends(row) for row in measured] == [False, False, False, True, True]
+    assert [watch.ends_at(row) for row in measured] == [False, False, False, True, True]
     watch.close()
 
     first = CollapseWatch(rule, tmp_path)
-    assert not any(first.ends(row) for row in measured[:3])
+    assert not any(first.ends_at(row) for row in measured[:3])
     resumed = CollapseWatch(rule, tmp_path)
-    assert not resumed.ends(measured[2]), "the same measurement does not count twice"
-    assert resumed.ends(measured[3])
+    assert not resumed.ends_at(measured[2]), "the same measurement does not count twice"
+    assert resumed.ends_at(measured[3])
     resumed.close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_kept_where_nothing_is_stopped(tmp_path: Path) -> None:
     watch = CollapseWatch(CollapseRule(patience=1), tmp_path / "folder")
-    assert not any(watch.ends(row) for row in rows(0.01, 0.01))
+    assert not any(watch.ends_at(row) for row in rows(0.01, 0.01))
     watch.close()
     assert not (tmp_path / "folder").exists()

@@ -6,20 +6,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sweeps.record.ledger import Ledger, states
-from sweeps.record.rows import METRICS, Ending, Measurement
+from sweeps.record.ledger import Ledger, count_trials
+from sweeps.record.rows import METRICS, Ending, EndReason, Measurement, TrialState
 from sweeps.study import Study
 
-FINISHED = Ending(state="COMPLETE", end_reason="finished", collapsed=True, onset_step=5)
+FINISHED = Ending(state=TrialState.COMPLETE, end_reason=EndReason.FINISHED, collapsed=True, onset_step=5)
 
 
 def measurement(step: int, **values: float | None) -> Measurement:
-    row: dict[str, float | None] = dict.fromkeys(METRICS, 0.5)
+    row: dict[str, Any] = {**dict.fromkeys(METRICS, 0.5), "step": step, **values}
     return Measurement(
-        row={**row, "step": step, **values},
+        **row,
         spectra={"representation": bytes(8), "projection": bytes(4)},
         wall_seconds=step / 10,
         device="cpu",
@@ -37,15 +38,15 @@ def test_left_are_the_waiting_and_interrupted_in_order(ledger: Ledger, small: St
     ids = [trial.trial_id for trial in small.trials()]
     for trial_id, end in (
         (ids[0], FINISHED),
-        (ids[1], Ending(state="FAIL", end_reason="error", error="boom")),
+        (ids[1], Ending(state=TrialState.FAIL, end_reason=EndReason.ERROR, error="boom")),
     ):
         assert ledger.end(trial_id, ledger.start(trial_id), end)
     ledger.start(ids[3])
-    assert ledger.left(retry_failed=False) == [ids[2], *ids[4:]]
+    assert ledger.pending(retry_failed=False) == [ids[2], *ids[4:]]
     ledger.interrupt()
-    assert ledger.left(retry_failed=False) == ids[2:]
-    assert ledger.left(retry_failed=True) == ids[1:]
-    count = states(ledger.trials())
+    assert ledger.pending(retry_failed=False) == ids[2:]
+    assert ledger.pending(retry_failed=True) == ids[1:]
+    count = count_trials(ledger.trials())
     assert count["planned"] == 8
     assert (count["complete"], count["failed"], count["interrupted"], count["waiting"]) == (1, 1, 1, 5)
     assert count["collapsed"] == 1
@@ -58,8 +59,8 @@ def test_planning_again_adds_what_is_new_and_keeps_what_is_known(tmp_path: Path,
         ledger.end(first.trial_id, ledger.start(first.trial_id), FINISHED)
         ledger.plan((trial, 20) for trial in [*rest, first])
         rows = ledger.trials()
-    assert [row["trial_id"] for row in rows] == [*(trial.trial_id for trial in rest), first.trial_id]
-    assert [row["state"] for row in rows] == ["WAITING"] * 7 + ["COMPLETE"]
+    assert [row.trial_id for row in rows] == [*(trial.trial_id for trial in rest), first.trial_id]
+    assert [row.state for row in rows] == ["WAITING"] * 7 + ["COMPLETE"]
 
 
 def test_rows_of_an_older_attempt_are_refused(ledger: Ledger, small: Study) -> None:
@@ -73,7 +74,7 @@ def test_rows_of_an_older_attempt_are_refused(ledger: Ledger, small: Study) -> N
     assert ledger.append(trial_id, new, measurement(0))
     assert ledger.end(trial_id, new, FINISHED)
     assert not ledger.append(trial_id, new, measurement(5)), "an ended trial takes no rows"
-    assert [row["step"] for row in ledger.rows(trial_id)] == [0]
+    assert [row.step for row in ledger.rows(trial_id)] == [0]
 
 
 def test_a_new_attempt_replaces_what_lies_after_its_first_row(ledger: Ledger, small: Study) -> None:
@@ -83,7 +84,7 @@ def test_a_new_attempt_replaces_what_lies_after_its_first_row(ledger: Ledger, sm
         ledger.append(trial_id, attempt, measurement(step))
     attempt = ledger.start(trial_id)
     ledger.append(trial_id, attempt, measurement(10, loss=0.25))
-    assert [(row["step"], row["loss"]) for row in ledger.rows(trial_id)] == [(0, 0.5), (5, 0.5), (10, 0.25)]
+    assert [(row.step, row.loss) for row in ledger.rows(trial_id)] == [(0, 0.5), (5, 0.5), (10, 0.25)]
     assert [step for _, step, level, _ in ledger.spectra() if level == "projection"] == [0, 5, 10]
 
 
@@ -92,9 +93,9 @@ def test_not_a_number_is_not_the_same_as_not_measured(ledger: Ledger, small: Stu
     attempt = ledger.start(trial_id)
     ledger.append(trial_id, attempt, measurement(0, loss=math.nan, knn_accuracy=None, tau=math.inf))
     (row,) = ledger.rows(trial_id)
-    assert row["loss"] is not None
-    assert math.isnan(row["loss"])
-    assert (row["knn_accuracy"], row["tau"]) == (None, math.inf)
+    assert row.loss is not None
+    assert math.isnan(row.loss)
+    assert (row.knn_accuracy, row.tau) == (None, math.inf)
 
 
 WRITER = """
@@ -126,7 +127,7 @@ def test_every_acknowledged_row_survives_a_kill(tmp_path: Path, small: Study) ->
     acknowledged = 200 + len(writer.stdout.readlines())
     writer.wait()
     with Ledger(path, read_only=True) as ledger:
-        steps = [row["step"] for row in ledger.rows(trial.trial_id)]
+        steps = [row.step for row in ledger.rows(trial.trial_id)]
         spectra = sum(1 for _ in ledger.spectra())
     # The kill may come between a commit and its acknowledgement: one row more is fine, one less is not.
     assert steps == list(range(len(steps)))
@@ -154,4 +155,4 @@ def test_wall_seconds_are_those_of_all_attempts(ledger: Ledger, small: Study) ->
         assert ledger.append(trial_id, attempt, measurement(5))
         assert ledger.append(trial_id, attempt, measurement(step))
         ledger.interrupt()
-    assert ledger.trials()[0]["wall_seconds"] == 1.0 + 2.0
+    assert ledger.trials()[0].wall_seconds == 1.0 + 2.0

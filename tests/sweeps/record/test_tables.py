@@ -9,7 +9,7 @@ import pytest
 
 from byol.files import replacing
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import METRICS, Ending
+from sweeps.record.rows import METRICS, Ending, EndReason, TrialState
 from sweeps.record.tables import write_tables
 from sweeps.study import Study, study_from_text
 from tests.sweeps.record.test_ledger import measurement
@@ -32,9 +32,13 @@ def write(folder: Path, study: Study) -> None:
         attempt = ledger.start(one)
         ledger.append(one, attempt, measurement(0, loss=None))
         ledger.append(one, attempt, measurement(5, loss=math.nan, knn_accuracy=0.75))
-        ledger.end(one, attempt, Ending(state="COMPLETE", end_reason="diverged", collapsed=False))
+        ledger.end(
+            one, attempt, Ending(state=TrialState.COMPLETE, end_reason=EndReason.DIVERGED, collapsed=False)
+        )
         attempt = ledger.start(two)
-        ledger.end(two, attempt, Ending(state="FAIL", end_reason="error", error="ValueError: boom"))
+        ledger.end(
+            two, attempt, Ending(state=TrialState.FAIL, end_reason=EndReason.ERROR, error="ValueError: boom")
+        )
         write_tables(ledger, folder)
 
 

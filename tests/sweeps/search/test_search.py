@@ -8,18 +8,18 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.trial import TrialState
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from sweeps.engine.simulated import TRAINER
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import SAMPLE, Ending
+from sweeps.record.rows import SAMPLE, Ending, EndReason, TrialRow, TrialState
+from sweeps.record.samples import winner
 from sweeps.search.pruner import Pruner
-from sweeps.search.samples import fresh_trials, sample, stored_trial, winner
 from sweeps.search.searcher import LedgerSearch
+from sweeps.simulated import TRAINER
 from sweeps.study import Study, study_from_text
 from sweeps.study.designs import Trial
+from sweeps.study.samples import fresh_trials, sample
 from sweeps.study.spaces import Search
 from tests.sweeps.record.test_ledger import measurement
 
@@ -80,13 +80,13 @@ class Bench:
 
     def end(self, trial_id: str, knn: float | None = None, **ending: Any) -> None:
         """The sample measures once more and ends; Ray tells the searcher."""
-        attempt = self.row(trial_id)["attempt"]
+        attempt = self.row(trial_id).attempt
         self.ledger.append(trial_id, attempt, measurement(20, knn_accuracy=knn))
         end = {"state": "COMPLETE", "end_reason": "finished", "collapsed": False, **ending}
         self.ledger.end(trial_id, attempt, Ending(**end))
         self.searcher.on_trial_complete(self.rays[trial_id], {"knn_accuracy": 0.99})  # not what is believed
 
-    def row(self, trial_id: str) -> dict[str, Any]:
+    def row(self, trial_id: str) -> TrialRow:
         row = self.ledger.trial(trial_id)
         assert row is not None
         return row
@@ -100,7 +100,7 @@ class Bench:
         return [trial.state.name for trial in self.loaded().trials]
 
     def trial(self, trial_id: str) -> Trial:
-        return stored_trial(self.row(trial_id))
+        return self.row(trial_id).trial
 
     def run(self, most: int = 1000) -> list[float]:
         """Runs samples one at a time with the simulated learner; their kNN accuracies."""
@@ -123,7 +123,7 @@ def test_a_sample_is_the_reference_with_its_values_and_the_search_seed(bench: Be
     trial_id = bench.suggest()
     assert trial_id is not None
     row, trial = bench.row(trial_id), bench.trial(trial_id)
-    assert (row["design"], row["seed"], trial.settings["seed"]) == ("search", 1000, 1000)
+    assert (row.design, row.seed, trial.settings["seed"]) == ("search", 1000, 1000)
     assert trial.settings["lr"] == trial.labels["lr"] == bench.loaded().trials[0].params["lr"]
     assert trial.settings["steps"] == 20
     assert bench.loaded().trials[0].user_attrs == {"trial_id": trial_id}
@@ -169,7 +169,7 @@ def test_a_pruned_sample_keeps_its_last_measurement_and_is_never_the_best(bench:
     for step, knn in ((0, None), (5, 0.6), (10, math.nan)):
         bench.searcher.on_trial_result(bench.rays[first], {"step": step, "knn_accuracy": knn})
     bench.searcher.on_trial_result(bench.rays[first], {"error": "one without metrics"})
-    bench.end(first, 0.9, state="PRUNED", end_reason="pruned")
+    bench.end(first, 0.9, state=TrialState.PRUNED, end_reason=EndReason.PRUNED)
     second = bench.suggest()
     assert second is not None
     bench.end(second, 0.2)
@@ -220,14 +220,16 @@ def test_a_killed_driver_leaves_nothing_running_and_loses_nothing(bench: Bench) 
     assert ended is not None
     assert lost is not None
     # The ledger knows of an end that Optuna was never told, and the driver is gone.
-    bench.ledger.end(ended, 1, Ending(state="COMPLETE", end_reason="finished", collapsed=False))
+    bench.ledger.end(
+        ended, 1, Ending(state=TrialState.COMPLETE, end_reason=EndReason.FINISHED, collapsed=False)
+    )
     values = bench.loaded().trials[4].params
     bench.opened()
     assert bench.states() == ["COMPLETE"] * 3 + ["FAIL", "FAIL", "WAITING"]  # no kNN was measured in `ended`
     bench.opened()  # killed again at once: nothing is queued twice
     assert bench.states()[5:] == ["WAITING"]
     assert bench.suggest() == lost
-    assert bench.row(lost)["attempt"] == 2
+    assert bench.row(lost).attempt == 2
     bench.end(lost, 0.3)
     assert bench.loaded().trials[5].params == values
     assert len(bench.run()) == 24 - 5
@@ -273,7 +275,7 @@ def test_a_configuration_that_has_run_is_not_run_again(tmp_path: Path) -> None:
         bench.end(trial_id, 0.25 * len(started))
     assert len(started) == len(set(started)) == 2
     told = bench.loaded().trials
-    assert [trial.state for trial in told] == [TrialState.COMPLETE] * 12
+    assert [trial.state.name for trial in told] == ["COMPLETE"] * 12
     by_choice = {trial.params["predictor"]: trial.value for trial in told}
     assert all(trial.value == by_choice[trial.params["predictor"]] for trial in told)
 
@@ -295,7 +297,7 @@ def test_a_configuration_that_is_running_is_told_with_it(tmp_path: Path) -> None
 def test_failed_samples_run_again_when_asked(bench: Bench) -> None:
     first = bench.suggest()
     assert first is not None
-    bench.end(first, None, state="FAIL", end_reason="error", error="boom")
+    bench.end(first, None, state=TrialState.FAIL, end_reason=EndReason.ERROR, error="boom")
     bench.run()
     assert len(bench.states()) == 24
     bench.opened()
@@ -310,7 +312,7 @@ def test_failed_samples_run_again_when_asked(bench: Bench) -> None:
 def test_a_conditional_parameter_is_absent_where_it_does_not_apply(tmp_path: Path) -> None:
     bench = Bench(tmp_path, CONDITIONAL)
     bench.run()
-    rows = [stored_trial(row) for row in bench.ledger.trials()]
+    rows = [row.trial for row in bench.ledger.trials()]
     assert {str(row.labels["predictor"]) for row in rows} == {"mlp", "none"}
     for row in rows:
         assert ("predictor_depth" in row.labels) == (row.labels["predictor"] == "mlp")
@@ -327,7 +329,7 @@ def test_several_objectives_are_all_told(tmp_path: Path) -> None:
     loaded = bench.loaded()
     assert [direction.name for direction in loaded.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert [trial.values for trial in loaded.trials] == [
-        [0.4, row["wall_seconds"]] for row in bench.ledger.trials()
+        [0.4, row.wall_seconds] for row in bench.ledger.trials()
     ]
 
 
@@ -341,26 +343,27 @@ def test_tpe_finds_more_than_chance(tmp_path: Path, seed: int) -> None:
     assert means["tpe"] > means["random"] + 0.05, means
 
 
-def rows(*samples: dict[str, Any]) -> list[dict[str, Any]]:
-    base = {
+def rows(*samples: dict[str, Any]) -> list[TrialRow]:
+    base: dict[str, Any] = {
+        **dict.fromkeys(field.name for field in dataclasses.fields(TrialRow)),
         "design": "search",
-        "state": "COMPLETE",
-        "end_reason": "finished",
-        "collapsed": 0,
+        "state": TrialState.COMPLETE,
+        "end_reason": EndReason.FINISHED,
+        "collapsed": False,
         "wall_seconds": 1.0,
     }
-    return [{**base, "number": number, **one} for number, one in enumerate(samples)]
+    return [TrialRow(**{**base, "number": number, **sample}) for number, sample in enumerate(samples)]
 
 
 @pytest.mark.parametrize(
     ("text", "samples", "best"),
     [
         (TEXT, [{"knn_accuracy": 0.5}, {"knn_accuracy": 0.7}, {"knn_accuracy": 0.6}], 1),
-        (TEXT, [{"knn_accuracy": 0.5}, {"knn_accuracy": 0.7, "collapsed": 1}], 0),
-        (TEXT, [{"knn_accuracy": 0.1, "collapsed": 1}, {"knn_accuracy": 0.2, "collapsed": 1}], 1),
+        (TEXT, [{"knn_accuracy": 0.5}, {"knn_accuracy": 0.7, "collapsed": True}], 0),
+        (TEXT, [{"knn_accuracy": 0.1, "collapsed": True}, {"knn_accuracy": 0.2, "collapsed": True}], 1),
         (TEXT, [{"knn_accuracy": 0.5}, {"knn_accuracy": 0.7, "state": "PRUNED"}], 0),
         (TEXT, [{"knn_accuracy": 0.5}, {"knn_accuracy": 0.7, "end_reason": "diverged"}], 0),
-        (TEXT, [{"knn_accuracy": 0.5}, {"knn_accuracy": "nan"}, {"knn_accuracy": None}], 0),
+        (TEXT, [{"knn_accuracy": 0.5}, {"knn_accuracy": math.nan}, {"knn_accuracy": None}], 0),
         (TEXT, [{"knn_accuracy": 0.5}, {"knn_accuracy": 0.7, "design": "winner"}], 0),
         (TWO, [{"knn_accuracy": 0.7, "wall_seconds": 3.0}, {"knn_accuracy": 0.7, "wall_seconds": 2.0}], 1),
         (TWO, [{"knn_accuracy": 0.6, "wall_seconds": 1.0}, {"knn_accuracy": 0.7, "wall_seconds": 9.0}], 1),
@@ -373,7 +376,7 @@ def test_the_winner(text: str, samples: list[dict[str, Any]], best: int) -> None
     assert search is not None
     won = winner(rows(*samples), search)
     assert won is not None
-    assert won["number"] == best
+    assert won.number == best
 
 
 def test_without_a_value_nobody_wins() -> None:
@@ -433,7 +436,7 @@ def test_a_scheduler_stops_what_lags_and_remembers_it(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["asha", "median"])
 def test_a_scheduler_learns_from_earlier_runs(kind: str) -> None:
-    past = [{"step": float(step), "knn_accuracy": 0.7 if step else None} for step in (0, 5, 10, 15, 20)]
+    past = [measurement(step, knn_accuracy=0.7 if step else None) for step in (0, 5, 10, 15, 20)]
     scheduler = pruner(kind)
     for name in ("a", "b", "c", "d"):
         scheduler.learn(name, past)

@@ -1,5 +1,6 @@
 """Checkpoints that follow a trial through a store: a trial's machine may vanish at any moment."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -14,8 +15,10 @@ from byol.data import load_data
 from byol.files import ENCODER, STATE
 from byol.presets import from_settings
 from byol.train import train
+from sweeps.record.rows import Measurement
 from sweeps.storage.checkpoints import REPORTED, Checkpoints, local_copies
 from sweeps.storage.store import Store
+from tests.sweeps.record.test_ledger import measurement
 from tests.sweeps.storage.object_store import ObjectStore
 
 STEPS = 60
@@ -48,8 +51,9 @@ def learn(folder: Path, *, measure: int = 10, save: int = 15) -> Iterator[int]:
     state.unlink(missing_ok=True)
 
 
-def result(step: int) -> dict[str, Any]:
-    return {"step": step, "loss": math.nan, "spectra": {"representation": bytes([step, 255])}}
+def result(step: int) -> Measurement:
+    spectra = {"representation": bytes([step, 255])}
+    return dataclasses.replace(measurement(step, loss=math.nan), spectra=spectra)
 
 
 def run(checkpoints: Checkpoints, *, dies_at: int | None = None) -> tuple[list[int], list[int]]:
@@ -57,13 +61,13 @@ def run(checkpoints: Checkpoints, *, dies_at: int | None = None) -> tuple[list[i
     again, measured = [], []
     with checkpoints.workspace("trial") as work:
         for earlier in work.reported:
-            assert str(earlier) == str(result(earlier["step"])), "NaN and bytes come back as they were"
-            again.append(earlier["step"])
+            assert str(earlier) == str(result(earlier.step)), "NaN and bytes come back as they were"
+            again.append(earlier.step)
         for step in [] if work.finished else learn(work.folder):
             work.push()
             if step == dies_at:
                 raise SystemExit  # see `dies`
-            work.note(result(step))
+            work.keep(result(step))
             measured.append(step)
     return again, measured
 
@@ -173,7 +177,7 @@ def test_nothing_is_done_between_measurements_without_a_new_state(
     checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with checkpoints.workspace("trial") as work:
-        work.note(result(0))
+        work.keep(result(0))
         monkeypatch.setattr(Store, "names", None)
         monkeypatch.setattr(Store, "upload", None)
         work.push()
@@ -194,17 +198,17 @@ def test_a_trained_trial_that_changes_machines_reports_what_it_would_have(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     checkpoints = Checkpoints(folder=tmp_path / "out", store=Store.at(str(tmp_path / "store")))
 
-    def losses(stop_after: int | None = None) -> tuple[list[tuple[int, float]], int]:
-        rows, measured = [], 0
+    def losses(stop_after: int | None = None) -> tuple[list[tuple[int, float | None]], int]:
+        rows: list[tuple[int, float | None]] = []
+        measured = 0
         with checkpoints.workspace("trial") as work:
-            rows += [(earlier["step"], earlier["loss"]) for earlier in work.reported]
+            rows += [(earlier.step, earlier.loss) for earlier in work.reported]
             for metrics in train(config, data, checkpoint_folder=work.folder, checkpoint_every=2):
                 work.push()
                 if measured == stop_after:
                     raise SystemExit
-                row: dict[str, Any] = {"step": metrics.step, "loss": metrics.loss, "spectra": {}}
-                work.note(row)
-                rows = [*(row for row in rows if row[0] < metrics.step), (row["step"], row["loss"])]
+                work.keep(Measurement.of(metrics, wall_seconds=0.0, device="cpu"))
+                rows = [*(row for row in rows if row[0] < metrics.step), (metrics.step, metrics.loss)]
                 measured += 1
         return rows, measured
 

@@ -18,10 +18,10 @@ from sweeps.inspect import export_encoder
 from sweeps.options import RunOptions
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import Ending
+from sweeps.record.rows import Ending, EndReason, TrialState
 from sweeps.run import run
 from sweeps.storage.lease import INTERVALS, LEASE, Lease
-from sweeps.storage.mirror import Mirror, sign, take_snapshot
+from sweeps.storage.mirror import Mirror, add_driver, take_snapshot
 from sweeps.storage.store import Store
 from sweeps.study import Study
 from tests.sweeps.record.test_ledger import measurement
@@ -42,14 +42,14 @@ def driving(out: Path, store: Store, study: Study, *, every: float = 60) -> Iter
     ids = {trial.trial_id for trial in study.trials()}
     directory.check(out, study, ids)
     with (
-        Mirror(out, store, every=every).held(study, ids) as mirror,
-        directory.held(out),
-        mirror.followed(),
+        Mirror(out, store, every=every).opened(study, ids) as mirror,
+        directory.driver_lock(out),
+        mirror.synchronised(),
         Ledger(out / files.LEDGER) as ledger,
     ):
-        sign(ledger)
-        ledger.note("study", study.name)
-        ledger.note("collapse", directory.rule_text(study))
+        add_driver(ledger)
+        ledger.set_fact("study", study.name)
+        ledger.set_fact("collapse", directory.rule_text(study))
         ledger.plan((trial, 20) for trial in study.trials())
         yield mirror, ledger
 
@@ -58,7 +58,11 @@ def measure(ledger: Ledger, study: Study, count: int) -> None:
     for trial in study.trials()[:count]:
         attempt = ledger.start(trial.trial_id)
         ledger.append(trial.trial_id, attempt, measurement(0))
-        ledger.end(trial.trial_id, attempt, Ending(state="COMPLETE", end_reason="finished", collapsed=False))
+        ledger.end(
+            trial.trial_id,
+            attempt,
+            Ending(state=TrialState.COMPLETE, end_reason=EndReason.FINISHED, collapsed=False),
+        )
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
@@ -129,7 +133,7 @@ def test_a_directory_that_is_behind_or_of_another_sweep_is_refused(
         pass
     with driving(tmp_path / "b", folder, small):
         pass
-    with pytest.raises(DirectoryError, match=r"a: is behind file://.*; an empty --out goes on from there$"):
+    with pytest.raises(DirectoryError, match=r"a: is behind file://.*; an empty --out resumes from there$"):
         ExitStack().enter_context(driving(tmp_path / "a", folder, small))
     with driving(tmp_path / "b", folder, small):
         pass
@@ -197,7 +201,7 @@ def test_a_driver_that_was_taken_over_stops_and_leaves_the_store_alone(
 ) -> None:
     asked, warnings = threading.Event(), list[str]()
     with driving(tmp_path / "a", folder, small, every=EVERY) as (mirror, ledger):
-        with mirror.running(stop=asked.set, warn=warnings.append):
+        with mirror.following(stop=asked.set, warn=warnings.append):
             wait_for(lambda: folder.modified(files.LEDGER))
             lease = json.loads(folder.read(LEASE) or b"")
             folder.write(LEASE, json.dumps({**lease, "identity": "of another"}).encode())
@@ -224,7 +228,7 @@ def test_a_store_that_fails_for_a_while_is_mentioned_once_and_catches_up(
     store, warnings = Store.at(object_store.uri("sweep")), list[str]()
     with (
         driving(tmp_path / "a", store, small, every=EVERY) as (mirror, ledger),
-        mirror.running(stop=pytest.fail, warn=warnings.append),
+        mirror.following(stop=pytest.fail, warn=warnings.append),
     ):
         wait_for(lambda: store.modified(files.LEDGER))
         object_store.stop()

@@ -13,15 +13,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from sweeps.engine.simulated import TRAINER
 
 from byol.config import TrialConfig
 from byol.files import ENCODER, STATE
-from sweeps import files
-from sweeps.engine import simulated
+from sweeps import files, simulated
 from sweeps.inspect import export_encoder, status
 from sweeps.options import Outcome, RunOptions
 from sweeps.run import run
+from sweeps.simulated import TRAINER
 from sweeps.storage.checkpoints import local_copies
 from sweeps.storage.store import Store
 from sweeps.study import Study, study_from_text
