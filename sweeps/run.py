@@ -23,7 +23,7 @@ from sweeps.planning import estimates
 from sweeps.progress import Display
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
-from sweeps.record.manifest import write_manifest
+from sweeps.record.manifest import Driver, write_manifest
 from sweeps.record.tables import write_tables
 from sweeps.search.samples import check_length, corner_samples, is_settled
 from sweeps.storage.checkpoints import Checkpoints
@@ -227,10 +227,12 @@ def _record(
         study=study.name,
         precision=precision,
         data={names[key]: images.digest for key, images in data.items()},
-        command=sys.argv,
-        started=started,
-        wall_seconds=time.monotonic() - began,
-        resources=resources,
+        driver=Driver(
+            command=sys.argv,
+            started=started,
+            wall_seconds=time.monotonic() - began,
+            resources=resources,
+        ),
         plan=estimates.compared(ledger.trials(), ledger.facts()),
     )
 

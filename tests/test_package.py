@@ -1,5 +1,6 @@
 """The package: what is in it, and that it works far from the checkout."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 import sweeps
 from sweeps.study import list_studies
+from tests.sweeps.record.test_manifest import git
 from tests.test_architecture import PACKAGES, ROOT
 
 PASSING = ("__pycache__", ".*", "*~")
@@ -20,6 +22,13 @@ BUILD = """
 import sys
 from setuptools import build_meta
 build_meta.build_{kind}(sys.argv[1])
+"""
+TELL = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from sweeps.doctor import _packages
+from sweeps.record.manifest import git_state
+print(json.dumps([git_state(), _packages()]))
 """
 CALL = """
 import sys
@@ -109,3 +118,27 @@ def test_the_command_works_in_another_directory(site: Path, tmp_path: Path) -> N
     (tmp_path / "mine.yaml").write_text("name: mine\nfactors: {predictor: [mlp, none]}\nseeds: 2\n")
     assert "2 cells x 2 seeds (0, 1) = 4" in call(site, tmp_path, "plan", "mine.yaml")
     assert sorted(tmp_path.iterdir()) == [tmp_path / "mine.yaml"]
+
+
+def test_an_installed_tool_knows_its_own_commit_and_requirements(site: Path, tmp_path: Path) -> None:
+    """And takes neither from the repository and the requirements.txt that it happens to lie in."""
+    folder = tmp_path / "repository" / "site"
+    shutil.copytree(site, folder)
+    (folder / "requirements.txt").write_text("numpy==0.1\n")
+    git(tmp_path / "repository", "init", "--quiet")
+    git(tmp_path / "repository", "add", "site/requirements.txt")
+    git(tmp_path / "repository", "commit", "--quiet", "--message", "of something else")
+
+    def told() -> list[object]:
+        command = [sys.executable, "-I", "-c", TELL, str(folder)]
+        process = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        return list(json.loads(process.stdout))
+
+    requirements = f"12 as byol-sweeps {sweeps.__version__} requires"
+    assert told() == [{"commit": None, "clean": None}, requirements]
+    [metadata] = folder.glob("*.dist-info")
+    origin = metadata / "direct_url.json"
+    origin.write_text(json.dumps({"url": "file:///sources", "dir_info": {}}))
+    assert told() == [{"commit": None, "clean": None}, requirements]
+    origin.write_text(json.dumps({"url": "file:///sources", "vcs_info": {"vcs": "git", "commit_id": "ab12"}}))
+    assert told() == [{"commit": "ab12", "clean": True}, requirements]
