@@ -1,5 +1,5 @@
 # make sweep   run the quickstart study, write its report      make test    run all tests
-# make check   formatter, linter, types                         make bench   run the benchmarks
+# make check   formatter, linter, types, import rules         make bench   run the benchmarks
 PYTHON ?= python3
 STUDY ?= collapse-quickstart
 OUT ?= runs/$(STUDY)
@@ -12,7 +12,7 @@ INSTALL := UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python $(BIN)/pytho
 .PHONY: help sweep test check format bench clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^# make/s/^# //p' Makefile
 
 sweep: .venv/.runtime
 	@$(BIN)/python run_sweep.py run $(STUDY) --out $(OUT)
@@ -24,6 +24,7 @@ check: .venv/.development
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --no-cache
 
 format: .venv/.development
 	@$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""Checks of this machine, or of a cluster, before a sweep is entrusted to it."""
+"""Checks this machine, or a cluster, before a sweep runs there."""
 
 import importlib.metadata
 import os
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweeps.record.manifest import installed_distribution
 from sweeps.study import Resources, list_studies
 
 _REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
@@ -22,7 +23,7 @@ class Finding:
     fine: bool
     """Whether it is as it should be."""
     detail: str
-    """What was found, or what is wrong and what to do."""
+    """The result, or what is wrong and what to do."""
 
 
 def examine(out: Path, address: str | None) -> Iterator[Finding]:
@@ -44,35 +45,41 @@ def examine(out: Path, address: str | None) -> Iterator[Finding]:
     for name, check in checks:
         try:
             yield Finding(name=name, fine=True, detail=check())
-        except Exception as error:  # whatever is wrong is what the doctor is asked for
+        except Exception as error:  # whatever it is, it is the result of this check
             yield Finding(name=name, fine=False, detail=" ".join(str(error).split()) or type(error).__name__)
 
 
 def _packages() -> str:
-    wanted = [line.split("#")[0].strip() for line in _REQUIREMENTS.read_text().splitlines()]
-    pins = [line.split(";")[0].strip().split("==") for line in wanted if "==" in line]
+    """Compares with what the installed byol-sweeps requires, or with requirements.txt in a checkout."""
+    distribution = installed_distribution()
+    if distribution:
+        source, lines = f"byol-sweeps {distribution.version} requires", distribution.requires or []
+    else:
+        source, lines = "pinned in requirements.txt", _REQUIREMENTS.read_text().splitlines()
+    requirements = [line.split("#")[0].split(";")[0].strip() for line in lines]
+    pins = [requirement.split("==") for requirement in requirements if "==" in requirement]
     wrong = []
     for requirement, pinned in pins:
         name = requirement.partition("[")[0]
         try:
-            found = importlib.metadata.version(name)
+            installed = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found = "missing"
-        if found.split("+")[0] != pinned:
-            wrong.append(f"{name} must be {pinned}, but is {found}")
+            installed = "missing"
+        if installed.split("+")[0] != pinned:
+            wrong.append(f"{name} must be {pinned}, but is {installed}")
     if wrong:
         raise ValueError("; ".join(wrong))
-    return f"{len(pins)} as pinned in requirements.txt"
+    return f"{len(pins)} as {source}"
 
 
 def _disk(out: Path) -> str:
-    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
-    if not os.access(there, os.W_OK):
-        raise ValueError(f"{there} is not writable")
-    free_gib = shutil.disk_usage(there).free / 2**30
+    folder = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"{folder} is not writable")
+    free_gib = shutil.disk_usage(folder).free / 2**30
     if free_gib < 1:
-        raise ValueError(f"{there} has only {free_gib:.2f} GiB left; a sweep may fail on a full disk")
-    return f"{free_gib:.1f} GiB free at {there}"
+        raise ValueError(f"{folder} has only {free_gib:.2f} GiB free; a sweep may fail on a full disk")
+    return f"{free_gib:.1f} GiB free at {folder}"
 
 
 def _data() -> str:
@@ -98,5 +105,5 @@ def _ray(address: str | None) -> str:
     from sweeps.engine import runtime
 
     with runtime.connected(address, Resources()) as available:
-        counted = f"{available.get('CPU', 0):g} CPUs, {available.get('GPU', 0):g} GPUs"
-    return f"{importlib.metadata.version('ray')}, {address or 'this machine'}: {counted}"
+        resources = f"{available.get('CPU', 0):g} CPUs, {available.get('GPU', 0):g} GPUs"
+    return f"{importlib.metadata.version('ray')}, {address or 'this machine'}: {resources}"

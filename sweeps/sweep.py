@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
 import shutil
 import sys
@@ -20,7 +21,7 @@ from sweeps.planning.estimates import Estimate
 from sweeps.progress import Display
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
-from sweeps.record.manifest import write_manifest
+from sweeps.record.manifest import DriverRecord, write_manifest
 from sweeps.record.rows import Fact, TrialState
 from sweeps.record.samples import is_settled
 from sweeps.record.tables import write_tables
@@ -62,8 +63,10 @@ class Sweep:
 
     ledger: Ledger
     """The record, while the sweep is executed or finished."""
+    inputs: Inputs
+    """Data, steps, resources and expectations, while it is executed."""
     tracker: Tracker
-    """Keeps the books while the sweep is executed."""
+    """Keeps the books, while it is executed."""
 
     def __init__(
         self,
@@ -83,7 +86,7 @@ class Sweep:
         self.stream = stream
         self.trials = {trial.trial_id: trial for trial in study.trials()}
         """Those of the design by id, in order; none for a search."""
-        self._trainer = trainer
+        self._given_trainer = trainer
         self._outcome: Outcome | None = None
 
     @classmethod
@@ -138,42 +141,53 @@ class Sweep:
             RequestError: the data cannot be loaded, or does not fit a trial; a logger is not installed.
             OSError: the disk, or the store at the very end, cannot be written.
         """
-        began, started = time.monotonic(), datetime.now(UTC)
+        self._started, self._began = datetime.now(UTC), time.monotonic()
         budget = self.options.time_budget
-        self._trainer = self._trainer or byol_trainer()
-        inputs = self._prepare(self._trainer)
+        self.inputs = self._prepare()
         from sweeps.engine import loggers, runtime
 
         loggers.check(self.options.log)
-        address = self.options.address
-        self._announce(address)
+        self._announce()
         with (
-            runtime.interruptible(budget and began + budget) as interruption,
-            runtime.connected(address, inputs.resources) as available,
+            runtime.interruptible(budget and self._began + budget) as interruption,
+            runtime.connected(self.options.address, self.inputs.resources) as self._available,
             self._recording(),
         ):
-            room = runtime.room(inputs.resources, available)
-            self._plan(inputs, room)
-
-            def record() -> None:
-                self._record(inputs, started=started, began=began, available=available)
-
-            record()
+            room = runtime.room(self.inputs.resources, self._available)
+            self._plan(room)
+            self.record()
             display = Display(self.stream, columns=shutil.get_terminal_size().columns)
-            self._track(inputs, display)
+            self._track(display)
             try:
                 with self.mirror.following(stop=interruption.ask, warn=display.note):
-                    self._run(self._driver(inputs, interruption), inputs, room)
+                    self._run(self._driver(interruption), room)
             finally:
                 display.close()
                 self.ledger.interrupt()
-                record()
+                self.record()
             self._outcome = Outcome(
                 counts=self.ledger.counts(),
                 interrupted=interruption.asked,
                 out_of_time=interruption.out_of_time,
                 ran=True,
             )
+
+    def record(self) -> None:
+        """Writes tables and manifest as things stand now, while the sweep is executed."""
+        write_tables(self.ledger, self.out)
+        write_manifest(
+            self.out / files.MANIFEST,
+            study=self.study.name,
+            precision=self.trainer.precision(),
+            data=self.inputs.data.digests,
+            driver=DriverRecord(
+                command=sys.argv,
+                started=self._started,
+                wall_seconds=time.monotonic() - self._began,
+                resources=self._available,
+            ),
+            plan=estimates.plan_against_actual(self.ledger.trials(), self.ledger.facts()),
+        )
 
     def finish(self) -> Outcome:
         """What the sweep came to. Of one that was complete already, labels, texts and tables are renewed."""
@@ -184,7 +198,13 @@ class Sweep:
                 self._outcome = Outcome(counts=self.ledger.counts(), interrupted=False, ran=False)
         return self._outcome
 
-    def _announce(self, address: str | None) -> None:
+    @functools.cached_property
+    def trainer(self) -> Trainer:
+        """What trains. The learner of byol/, which imports torch, only when it is asked for."""
+        return self._given_trainer or byol_trainer()
+
+    def _announce(self) -> None:
+        address = self.options.address
         where = f"on the cluster at {address}" if address else "on this machine"
         text = f"{self.study.name}: {self.study.trial_count} trials planned; starting Ray {where}"
         print(text, file=self.stream, flush=True)
@@ -203,7 +223,7 @@ class Sweep:
             self.ledger.interrupt()  # what a driver that died has left behind
             yield
 
-    def _prepare(self, trainer: Trainer) -> Inputs:
+    def _prepare(self) -> Inputs:
         study, options, source = self.study, self.options, self.mirror.source
         # A search has no trials yet; the corners of its space must fit the data.
         trials = corner_samples(study.reference, study.search) if study.search else [*self.trials.values()]
@@ -212,7 +232,7 @@ class Sweep:
             with directory.open_ledger(source) as ledger:
                 facts = ledger.facts()
         data = DataSets.load(
-            study, trials, trainer=trainer, root=options.data_root, known=facts, place=source
+            study, trials, trainer=self.trainer, root=options.data_root, known=facts, place=source
         )
         steps = {trial.trial_id: data.steps(trial) for trial in trials}
         if study.search:
@@ -224,14 +244,14 @@ class Sweep:
             estimate=estimates.of_study(study, study.cells(), self.out),
         )
 
-    def _plan(self, inputs: Inputs, room: int) -> None:
+    def _plan(self, room: int) -> None:
         """Writes down what is planned, and what it is expected to take."""
-        self._enter(inputs.steps)
-        for key, digest in inputs.data.facts.items():
+        self._enter(self.inputs.steps)
+        for key, digest in self.inputs.data.facts.items():
             self.ledger.set_fact(key, digest)
-        if inputs.estimate is not None and not self.study.search:
+        if self.inputs.estimate is not None and not self.study.search:
             at_a_time = min(room, self.options.workers or room)
-            plan = estimates.plan_fact(inputs.estimate, [*self.trials.values()], at_a_time)
+            plan = estimates.plan_fact(self.inputs.estimate, [*self.trials.values()], at_a_time)
             self.ledger.set_fact(Fact.PLAN, plan)
 
     def _enter(self, steps: dict[str, int]) -> None:
@@ -245,49 +265,30 @@ class Sweep:
             ledger.set_fact(Fact.STORAGE, store.uri)
         ledger.plan(((trial, steps[trial_id]) for trial_id, trial in self.trials.items()), design=study.kind)
 
-    def _record(
-        self, inputs: Inputs, *, started: datetime, began: float, available: dict[str, float]
-    ) -> None:
-        """Writes tables and manifest as things stand now."""
-        assert self._trainer is not None
-        write_tables(self.ledger, self.out)
-        write_manifest(
-            self.out / files.MANIFEST,
-            study=self.study.name,
-            precision=self._trainer.precision(),
-            data=inputs.data.digests,
-            command=sys.argv,
-            started=started,
-            wall_seconds=time.monotonic() - began,
-            resources=available,
-            plan=estimates.plan_against_actual(self.ledger.trials(), self.ledger.facts()),
-        )
-
-    def _track(self, inputs: Inputs, display: Display) -> None:
+    def _track(self, display: Display) -> None:
         self.tracker = Tracker(
             self.ledger,
             display,
             self.trials.values(),
             rule=self.study.collapse,
-            estimate=inputs.estimate,
+            estimate=self.inputs.estimate,
             planned=self.study.trial_count,
         )
 
-    def _driver(self, inputs: Inputs, interruption: "Interruption") -> "Driver":
+    def _driver(self, interruption: "Interruption") -> "Driver":
         from sweeps.engine import loggers
         from sweeps.engine.driver import Driver, put_data
         from sweeps.engine.worker import Job
 
         study, options = self.study, self.options
-        assert self._trainer is not None
         by_node = options.data_via == "node"
         job = Job(
             common={},
-            data={} if by_node else put_data(inputs.data.images),
-            node_data=inputs.data.for_nodes(study, self._trainer, options.data_root) if by_node else None,
-            trainer=self._trainer,
+            data={} if by_node else put_data(self.inputs.data.images),
+            node_data=self.inputs.data.for_nodes(study, self.trainer, options.data_root) if by_node else None,
+            trainer=self.trainer,
             rule=study.collapse,
-            resources=inputs.resources,
+            resources=self.inputs.resources,
             checkpoints=Checkpoints(folder=self.out.absolute() / files.CHECKPOINTS, store=self.mirror.store),
             checkpoint_every=options.checkpoint_every,
         )
@@ -298,18 +299,18 @@ class Sweep:
             loggers=loggers.make(options.log, self.out, study.name),
         )
 
-    def _run(self, driver: "Driver", inputs: Inputs, room: int) -> None:
+    def _run(self, driver: "Driver", room: int) -> None:
         if driver.interruption.stop_all():
             return
         if self.study.search:
-            self._run_search(driver, self.study.search, inputs, self.options.workers or room)
+            self._run_search(driver, self.study.search, self.options.workers or room)
             return
         pending = self.ledger.pending(retry_failed=self.options.retry_failed)
         trials = [self.trials[trial_id] for trial_id in pending]
-        driver.run(trials, resources=inputs.resources, workers=self.options.workers)
-        self._retry_alone(driver, inputs.resources)
+        driver.run(trials, resources=self.inputs.resources, workers=self.options.workers)
+        self._retry_alone(driver)
 
-    def _run_search(self, driver: "Driver", search: Search, inputs: Inputs, workers: int) -> None:
+    def _run_search(self, driver: "Driver", search: Search, workers: int) -> None:
         from sweeps.search.run import SearchRun
 
         self.ledger.set_fact(Fact.PLANNED, str(self.study.trial_count))
@@ -319,24 +320,25 @@ class Sweep:
             journal=self.out / files.JOURNAL,
             ledger=self.ledger,
             tracker=self.tracker,
-            steps=inputs.data.steps,
+            steps=self.inputs.data.steps,
             retry_failed=self.options.retry_failed,
         )
         if run.has_samples_left:
             scheduler = run.scheduler()
             with contextlib.closing(run.searcher()) as searcher:
-                driver.search(searcher, scheduler, resources=inputs.resources, workers=workers)
-                self._retry_alone(driver, inputs.resources)
+                driver.search(searcher, scheduler, resources=self.inputs.resources, workers=workers)
+                self._retry_alone(driver)
             if driver.interruption.stop_all():
                 return
         trials = run.plan_winner()
         if trials:
-            driver.run(trials, resources=inputs.resources, workers=workers)
-            self._retry_alone(driver, inputs.resources)
+            driver.run(trials, resources=self.inputs.resources, workers=workers)
+            self._retry_alone(driver)
 
-    def _retry_alone(self, driver: "Driver", resources: Resources) -> None:
+    def _retry_alone(self, driver: "Driver") -> None:
         """Runs once more, on whole GPUs, what ran out of memory beside others."""
         trials = self.tracker.to_retry_alone()
         if trials and not driver.interruption.stop_all():
+            resources = self.inputs.resources
             whole = dataclasses.replace(resources, gpu=float(math.ceil(resources.gpu)))
             driver.run(trials, resources=whole, workers=1)

@@ -2,16 +2,19 @@
 
 import dataclasses
 import itertools
+import json
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from byol.config import TrialConfig
-from sweeps.planning.estimates import shapes
+from byol.files import write_text
+from sweeps.errors import RequestError
+from sweeps.planning.estimates import CALIBRATION, Estimate, of_calibration, shapes
 from sweeps.record.manifest import hardware, versions
 from sweeps.study import Study
 from sweeps.study.designs import Cell, describe
@@ -70,6 +73,35 @@ def calibrate(study: Study, trainer: Trainer, *, data_root: Path | None) -> Iter
             _measure(cells[0], trainer, images)
             warm = True
         yield key, _measure(cells[0], trainer, images)
+
+
+def calibrated(
+    study: Study, trainer: Trainer, *, data_root: Path | None, out: Path | None, show: Callable[[str], None]
+) -> Estimate:
+    """What `calibrate` makes the study's trials take.
+
+    Args:
+        study: a study with a design.
+        trainer: what trains.
+        data_root: where downloaded data sets are kept.
+        out: where the calibration is kept for `run`; None keeps it nowhere.
+        show: is called with a line for each shape, once it is measured.
+
+    Raises:
+        RequestError: the data cannot be loaded, or does not fit a cell.
+    """
+    costs = {}
+    try:
+        for key, cost in calibrate(study, trainer, data_root=data_root):
+            costs[key] = cost
+            show(line(cost))
+    except ValueError as error:
+        raise RequestError(" ".join(str(error).split())) from None
+    calibration = document(costs)
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(out / CALIBRATION, json.dumps(calibration, indent=2) + "\n")
+    return of_calibration(study.cells(), calibration)
 
 
 def document(costs: dict[str, ShapeCost]) -> dict[str, Any]:

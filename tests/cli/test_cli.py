@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from run_sweep import _duration, main
+import sweeps
+from run_sweep import main
 from sweeps import files
+from sweeps.arguments import duration
 from sweeps.planning.estimates import of_sweep, plan_fact
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
@@ -275,9 +277,43 @@ def test_a_report_that_cannot_be_written_is_one_line(
     assert str(study_file) in shown
 
 
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [
+        ("/home/me/.local/bin/byol-sweeps", "byol-sweeps"),
+        ("byol-sweeps", "byol-sweeps"),
+        ("run_sweep.py", "run_sweep.py"),
+        ("/byol-sweeps/run_sweep.py", "run_sweep.py"),
+        ("pytest", "run_sweep.py"),
+    ],
+)
+def test_usage_and_errors_name_the_program_as_it_was_called(
+    called: str,
+    name: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", [called, "status", str(tmp_path)])
+    assert main() == 2
+    assert capsys.readouterr().err.startswith(f"{name}: {tmp_path}: ")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert capsys.readouterr().out.startswith(f"usage: {name} [-h] ")
+    with pytest.raises(SystemExit):
+        main(["plan"])
+    assert capsys.readouterr().err.startswith(f"{name} plan: the following arguments are required: STUDY")
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"byol-sweeps {sweeps.__version__}\n")
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("45m", 2700), ("2h30m", 9000), ("1h1s", 3601)])
 def test_durations(text: str, seconds: float) -> None:
-    assert _duration(text) == seconds
+    assert duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "0s", "10", "1.5h", "30m2h", "h"])

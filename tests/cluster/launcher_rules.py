@@ -52,6 +52,14 @@ def _nodes(complete: Any) -> Iterator[str]:
             yield f"the head is started without {flag}"
     if not kinds:
         yield "there are no workers"
+    yield from _workers(kinds, complete["max_workers"])
+    if not 0 < complete["idle_timeout_minutes"] <= 30:
+        yield "idle workers stay"
+    if complete["provider"].get("cache_stopped_nodes", True):
+        yield "idle workers are stopped and still paid for"
+
+
+def _workers(kinds: dict[str, Any], most: int) -> Iterator[str]:
     for name, kind in kinds.items():
         if not (kind["resources"].get("GPU", 0) >= 1 and kind["resources"].get("CPU", 0) >= 1):
             yield f"{name} declares no GPU or no CPU"
@@ -59,12 +67,8 @@ def _nodes(complete: Any) -> Iterator[str]:
             yield f"{name} is not spot"
         if kind["min_workers"] != 0:
             yield f"{name} is kept without work"
-        if not 1 <= kind["max_workers"] <= complete["max_workers"]:
+        if not 1 <= kind["max_workers"] <= most:
             yield f"{name} has room for no worker, or more than the cluster"
-    if not 0 < complete["idle_timeout_minutes"] <= 30:
-        yield "idle workers stay"
-    if complete["provider"].get("cache_stopped_nodes", True):
-        yield "idle workers are stopped and still paid for"
 
 
 def _access(complete: Any) -> Iterator[str]:

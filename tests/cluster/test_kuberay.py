@@ -78,21 +78,22 @@ def _nodes(cluster: Any) -> Iterator[str]:
     if not cluster["workerGroupSpecs"]:
         yield "there are no workers"
     for group in cluster["workerGroupSpecs"]:
-        if (
-            not group["groupName"]
-            or not 0 == group["minReplicas"] <= group["replicas"] < group["maxReplicas"]
-        ):
-            yield "workers are kept without work, or there is room for none"
-        resources = _container(group)["resources"]
-        if not all(int(resources[kind].get(GPU, 0)) >= 1 for kind in ("requests", "limits")):
-            yield "workers have no GPU"
-        if _container(group)["image"] != _container(head)["image"]:
-            yield "nodes differ in their software"
+        yield from _workers(group, image=_container(head)["image"])
     for group in (head, *cluster["workerGroupSpecs"]):
         if group["template"]["spec"].get("restartPolicy") != "Never":
             yield "a pod comes back as a node that Ray has given up"
         if any(not isinstance(value, str) for value in group["rayStartParams"].values()):
             yield "rayStartParams must be text"
+
+
+def _workers(group: Any, image: str) -> Iterator[str]:
+    if not group["groupName"] or not 0 == group["minReplicas"] <= group["replicas"] < group["maxReplicas"]:
+        yield "workers are kept without work, or there is room for none"
+    resources = _container(group)["resources"]
+    if not all(int(resources[kind].get(GPU, 0)) >= 1 for kind in ("requests", "limits")):
+        yield "workers have no GPU"
+    if _container(group)["image"] != image:
+        yield "nodes differ in their software"
 
 
 def _container(group: Any) -> Any:

@@ -295,7 +295,7 @@ def interrupt_a_run(study: Path, out: Path, number: int, *, complete: int) -> No
                 os.killpg(driver.pid, signal.SIGKILL)
     assert errors == ""
     assert driver.returncode == 130
-    assert "Interrupted. The same command goes on from here." in shown
+    assert "Interrupted. Run the same command again to resume." in shown
     assert "\x1b" not in shown
 
 
