@@ -1,23 +1,20 @@
 """One study in one directory: the object that opens, executes, records and finishes a sweep."""
 
 import contextlib
-import dataclasses
 import functools
-import math
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from byol.files import write_text
 from sweeps import files
-from sweeps.datasets import DataSets
+from sweeps.inputs import Inputs, prepare
 from sweeps.options import Outcome, RunOptions
 from sweeps.planning import estimates
-from sweeps.planning.estimates import Estimate
 from sweeps.progress import Display
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
@@ -28,29 +25,13 @@ from sweeps.record.tables import write_tables
 from sweeps.storage.checkpoints import Checkpoints
 from sweeps.storage.mirror import Mirror, add_driver
 from sweeps.storage.store import Store
-from sweeps.study import Resources, Study
-from sweeps.study.samples import check_length, corner_samples
-from sweeps.study.spaces import Search
+from sweeps.study import Study
 from sweeps.tracker import Tracker
 from sweeps.trainer import Trainer, byol_trainer
 
 if TYPE_CHECKING:  # they import Ray, which takes seconds: only when something is left to run
     from sweeps.engine.driver import Driver
     from sweeps.engine.runtime import Interruption
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """What a sweep needs before it starts, loaded and checked; nothing has been changed by then."""
-
-    data: DataSets
-    """What the trials train on."""
-    steps: dict[str, int]
-    """Trial id -> optimiser steps."""
-    resources: Resources
-    """What one trial occupies."""
-    estimate: Estimate | None
-    """What trials are expected to take; None if nothing is known."""
 
 
 class Sweep:
@@ -143,7 +124,9 @@ class Sweep:
         """
         self._started, self._began = datetime.now(UTC), time.monotonic()
         budget = self.options.time_budget
-        self.inputs = self._prepare()
+        self.inputs = prepare(
+            self.study, self.out, options=self.options, trainer=self.trainer, source=self.mirror.source
+        )
         from sweeps.engine import loggers, runtime
 
         loggers.check(self.options.log)
@@ -223,27 +206,6 @@ class Sweep:
             self.ledger.interrupt()  # what a driver that died has left behind
             yield
 
-    def _prepare(self) -> Inputs:
-        study, options, source = self.study, self.options, self.mirror.source
-        # A search has no trials yet; the corners of its space must fit the data.
-        trials = corner_samples(study.reference, study.search) if study.search else [*self.trials.values()]
-        facts: dict[str, str] = {}
-        if directory.has_ledger(source):
-            with directory.open_ledger(source) as ledger:
-                facts = ledger.facts()
-        data = DataSets.load(
-            study, trials, trainer=self.trainer, root=options.data_root, known=facts, place=source
-        )
-        steps = {trial.trial_id: data.steps(trial) for trial in trials}
-        if study.search:
-            check_length(study, steps[trials[0].trial_id])
-        return Inputs(
-            data=data,
-            steps=steps,
-            resources=options.resources(study.resources),
-            estimate=estimates.of_study(study, study.cells(), self.out),
-        )
-
     def _plan(self, room: int) -> None:
         """Writes down what is planned, and what it is expected to take."""
         self._enter(self.inputs.steps)
@@ -254,7 +216,7 @@ class Sweep:
             plan = estimates.plan_fact(self.inputs.estimate, [*self.trials.values()], at_a_time)
             self.ledger.set_fact(Fact.PLAN, plan)
 
-    def _enter(self, steps: dict[str, int]) -> None:
+    def _enter(self, steps: Mapping[str, int]) -> None:
         study, ledger, store = self.study, self.ledger, self.mirror.store
         add_driver(ledger)
         write_text(self.out / files.STUDY, study.to_yaml())
@@ -300,45 +262,22 @@ class Sweep:
         )
 
     def _run(self, driver: "Driver", room: int) -> None:
+        resources, workers = self.inputs.resources, self.options.workers
         if driver.interruption.stop_all():
             return
-        if self.study.search:
-            self._run_search(driver, self.study.search, self.options.workers or room)
+        if self.study.search is None:
+            pending = self.ledger.pending(retry_failed=self.options.retry_failed)
+            driver.run([self.trials[trial_id] for trial_id in pending], resources=resources, workers=workers)
             return
-        pending = self.ledger.pending(retry_failed=self.options.retry_failed)
-        trials = [self.trials[trial_id] for trial_id in pending]
-        driver.run(trials, resources=self.inputs.resources, workers=self.options.workers)
-        self._retry_alone(driver)
-
-    def _run_search(self, driver: "Driver", search: Search, workers: int) -> None:
         from sweeps.search.run import SearchRun
 
         self.ledger.set_fact(Fact.PLANNED, str(self.study.trial_count))
-        run = SearchRun(
+        SearchRun(
             study=self.study,
-            search=search,
+            search=self.study.search,
             journal=self.out / files.JOURNAL,
             ledger=self.ledger,
             tracker=self.tracker,
             steps=self.inputs.data.steps,
             retry_failed=self.options.retry_failed,
-        )
-        if run.has_samples_left:
-            scheduler = run.scheduler()
-            with contextlib.closing(run.searcher()) as searcher:
-                driver.search(searcher, scheduler, resources=self.inputs.resources, workers=workers)
-                self._retry_alone(driver)
-            if driver.interruption.stop_all():
-                return
-        trials = run.plan_winner()
-        if trials:
-            driver.run(trials, resources=self.inputs.resources, workers=workers)
-            self._retry_alone(driver)
-
-    def _retry_alone(self, driver: "Driver") -> None:
-        """Runs once more, on whole GPUs, what ran out of memory beside others."""
-        trials = self.tracker.to_retry_alone()
-        if trials and not driver.interruption.stop_all():
-            resources = self.inputs.resources
-            whole = dataclasses.replace(resources, gpu=float(math.ceil(resources.gpu)))
-            driver.run(trials, resources=whole, workers=1)
+        ).execute(driver, resources=resources, workers=workers or room)

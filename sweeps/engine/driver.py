@@ -7,6 +7,7 @@ asks of a trainer that it keeps no state between trials.
 
 import contextlib
 import dataclasses
+import math
 import shutil
 import sqlite3
 import tempfile
@@ -48,7 +49,7 @@ class Driver:
     """Callbacks that are told of the measurements, too."""
 
     def run(self, trials: Sequence[Trial], *, resources: Resources, workers: int | None) -> None:
-        """Runs `trials` in order.
+        """Runs `trials` in order, and what runs out of memory once more alone.
 
         Args:
             trials: what to run.
@@ -65,11 +66,12 @@ class Driver:
             tune.TuneConfig(max_concurrent_trials=workers, **_NAMES),
             param_space={"trial": tune.grid_search(choices)},
         )
+        self._retry_alone(resources)
 
     def search(
         self, searcher: Searcher, scheduler: "Pruner | None", *, resources: Resources, workers: int
     ) -> None:
-        """Runs the trials that `searcher` suggests, until it has finished.
+        """Runs the trials that `searcher` suggests until it has finished, and then as `run` does.
 
         Args:
             searcher: suggests trials, each with all its settings.
@@ -89,6 +91,14 @@ class Driver:
             param_space={},
             pruned=scheduler.stopped if scheduler else frozenset(),
         )
+        self._retry_alone(resources)
+
+    def _retry_alone(self, resources: Resources) -> None:
+        """Runs once more, on whole GPUs, what ran out of memory beside others."""
+        trials = self.tracker.to_retry_alone()
+        if trials and not self.interruption.stop_all():
+            whole = dataclasses.replace(resources, gpu=float(math.ceil(resources.gpu)))
+            self.run(trials, resources=whole, workers=1)
 
     def _fit(
         self,

@@ -1,15 +1,17 @@
 """What a search still has to do: draw its samples, and run its winner on fresh seeds."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweeps.engine.driver import Driver
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import SAMPLE, WINNER
 from sweeps.record.samples import is_settled, settle, winner
 from sweeps.search.pruner import Pruner
 from sweeps.search.searcher import LedgerSearch
-from sweeps.study import Study
+from sweeps.study import Resources, Study
 from sweeps.study.designs import Trial
 from sweeps.study.samples import corner_samples, fresh_trials
 from sweeps.study.spaces import Search
@@ -34,6 +36,24 @@ class SearchRun:
     """Optimiser steps of a trial."""
     retry_failed: bool
     """Whether trials that ended with an error run again."""
+
+    def execute(self, driver: Driver, *, resources: Resources, workers: int) -> None:
+        """Runs what is missing of its samples, and then of its winner, until done or interrupted.
+
+        Args:
+            driver: runs trials.
+            resources: what one trial occupies.
+            workers: maximum concurrent trials.
+        """
+        if self.has_samples_left:
+            scheduler = self.scheduler()
+            with contextlib.closing(self.searcher()) as searcher:
+                driver.search(searcher, scheduler, resources=resources, workers=workers)
+            if driver.interruption.stop_all():
+                return
+        trials = self.plan_winner()
+        if trials:
+            driver.run(trials, resources=resources, workers=workers)
 
     @property
     def has_samples_left(self) -> bool:

@@ -1,0 +1,60 @@
+"""What a sweep needs before it starts, loaded and checked while nothing has been changed yet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeps.datasets import DataSets
+from sweeps.options import RunOptions
+from sweeps.planning import estimates
+from sweeps.planning.estimates import Estimate
+from sweeps.record import directory
+from sweeps.study import Resources, Study
+from sweeps.study.samples import check_length, corner_samples
+from sweeps.trainer import Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The inputs of a sweep."""
+
+    data: DataSets
+    """What the trials train on."""
+    steps: Mapping[str, int]
+    """Trial id -> optimiser steps."""
+    resources: Resources
+    """What one trial occupies."""
+    estimate: Estimate | None
+    """What trials are expected to take; None if nothing is known."""
+
+
+def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, source: Path) -> Inputs:
+    """Loads the data and checks that all trials fit it.
+
+    Args:
+        study: what is to run.
+        out: the sweep's directory, in which a calibration may lie.
+        options: how to run it.
+        trainer: loads the data.
+        source: where the sweep's ledger is, if there is one: `out`, or a copy fetched from the store.
+
+    Raises:
+        RequestError: the data cannot be loaded, or does not fit a trial.
+        DirectoryError: the sweep was started with other data.
+    """
+    # A search has no trials yet; the corners of its space must fit the data.
+    trials = corner_samples(study.reference, study.search) if study.search else study.trials()
+    facts: dict[str, str] = {}
+    if directory.has_ledger(source):
+        with directory.open_ledger(source) as ledger:
+            facts = ledger.facts()
+    data = DataSets.load(study, trials, trainer=trainer, root=options.data_root, known=facts, place=source)
+    steps = {trial.trial_id: data.steps(trial) for trial in trials}
+    if study.search:
+        check_length(study, steps[trials[0].trial_id])
+    return Inputs(
+        data=data,
+        steps=steps,
+        resources=options.resources(study.resources),
+        estimate=estimates.of_study(study, study.cells(), out),
+    )
