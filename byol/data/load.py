@@ -27,66 +27,53 @@ EVALUATION_LIMIT = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageData:
-    """A data set held in memory as bytes."""
+class DataSet:
+    """What a data set in memory and a streamed one have in common."""
 
     name: str
-    """The source as it was asked for, such as `fashion-mnist-8k` or `folder:flowers`."""
-    train_images: Pixels
-    """uint8 [N, C, H, W], C 1 (gray) or 3."""
+    """The source as the caller named it, such as `fashion-mnist-8k` or `folder:flowers`."""
     train_labels: Labels | None
     """int64 [N], or None where there are none: kNN accuracy is then null."""
     test_images: Pixels
     """uint8 [N, C, H, W]: the images on which everything is measured. Any first part is a fair sample."""
     test_labels: Labels | None
-    """int64 [N], or None."""
+    """int64 [N], or None where there are none."""
     classes: tuple[str, ...] | None
     """Names of the labels 0, 1, ..."""
     mean: tuple[float, ...]
-    """Mean of each channel over the training images, scaled to 0..1."""
+    """Mean of each channel over the training images, or over the bank of a streamed set; scaled to 0..1."""
     std: tuple[float, ...]
-    """Standard deviation of each channel, likewise."""
+    """Standard deviation of each channel over the same images, on the same scale."""
     digest: str
-    """sha256, in hex, of all images and labels: what a sweep's manifest records."""
-    bank_images: Pixels | None = None
-    """The labelled images among which kNN looks up neighbours; None is the training images."""
+    """sha256, in hex, of all images and labels: what a sweep's manifest records. Of streamed training images,
+    it covers names and sizes in place of the pixels."""
     bank_labels: Labels | None = None
-    """int64 [N]; None is the training labels."""
+    """int64 [N]: labels of the bank images; None is the training labels."""
     broken: tuple[str, ...] = ()
     """Names of the images that could not be read and were left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamedImages:
+class ImageData(DataSet):
+    """A data set held in memory as bytes."""
+
+    train_images: Pixels
+    """uint8 [N, C, H, W], C 1 (gray) or 3."""
+    bank_images: Pixels | None = None
+    """The labelled images among which kNN looks up neighbours; None is the training images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedImages(DataSet):
     """A data set too large for memory: training images stay encoded on disk, to be read by streaming.py.
 
-    The other fields are those of ImageData. Test and bank images are resized and cut to `image_size`.
+    Test and bank images are in memory, [N, 3, image_size, image_size], at most `evaluation_limit` of each.
     """
 
-    name: str
-    """The source as it was asked for."""
     train_images: EncodedImages
     """The encoded images: N of them, read as three channels."""
-    train_labels: Labels | None
-    """int64 [N], or None."""
-    test_images: Pixels
-    """uint8 [N, 3, image_size, image_size], at most `evaluation_limit` of them."""
-    test_labels: Labels | None
-    """int64 [N], or None."""
-    classes: tuple[str, ...] | None
-    """Names of the labels."""
-    mean: tuple[float, ...]
-    """Mean of each channel over the bank images, scaled to 0..1."""
-    std: tuple[float, ...]
-    """Standard deviation of each channel, likewise."""
-    digest: str
-    """sha256, in hex, of names, sizes and labels of the training images, and of the arrays held."""
     bank_images: Pixels
-    """The first training images, a fair sample for kNN, as the test images."""
-    bank_labels: Labels | None
-    """int64 [N], or None."""
-    broken: tuple[str, ...]
-    """Names of test and bank images that could not be read and were left out."""
+    """The first training images: a fair sample, among which kNN looks up neighbours."""
     on_broken: OnBroken
     """What streaming does about a training image that cannot be read."""
 
