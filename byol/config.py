@@ -48,14 +48,18 @@ OnBroken: TypeAlias = Literal["fail", "skip"]
 """Whether images that cannot be read are an error, or left out."""
 
 
-def dataset_fault(dataset: str) -> str | None:
-    """What is wrong with the name of a data set, as one line; None if nothing is."""
+def check_dataset(dataset: str) -> None:
+    """Checks the name of a data set; whether the folder or file is there shows when it is loaded.
+
+    Raises:
+        ConfigError: it is neither one of NAMED_SETS nor `folder:PATH` nor `parquet:PATH`.
+    """
     kind, _, path = dataset.partition(":")
     if dataset in NAMED_SETS or (kind in ("folder", "parquet") and path):
-        return None
-    near = nearest(kind, ("folder", "parquet")) if path else nearest(dataset, NAMED_SETS)
+        return
     rule = f"must be one of {', '.join(NAMED_SETS)}, folder:PATH or parquet:PATH"
-    return f"dataset: {rule}, but got {dataset!r}{near}"
+    hint = nearest(kind, ("folder", "parquet")) if path else nearest(dataset, NAMED_SETS)
+    raise ConfigError("dataset", dataset, rule, hint)
 
 
 def _number(default: Any, low: float, high: float = math.inf) -> Any:
@@ -79,7 +83,7 @@ def _checked(key: str, value: object, field: "dataclasses.Field[Any]") -> Scalar
     fits = isinstance(value, int) or whole if field.type is int else isinstance(value, (int, float))
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not fits:
         hint = " (without quotes; with a dot: 1.0e-3)" if _reads_as_number(value) else ""
-        raise ConfigError(key, value, f"must be {kind}{hint}")
+        raise ConfigError(key, value, f"must be {kind}", hint)
     low, high = field.metadata["low"], field.metadata["high"]
     if not low <= value <= high or value > sys.float_info.max:
         rule = f"must be between {low:g} and {high:g}"
@@ -95,11 +99,9 @@ def _checked_text(key: str, value: object, options: tuple[str, ...] | None) -> s
             raise ConfigError(key, value, "must be a name")
         return value
     if value not in options:
-        quoted = (
-            ' (in YAML, quote "none", "no" and "off")' if value is None or isinstance(value, bool) else ""
-        )
-        listed = ", ".join(options)
-        raise ConfigError(key, value, f"must be one of {listed}{quoted or nearest(value, options)}")
+        unquoted = value is None or isinstance(value, bool)
+        hint = ' (in YAML, quote "none", "no" and "off")' if unquoted else nearest(value, options)
+        raise ConfigError(key, value, f"must be one of {', '.join(options)}", hint)
     return str(value)
 
 
@@ -305,6 +307,7 @@ class TrialConfig:
 
     def __post_init__(self) -> None:
         _check_fields(self)
+        check_dataset(self.dataset)
         if bool(self.steps) == bool(self.epochs):
             rule = "exactly one of steps and epochs must be set (the other 0)"
             raise ConfigError("steps", self.steps, f"{rule}; epochs is {self.epochs:g}")

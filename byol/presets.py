@@ -219,8 +219,7 @@ def expand(settings: Mapping[str, object]) -> dict[str, object]:
 
 def _bundle(key: str, name: object, bundles: Mapping[str, T]) -> T:
     if name not in bundles:
-        rule = f"must be one of {', '.join(bundles)}{nearest(name, bundles)}"
-        raise ConfigError(key, name, rule)
+        raise ConfigError(key, name, f"must be one of {', '.join(bundles)}", nearest(name, bundles))
     return bundles[str(name)]
 
 
@@ -237,7 +236,7 @@ def from_settings(settings: Mapping[str, object]) -> TrialConfig:
     for key, value in expand(settings).items():
         view, _, name = key.partition(".")
         if key not in FIELD_NAMES:
-            raise ConfigError(key, value, f"is not a setting{nearest(key, SETTING_NAMES)}")
+            raise ConfigError(key, value, "is not a setting", nearest(key, SETTING_NAMES))
         if name:
             views[view][name] = value
         else:
@@ -252,7 +251,7 @@ def _view(view: str, values: Mapping[str, Any]) -> ViewConfig:
     try:
         return dataclasses.replace(base, **values)
     except ConfigError as error:
-        raise ConfigError(f"{view}.{error.key}", error.value, error.rule) from None
+        raise ConfigError(f"{view}.{error.key}", error.value, error.rule, error.hint) from None
 
 
 SETTING_NAMES = ("preset", "views", *FIELD_NAMES)

@@ -14,10 +14,11 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from byol.config import OnBroken, dataset_fault
+from byol.config import NAMED_SETS, OnBroken, check_dataset
 from byol.data.decoding import DataError, EncodedImages, Labels, Pixels, survey
 from byol.data.image_files import EncodedSet, decode_split, list_folder, list_parquet
 from byol.data.named_sets import read_named_set
+from byol.errors import ConfigError
 
 MEMORY_LIMIT = 2 * 2**30
 """Bytes of decoded images (two GiB) above which a folder or Parquet source is streamed."""
@@ -110,16 +111,18 @@ def load_data(
         DataError: an unknown name, a damaged file, no such folder, broken images, a failed download, or fewer
             training images than asked for.
     """
+    try:
+        check_dataset(dataset)
+    except ConfigError as error:
+        raise DataError(str(error)) from None
     root = root or Path("data")
-    kind, _, path = dataset.partition(":")
-    if kind == "folder" and path:
-        listed = list_folder(Path(path).expanduser())
-    elif kind == "parquet" and path:
-        listed = list_parquet(Path(path).expanduser(), root / "parquet")
-    else:
-        if fault := dataset_fault(dataset):
-            raise DataError(fault)
+    if dataset in NAMED_SETS:
         return _named(dataset, root, train_images)
+    kind, _, path = dataset.partition(":")
+    if kind == "folder":
+        listed = list_folder(Path(path).expanduser())
+    else:
+        listed = list_parquet(Path(path).expanduser(), root / "parquet")
     kept = chosen(len(listed.train.images), train_images, dataset)
     listed = replace(listed, train=listed.train.take(kept))
     found = [survey(split.images, memory_limit) for split in (listed.train, listed.test)]
