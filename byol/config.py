@@ -1,7 +1,7 @@
 """The configuration of one trial: every choice that an ablation can switch, as a validated field.
 
-The dataclass is the single definition of names, defaults and ranges. It imports no torch, so that
-planning a sweep answers at once. Where a default departs from a paper, the field's docstring says so.
+The dataclasses are the only definition of names, defaults and ranges. This module imports no torch, so that
+planning a sweep starts at once. Where a default departs from a paper, the field's docstring says so.
 """
 
 import dataclasses
@@ -33,7 +33,6 @@ BACKBONES = (
 )
 """Other torchvision classifiers: the features are the input of their last linear layer."""
 
-
 NAMED_SETS = (
     "fashion-mnist-8k",
     "fashion-mnist",
@@ -45,17 +44,21 @@ NAMED_SETS = (
 """The data sets known by name (docs/data.md), besides `folder:PATH` and `parquet:PATH`."""
 
 OnBroken: TypeAlias = Literal["fail", "skip"]
-"""Whether images that cannot be read are an error, or left out."""
+"""What to do about images that cannot be read: an error, or leave them out."""
 
 
-def dataset_fault(dataset: str) -> str | None:
-    """What is wrong with the name of a data set, as one line; None if nothing is."""
+def check_dataset(dataset: str) -> None:
+    """Checks the name of a data set. Whether its folder or file exists is checked when it is loaded.
+
+    Raises:
+        ConfigError: it is neither one of NAMED_SETS nor `folder:PATH` nor `parquet:PATH`.
+    """
     kind, _, path = dataset.partition(":")
     if dataset in NAMED_SETS or (kind in ("folder", "parquet") and path):
-        return None
-    near = nearest(kind, ("folder", "parquet")) if path else nearest(dataset, NAMED_SETS)
+        return
     rule = f"must be one of {', '.join(NAMED_SETS)}, folder:PATH or parquet:PATH"
-    return f"dataset: {rule}, but got {dataset!r}{near}"
+    hint = nearest(kind, ("folder", "parquet")) if path else nearest(dataset, NAMED_SETS)
+    raise ConfigError("dataset", dataset, rule, hint)
 
 
 def _number(default: Any, low: float, high: float = math.inf) -> Any:
@@ -66,45 +69,59 @@ def _choice(default: str, *options: str) -> Any:
     return dataclasses.field(default=default, metadata={"options": (default, *options)})
 
 
-def _checked(key: str, value: object, field: "dataclasses.Field[Any]") -> Scalar:
-    """`value` as the type of the field, or a ConfigError that names the rule it breaks."""
+def _check_fields(config: object) -> None:
+    """Puts each value into its field's type.
+
+    Raises:
+        ConfigError: a value is of another type, or breaks the rule of its field.
+    """
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        if field.type is not ViewConfig:
+            object.__setattr__(config, field.name, _checked(field, getattr(config, field.name)))
+
+
+def _checked(field: "dataclasses.Field[Any]", value: object) -> Scalar:
     if field.type is bool:
         if not isinstance(value, bool):
-            raise ConfigError(key, value, "must be true or false")
+            raise ConfigError(field.name, value, "must be true or false")
         return value
     if field.type is str:
-        return _checked_text(key, value, field.metadata.get("options"))
-    kind = "a whole number" if field.type is int else "a number"
-    whole = isinstance(value, float) and value.is_integer()
-    fits = isinstance(value, int) or whole if field.type is int else isinstance(value, (int, float))
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not fits:
-        hint = " (without quotes; with a dot: 1.0e-3)" if _reads_as_number(value) else ""
-        raise ConfigError(key, value, f"must be {kind}{hint}")
+        options = field.metadata.get("options")
+        return _checked_choice(field.name, value, options) if options else _checked_name(field.name, value)
+    number = _checked_number(field.name, value, whole=field.type is int)
     low, high = field.metadata["low"], field.metadata["high"]
-    if not low <= value <= high or value > sys.float_info.max:
+    if not low <= number <= high or number > sys.float_info.max:
         rule = f"must be between {low:g} and {high:g}"
         if high == math.inf:
-            rule = f"must be {'' if value < low else 'finite and '}at least {low:g}"
-        raise ConfigError(key, value, rule)
-    return int(value) if field.type is int else float(value)
+            rule = f"must be {'' if number < low else 'finite and '}at least {low:g}"
+        raise ConfigError(field.name, value, rule)
+    return int(number) if field.type is int else float(number)
 
 
-def _checked_text(key: str, value: object, options: tuple[str, ...] | None) -> str:
-    if options is None:
-        if not isinstance(value, str) or not value:
-            raise ConfigError(key, value, "must be a name")
-        return value
+def _checked_name(key: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ConfigError(key, value, "must be a name")
+    return value
+
+
+def _checked_choice(key: str, value: object, options: tuple[str, ...]) -> str:
     if value not in options:
-        quoted = (
-            ' (in YAML, quote "none", "no" and "off")' if value is None or isinstance(value, bool) else ""
-        )
-        listed = ", ".join(options)
-        raise ConfigError(key, value, f"must be one of {listed}{quoted or nearest(value, options)}")
+        unquoted = value is None or isinstance(value, bool)
+        hint = ' (in YAML, quote "none", "no" and "off")' if unquoted else nearest(value, options)
+        raise ConfigError(key, value, f"must be one of {', '.join(options)}", hint)
     return str(value)
 
 
-def _reads_as_number(value: object) -> bool:
-    # YAML 1.1 reads 1e-3, without a dot, as text.
+def _checked_number(key: str, value: object, *, whole: bool) -> int | float:
+    has_fraction = isinstance(value, float) and not value.is_integer()
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and has_fraction):
+        hint = " (without quotes; with a dot: 1.0e-3)" if _is_quoted_number(value) else ""
+        raise ConfigError(key, value, f"must be {'a whole number' if whole else 'a number'}", hint)
+    return value
+
+
+def _is_quoted_number(value: object) -> bool:
+    """Whether it is a number as text. YAML 1.1 also reads 1e-3, which has no dot, as text."""
     try:
         float(str(value))
     except ValueError:
@@ -112,16 +129,9 @@ def _reads_as_number(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _check_fields(config: object, prefix: str = "") -> None:
-    for field in dataclasses.fields(config):  # type: ignore[arg-type]
-        if field.type is not ViewConfig:
-            value = _checked(prefix + field.name, getattr(config, field.name), field)
-            object.__setattr__(config, field.name, value)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ViewConfig:
-    """How one of the two views is drawn. The defaults are what BYOL's two views share.
+    """How a view is drawn. The defaults are what BYOL's two views have in common.
 
     Order of operations: crop, flip, colour jitter, grayscale, blur, solarize (arXiv 2006.07733, appendix B).
     """
@@ -141,13 +151,13 @@ class ViewConfig:
     brightness: float = _number(0.4, 0, 1)
     """Brightness factor is uniform in 1 - brightness to 1 + brightness."""
     contrast: float = _number(0.4, 0, 1)
-    """Contrast factor, likewise."""
+    """Contrast factor is uniform in 1 - contrast to 1 + contrast."""
     saturation: float = _number(0.2, 0, 1)
-    """Saturation factor, likewise."""
+    """Saturation factor is uniform in 1 - saturation to 1 + saturation."""
     hue: float = _number(0.1, 0, 0.5)
     """Hue shift is uniform in -hue to hue, in turns of the colour circle."""
     grayscale_p: float = _number(0.2, 0, 1)
-    """Probability of turning the view gray."""
+    """Probability of turning the view to shades of gray."""
     blur_p: float = _number(0.0, 0, 1)
     """Probability of a Gaussian blur: 1.0 in BYOL's first view, 0.1 in its second."""
     blur_sigma_min: float = _number(0.1, 0.01, 100)
@@ -171,8 +181,11 @@ class ViewConfig:
 class TrialConfig:
     """One trial, complete: a cell of a study plus its seed.
 
-    The default is BYOL at a size that a laptop trains in seconds. Presets (`byol/presets.py`) hold the
+    The default is BYOL at a size that a laptop trains in seconds. Presets (`byol/presets.py`) are the
     published systems and recipes.
+
+    Raises:
+        ConfigError: a wrong type, a value that breaks a rule, or values that exclude each other.
     """
 
     # Data
@@ -181,23 +194,23 @@ class TrialConfig:
     train_images: int = _number(0, 0)
     """How many training images to use; 0 is all of them."""
     image_size: int = _number(28, 8, 1024)
-    """Side of a view, in pixels; clean images are resized to it for evaluation."""
+    """Side of a view, in pixels; images are resized to it for evaluation."""
 
     # Encoder
     encoder: str = _choice("tiny", *RESNETS, *BACKBONES)
     """`tiny` is four convolutions (16-32-64-128 channels); the others are torchvision's."""
     encoder_norm: str = _choice("batch", "group", "group-ws", "layer", "none", "native")
     """Normalisation inside the encoder. `group-ws` adds weight standardisation (arXiv 2010.10241); `native`
-    is the backbone's own, the only choice where its layers can't be exchanged."""
+    is the backbone's own: the only choice where its layers cannot be exchanged, and only there."""
     encoder_stem: str = _choice("auto", "small", "imagenet")
     """First layers of a ResNet: `small` is a 3x3 convolution of stride 1 without max-pooling (SimCLR,
-    appendix B.9); `auto` takes it up to 64 pixels."""
+    appendix B.9); `auto` is `small` for images of up to 64 pixels, `imagenet` above."""
 
     # Projector
     projector_depth: int = _number(2, 1, 5)
     """Linear layers in the projector."""
     projector_width: int = _number(512, 1)
-    """Features of its hidden layers."""
+    """Features of the hidden layers."""
     projector_size: int = _number(128, 2)
     """Features of the projection, and of the prediction."""
     projector_norm: str = _choice("batch", "layer", "group", "none")
@@ -207,48 +220,48 @@ class TrialConfig:
 
     # Predictor
     predictor: str = _choice("mlp", "linear", "none", "frozen")
-    """`frozen` is an MLP that keeps its random weights (SimSiam, table 1). `none` is the identity, for which
-    no other setting of the predictor has an effect."""
+    """`frozen` is an MLP that keeps its random weights (SimSiam, table 1). `none` is the identity: then no
+    other setting of the predictor has an effect."""
     predictor_depth: int = _number(2, 1, 5)
-    """Linear layers in the predictor; `linear` has one whatever this says."""
+    """Linear layers in the predictor; not used by `linear`, which has one."""
     predictor_width: int = _number(512, 1)
-    """Features of its hidden layers."""
+    """Features of the hidden layers."""
     predictor_norm: str = _choice("batch", "layer", "group", "none")
     """Normalisation in the predictor."""
     predictor_norm_at: str = _choice("hidden", "all")
-    """As for the projector."""
+    """`all` also normalises the output, without learned scale and shift."""
     predictor_lr_scale: float = _number(1.0, 0)
-    """Learning rate of the predictor over that of the rest (BYOL, table 21)."""
+    """Learning rate of the predictor, as a multiple of that of the rest (BYOL, table 21)."""
     predictor_lr_decay: bool = True
-    """Whether the predictor follows the rate's schedule; False holds it at its peak (SimSiam, table 1)."""
+    """Whether the predictor's rate follows the schedule; False keeps it at its peak (SimSiam, table 1)."""
 
     # Target
     stop_gradient: bool = True
-    """False lets the gradient into the target branch, which then has to be the online network (tau 0)."""
+    """False lets the gradient into the target branch, which must then be the online network (tau 0)."""
     tau_base: float = _number(0.99, 0, 1)
-    """First coefficient of the target's moving average: target <- tau target + (1 - tau) online."""
+    """First coefficient of the target's moving average: target <- tau x target + (1 - tau) x online."""
     tau_final: float = _number(1.0, 0, 1)
-    """Last coefficient; not used by the constant schedule."""
+    """Coefficient at the end; not used by the constant schedule."""
     tau_schedule: str = _choice("cosine", "linear", "constant")
-    """How tau goes from base to final."""
+    """How tau goes from `tau_base` to `tau_final`."""
     tau_per: str = _choice("step", "epoch")
-    """When tau changes; not used by the constant schedule. Per epoch is coarser than the paper."""
+    """How often tau changes; not used by the constant schedule. Per epoch is coarser than the paper."""
     target_init: str = _choice("copy", "fresh")
-    """Whether the target starts as a copy of the online network or with weights of its own."""
+    """Whether the target starts as a copy of the online network or with other random weights."""
 
     # Loss
     loss_norm: str = _choice("l2", "layer", "batch", "none")
     """Normalisation of prediction and target before their squared distance (BYOL, table 20)."""
     loss_scale: float = _number(1.0, 1e-6, 1e6)
-    """Factor on the loss. BYOL sums both directions (1.0: range 0 to 8); many codes halve it (0.5);
-    0.25 has the gradient of SimSiam's mean negative cosine. Under SGD a learning rate does not transfer
-    across it."""
+    """Factor on the loss. BYOL sums both directions (1.0: range 0 to 8); many implementations
+    halve it (0.5); 0.25 has the gradient of SimSiam's mean negative cosine. Under SGD, a learning rate that
+    suits one scale does not suit another."""
     symmetric: bool = True
-    """Whether each view also predicts the other's target, or only the first view the second's."""
+    """Whether each view predicts the other's target, or only the first view the second's."""
     negatives_weight: float = _number(0.0, 0, 10)
     """Weight beta of the negatives term (BYOL, table 5b): 0 is BYOL, 1 the InfoNCE of SimCLR."""
     negatives_temperature: float = _number(0.1, 0.001, 10)
-    """Temperature alpha of the negatives term; not used where their weight is 0."""
+    """Temperature alpha of the negatives term; not used if its weight is 0."""
 
     # Optimiser
     optimizer: str = _choice("sgd", "lars", "adamw")
@@ -266,36 +279,36 @@ class TrialConfig:
     exclude_bias_and_norm: bool = False
     """Whether biases and normalisation parameters are left out of weight decay, and of LARS's adaptation."""
     lars_eta: float = _number(1e-3, 1e-9)
-    """Trust coefficient of LARS; not used by the others."""
+    """Trust coefficient of LARS; not used by the other optimisers."""
     batch_size: int = _number(128, 2)
     """Images per step; each gives two views."""
     epochs: float = _number(0.0, 0)
-    """Passes over the training images; 0 leaves the length to `steps`."""
+    """Length of the trial in passes over the training images; 0 if `steps` says it."""
     steps: int = _number(100, 0)
-    """Optimiser steps; 0 leaves the length to `epochs`."""
+    """Length of the trial in optimiser steps; 0 if `epochs` says it."""
     bn_momentum: float = _number(0.1, 0, 1)
-    """Weight of the newest batch in BatchNorm's running statistics (PyTorch's meaning); a native encoder
-    keeps its own."""
+    """Weight of the newest batch in BatchNorm's running statistics (PyTorch's meaning); not used inside a
+    native encoder."""
     bn_eps: float = _number(1e-5, 0)
-    """Epsilon of every normalisation layer; a native encoder keeps its own."""
+    """Epsilon of every normalisation layer; not used inside a native encoder."""
     precision: str = _choice("auto", "fp32", "bf16")
-    """`auto` is bf16 autocast where the device has it natively, fp32 elsewhere. What is measured is fp32."""
+    """`auto` is bf16 autocast where the device has it natively, fp32 elsewhere. Measurements are in fp32."""
 
     # Measurement
     eval_every: int = _number(10, 1)
     """Steps between measurements."""
     knn_every: int = _number(0, 0)
-    """Steps between kNN accuracies, a multiple of eval_every; 0 measures it at the end only."""
+    """Steps between measurements of kNN accuracy, a multiple of eval_every; 0 is at the end only."""
     eval_images: int = _number(1000, 8)
-    """Held-out images on which collapse is measured: the first ones, all where there are fewer."""
+    """Test images on which collapse is measured: the first ones, or all if there are fewer."""
     knn_k: int = _number(20, 1)
-    """Neighbours that vote."""
+    """Neighbours that vote in kNN."""
     knn_temperature: float = _number(0.1, 0.001)
-    """Temperature of the votes' weights exp(cosine / temperature) (arXiv 1805.01978)."""
+    """Temperature of the weights of kNN's votes, exp(cosine / temperature) (arXiv 1805.01978)."""
     probe: bool = False
     """Whether to fit a linear probe on the frozen encoder at the end."""
     seed: int = _number(0, 0, 2**31 - 1)
-    """Fixes initial weights, data order and augmentation draws, each from a generator of its own."""
+    """Fixes initial weights, data order and augmentation draws, each by a generator of its own."""
 
     # Views
     view1: ViewConfig = ViewConfig(blur_p=1.0)
@@ -305,6 +318,7 @@ class TrialConfig:
 
     def __post_init__(self) -> None:
         _check_fields(self)
+        check_dataset(self.dataset)
         if bool(self.steps) == bool(self.epochs):
             rule = "exactly one of steps and epochs must be set (the other 0)"
             raise ConfigError("steps", self.steps, f"{rule}; epochs is {self.epochs:g}")
@@ -321,10 +335,11 @@ class TrialConfig:
         self._check_encoder()
 
     def _check_encoder(self) -> None:
-        exchangeable = self.encoder == "tiny" or self.encoder in RESNETS
-        if exchangeable == (self.encoder_norm == "native"):
-            one = "one of batch, group, group-ws, layer, none" if exchangeable else '"native"'
-            raise ConfigError("encoder_norm", self.encoder_norm, f"must be {one} for encoder {self.encoder}")
+        norms_exchangeable = self.encoder == "tiny" or self.encoder in RESNETS
+        if norms_exchangeable == (self.encoder_norm == "native"):
+            valid = "one of batch, group, group-ws, layer, none" if norms_exchangeable else '"native"'
+            rule = f"must be {valid} for encoder {self.encoder}"
+            raise ConfigError("encoder_norm", self.encoder_norm, rule)
         if self.encoder not in RESNETS and self.encoder_stem != "auto":
             rule = f'must be "auto" for encoder {self.encoder} (only ResNets have two stems)'
             raise ConfigError("encoder_stem", self.encoder_stem, rule)
@@ -334,23 +349,35 @@ class TrialConfig:
 
     @property
     def target_is_online(self) -> bool:
-        """Whether the target is the online network itself at every step (SimSiam's case)."""
-        ends_at_zero = self.tau_schedule == "constant" or self.tau_final == 0
-        return self.tau_base == 0 and ends_at_zero and self.target_init == "copy"
+        """Whether the target is the online network itself at every step, as in SimSiam."""
+        stays_at_zero = self.tau_base == 0 and (self.tau_schedule == "constant" or self.tau_final == 0)
+        return stays_at_zero and self.target_init == "copy"
 
     def steps_per_epoch(self, train_images: int) -> int:
-        """Steps in one pass over `train_images` images; the incomplete last batch is dropped."""
+        """Steps in one pass over `train_images` images; an incomplete last batch is dropped.
+
+        Raises:
+            ConfigError: the images do not fill a batch.
+        """
         if self.batch_size > train_images:
             rule = f"must not exceed the {train_images} training images of {self.dataset}"
             raise ConfigError("batch_size", self.batch_size, rule)
         return train_images // self.batch_size
 
     def total_steps(self, train_images: int) -> int:
-        """Optimiser steps of the whole trial, at least 1."""
+        """Optimiser steps of the whole trial, at least 1.
+
+        Raises:
+            ConfigError: as `steps_per_epoch`, if the length is in epochs.
+        """
         return self.steps or max(1, round(self.epochs * self.steps_per_epoch(train_images)))
 
     def warmup_steps(self, train_images: int) -> int:
-        """Steps of the learning rate's warm-up; fewer than the trial has."""
+        """Steps of the learning rate's warm-up.
+
+        Raises:
+            ConfigError: the warm-up is as long as the trial, or as `steps_per_epoch`.
+        """
         steps = round(self.warmup_epochs * self.steps_per_epoch(train_images))
         if steps >= self.total_steps(train_images):
             rule = f"must be shorter than the trial, which has {self.total_steps(train_images)} steps"
@@ -358,7 +385,7 @@ class TrialConfig:
         return steps
 
     def to_settings(self) -> dict[str, Scalar]:
-        """Every field as a flat mapping with dotted keys: the canonical configuration."""
+        """Every field as a flat mapping with dotted keys, `view2.hue`: the canonical configuration."""
         settings: dict[str, Scalar] = {}
         for key, value in dataclasses.asdict(self).items():
             if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Files that are replaced in one step, and the names of those that a trial leaves. Imports no torch."""
+"""Replacing a file in one step, and the names of a trial's checkpoint files. Imports no torch."""
 
 import filecmp
 import os
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 STATE = "state.safetensors"
-"""From which a trial goes on."""
+"""The state from which a trial resumes."""
 ENCODER = "encoder.safetensors"
-"""What a finished trial leaves."""
+"""The trained encoder of a finished trial."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -20,10 +20,10 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Where to write the file that takes the place of `path` once it is whole and on the disk.
+    """A path to write to; at the end of the block that file takes the place of `path`, in one step.
 
-    After an error nothing takes its place. A file with the same bytes is left as it is, so that its date says
-    when its content last changed.
+    It is on the disk before it does. After an error `path` stays as it was. A file with the same bytes stays
+    too, so that its date says when its content last changed.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -37,6 +37,6 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the new name, too, is on the disk
+        os.fsync(folder)  # so that the new name is on the disk too
     finally:
         os.close(folder)

@@ -1,9 +1,9 @@
-"""Batched image operations with parameters of their own per image, the parts that views are made of.
+"""Batched image operations whose parameters differ from image to image: what views are made of.
 
 Shape suffixes: B images, C channels (1 or 3), H x W pixels in, S pixels out per side, N pixels along one
-axis. Images are float32 in 0 to 1 and stay there. A parameter_B that means "leave this image alone"
-(factor 1, sigma 0, fires False) leaves every bit of it alone. A trailing underscore means in place, as in
-torch: on a CPU, fresh memory is a good part of the time.
+axis. Images are float32 in 0 to 1 and stay there. A parameter_B that means "no change" (factor 1, sigma 0,
+fires False) changes no bit of that image. A trailing underscore means in place, as in torch: on a CPU,
+allocating memory takes a good part of the time.
 
 Nothing here waits for the device, branches on values or has shapes that depend on them, and no constant is
 copied from the host, so that the operations can be captured in a CUDA graph.
@@ -21,13 +21,16 @@ _OUTSIDE = 1e4  # A distance beyond the reach of any kernel.
 def bicubic_weights(
     start_B: Tensor, length_B: Tensor, size: int, pixels: int, flip_B: Tensor | None = None
 ) -> Tensor:
-    """Matrices that cut [start, start + length) out of `pixels` and resize it to `size`, as Pillow does.
+    """Matrices that cut [start, start + length) out of a line of pixels and resize it, as Pillow does.
 
     The kernel is cubic convolution with a = -0.5, widened by the scale when shrinking (antialiasing); its
     window ends at the box, and each row sums to 1 (Pillow, src/libImaging/Resample.c).
 
     Args:
-        start_B: first pixel of each box. length_B: pixels in each box, at least 1.
+        start_B: first pixel of each box.
+        length_B: pixels in each box, at least 1.
+        size: pixels out (S).
+        pixels: pixels in (N).
         flip_B: bool; mirrors the output.
 
     Returns:
@@ -35,7 +38,7 @@ def bicubic_weights(
     """
     length_B1 = length_B[:, None].float()
     scale_B1 = length_B1 / size
-    reach_B1 = scale_B1.clamp(min=1)  # of the kernel's unit, in pixels
+    reach_B1 = scale_B1.clamp(min=1)  # pixels in a unit of the kernel
     centre_S = torch.arange(size, device=start_B.device) + 0.5
     centre_BS = centre_S * (scale_B1 / reach_B1)
     if flip_B is not None:
@@ -56,11 +59,14 @@ def crop_and_resize(images_BCHW: Tensor, boxes_B4: Tensor, flip_B: Tensor, size:
     """Cuts a box out of each image, resizes it to a square (bicubic, antialiased) and mirrors some.
 
     Two products with banded matrices, and one clip at the end. Pillow also rounds and clips to 8 bits between
-    its two passes, in an order that depends on the box: it is within 2/255 of this wherever the first pass
-    does not overshoot black or white, and some levels off next to such edges.
+    its two passes, in an order that depends on the box. It is within 2/255 of this wherever the first pass
+    does not overshoot black or white, and differs by a few levels more next to such edges.
 
     Args:
-        images_BCHW: uint8, or float in 0 to 1. boxes_B4: top, left, height, width in pixels. flip_B: bool.
+        images_BCHW: uint8, or float in 0 to 1.
+        boxes_B4: top, left, height, width in pixels.
+        flip_B: bool.
+        size: pixels out per side (S).
 
     Returns:
         float32 [B, C, S, S] in 0 to 1.
@@ -75,7 +81,7 @@ def crop_and_resize(images_BCHW: Tensor, boxes_B4: Tensor, flip_B: Tensor, size:
 
 
 def flip(images_BCHW: Tensor, flip_B: Tensor) -> Tensor:
-    """Mirrors the images where flip_B, left to right."""
+    """Mirrors the images left to right where flip_B is true."""
     return torch.lerp(images_BCHW, images_BCHW.flip(3), _per_image(flip_B.float()))
 
 
@@ -87,8 +93,8 @@ def luma(images_BCHW: Tensor) -> Tensor:
     return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
 
 
-def blend_(images_BCHW: Tensor, own_B: Tensor, mean_B: Tensor, luma_B: Tensor) -> Tensor:
-    """own x image + mean x the image's mean luma + luma x each pixel's luma, clipped.
+def blend_(images_BCHW: Tensor, factor_B: Tensor, mean_B: Tensor, luma_B: Tensor) -> Tensor:
+    """factor x the image + mean x the image's mean luma + luma x each pixel's luma, clipped.
 
     Brightness, contrast and saturation by a factor f, as in Pillow's ImageEnhance, are (f, 0, 0),
     (f, 1 - f, 0) and (f, 0, 1 - f); (1, 0, 0) is the image itself.
@@ -96,22 +102,24 @@ def blend_(images_BCHW: Tensor, own_B: Tensor, mean_B: Tensor, luma_B: Tensor) -
     luma_B1HW = luma(images_BCHW)
     base_B111 = _per_image(mean_B) * luma_B1HW.mean(dim=(1, 2, 3), keepdim=True)
     if images_BCHW.shape[1] == 1:
-        return images_BCHW.mul_(_per_image(own_B + luma_B)).add_(base_B111).clamp_(0, 1)
+        return images_BCHW.mul_(_per_image(factor_B + luma_B)).add_(base_B111).clamp_(0, 1)
     base_B1HW = luma_B1HW.mul_(_per_image(luma_B)).add_(base_B111)
-    return images_BCHW.mul_(_per_image(own_B)).add_(base_B1HW).clamp_(0, 1)
+    return images_BCHW.mul_(_per_image(factor_B)).add_(base_B1HW).clamp_(0, 1)
 
 
 def shift_hue_(images_BCHW: Tensor, shift_B: Tensor, fires_B: Tensor) -> Tensor:
-    """Turns the hue of RGB images where fires_B, keeping value and saturation of HSV.
+    """Shifts the hue of RGB images where fires_B is true; value and saturation of HSV stay.
 
     Args:
-        images_BCHW: [B, 3, H, W]. shift_B: in turns of the colour circle, -0.5 to 0.5.
+        images_BCHW: [B, 3, H, W].
+        shift_B: in turns of the colour circle, -0.5 to 0.5.
+        fires_B: bool.
     """
     red, green, blue = images_BCHW.unbind(dim=1)
     value = torch.maximum(red, green).maximum(blue)
     chroma = value - torch.minimum(red, green).minimum(blue)
-    # Chroma x hue in sixths of a turn, by which channel is the largest. lerp selects, as 0 or 1 is exact in
-    # it; torch.where is several times slower on a CPU.
+    # Chroma x hue in sixths of a turn, by which channel is the largest. lerp selects, for it is exact at 0
+    # and 1; torch.where is several times slower on a CPU.
     sixths = (red - green).add_(chroma, alpha=4)
     sixths = sixths.lerp_((blue - red).add_(chroma, alpha=2), _equals(green, value))
     sixths = sixths.lerp_(green - blue, _equals(red, value))
@@ -127,28 +135,29 @@ def shift_hue_(images_BCHW: Tensor, shift_B: Tensor, fires_B: Tensor) -> Tensor:
 
 
 def grayscale_(images_BCHW: Tensor, fires_B: Tensor) -> Tensor:
-    """Replaces all channels by the luma where fires_B."""
+    """Replaces all channels by the luma where fires_B is true."""
     if images_BCHW.shape[1] == 1:
         return images_BCHW
     return images_BCHW.lerp_(luma(images_BCHW), _per_image(fires_B.float()))
 
 
 def blur_radius(size: int) -> int:
-    """Taps on each side of the centre: the kernel is a tenth of the image, 23 taps at 224 px, 3 at 32.
+    """Taps on each side of the kernel's centre. It spans a tenth of the image: 23 taps at 224 pixels, 3 at 32.
 
-    BYOL's code gives images below 20 px a single tap, which is no blur; here it is at least 3 taps.
+    BYOL's code gives images below 20 pixels a single tap, which is no blur; here there are at least 3 taps.
     """
     return max(1, size // 10 // 2)
 
 
 def gaussian_blur(images_BCHW: Tensor, sigma_B: Tensor) -> Tensor:
-    """Gaussian blur with a standard deviation per image, in pixels; 0 leaves the image alone.
+    """Gaussian blur with a standard deviation per image, in pixels; 0 does not change the image.
 
     Edges are mirrored without repeating the outermost pixel, as in torchvision; BYOL's code pads with zeros,
     which darkens them.
 
     Args:
         images_BCHW: square, larger than the blur's radius.
+        sigma_B: standard deviations.
     """
     size = images_BCHW.shape[3]
     pixel_N = torch.arange(size, device=sigma_B.device)
@@ -157,7 +166,7 @@ def gaussian_blur(images_BCHW: Tensor, sigma_B: Tensor) -> Tensor:
     left_RN1, right_RN1 = (pixel_N[:, None] - tap_R11).abs(), pixel_N[:, None] + tap_R11
     right_RN1 = (size - 1) - ((size - 1) - right_RN1).abs()
     taps_RNN = (left_RN1 == pixel_N).float() + (right_RN1 == pixel_N).float()
-    # An infinite precision leaves the centre alone, also where sigma is 0.
+    # At the smallest sigma all weight is on the centre, so a sigma of 0 needs no branch.
     exponent_BR = tap_R11.flatten() / sigma_B.clamp(min=1e-3)[:, None]
     kernel_BR = exponent_BR.square_().mul_(-0.5).exp_()
     kernel_BR[:, 0].mul_(0.5)
@@ -167,7 +176,7 @@ def gaussian_blur(images_BCHW: Tensor, sigma_B: Tensor) -> Tensor:
 
 
 def solarize(images_BCHW: Tensor, threshold: float, fires_B: Tensor) -> Tensor:
-    """Inverts the pixels at or above the threshold (0 to 1) where fires_B."""
+    """Inverts the pixels at or above the threshold (0 to 1) where fires_B is true."""
     threshold_B = torch.where(fires_B, threshold, torch.inf)
     inverts_BCHW = torch.ge(images_BCHW, _per_image(threshold_B), out=torch.empty_like(images_BCHW))
     return inverts_BCHW.sub_(images_BCHW).abs_()

@@ -1,8 +1,8 @@
 """The learner: an online network that predicts a target network's projection of the other view.
 
-`Learner.step` is free of host synchronisation and keeps no Python state: its rates come from tables on the
-device, read at a step counter on the device. So it can be captured in a CUDA graph (with AdamW, once the
-optimiser's groups say `capturable`, which torch asks for and warns of outside a graph).
+`Learner.step` never waits for the device and keeps no Python state: its rates come from tables on the device,
+read at a step counter on the device. So it can be captured in a CUDA graph (with AdamW, once the optimiser's
+groups say `capturable`, which torch requires in a graph and warns about outside one).
 
 Shape suffixes: B batch, C channels, H height, W width, F encoder features, D projection features.
 """
@@ -31,9 +31,9 @@ class Learner:
 
     Attributes:
         online: encoder and projector that are trained.
-        predictor: maps the online projection to the target's; the identity where the study takes it out.
-        target: encoder and projector that follow as an exponential moving average; `online` itself where
-            tau is 0 throughout, which is the same and costs one forward pass less.
+        predictor: maps the online projection to the target's; the identity for `predictor` "none".
+        target: encoder and projector whose weights are an exponential moving average of the online ones;
+            `online` itself where tau is 0 throughout, which gives the same and saves a forward pass.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Learner:
         bf16: bool = False,
         encoder: Encoder | None = None,
     ) -> None:
-        """Builds networks with the weights that `config.seed` fixes, alike on every device.
+        """Builds networks with the weights that `config.seed` fixes, the same on every device.
 
         Args:
             config: the trial.
@@ -53,13 +53,16 @@ class Learner:
             device: where to train.
             bf16: whether the networks run under bf16 autocast; losses and metrics stay float32.
             encoder: a module of the caller's, with its number of features, instead of `config.encoder`.
+
+        Raises:
+            ConfigError: the configuration does not fit the number of images or the caller's encoder.
         """
         self.config = config
         self.device = device
         self.bf16 = bf16
         module, self.features = encoder or build_encoder(config)
-        self.online = _placed(Branch(module, build_projector(config, self.features)), device)
-        self.predictor = _placed(build_predictor(config), device)
+        self.online = _on_device(Branch(module, build_projector(config, self.features)), device)
+        self.predictor = _on_device(build_predictor(config), device)
         self.target = self.online if config.target_is_online else self._build_target(encoder)
         roles = {
             "encoder": self.online.encoder,
@@ -70,10 +73,8 @@ class Learner:
             {role: module.named_parameters() for role, module in roles.items()}, config
         )
         self._build_schedules(config, train_images)
-        self._averaged: tuple[list[Tensor], list[Tensor]] = (
-            list(self.target.parameters()),
-            list(self.online.parameters()),
-        )
+        self._target_parameters: list[Tensor] = list(self.target.parameters())
+        self._online_parameters: list[Tensor] = list(self.online.parameters())
 
     def _build_target(self, encoder: Encoder | None) -> Branch:
         if self.config.target_init == "copy":
@@ -82,11 +83,11 @@ class Learner:
             raise ConfigError("target_init", "fresh", 'must be "copy" for an encoder of your own')
         module, features = build_encoder(self.config, "target-encoder")
         projector = build_projector(self.config, features, "target-projector")
-        return _placed(Branch(module, projector).requires_grad_(False), self.device)
+        return _on_device(Branch(module, projector).requires_grad_(False), self.device)
 
     def _build_schedules(self, config: TrialConfig, train_images: int) -> None:
         self.total_steps = config.total_steps(train_images)
-        self.lr_table, self.held_lr_table = (
+        self.lr_table, self.undecayed_lr_table = (
             lr_table(
                 lr=config.lr,
                 batch_size=config.batch_size,
@@ -110,7 +111,7 @@ class Learner:
             .float()
             .to(self.device)
         )
-        # 1-dim, for indexing with a 0-dim tensor would copy it to the host
+        # 1-dim, because indexing with a 0-dim tensor would copy it to the host.
         self.step_index = torch.zeros(1, dtype=torch.int64, device=self.device)
         self.loss_sum = torch.zeros((), device=self.device)
 
@@ -119,28 +120,29 @@ class Learner:
         loss = self.loss(view1_BCHW, view2_BCHW)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        set_lr(self.optimizer, self._now(self.lr_table), self._now(self.held_lr_table))
+        set_lr(self.optimizer, self._this_step(self.lr_table), self._this_step(self.undecayed_lr_table))
         self.optimizer.step()
         self._update_target()
         self.step_index.add_(1)
         self.loss_sum.add_(loss.detach())
 
     def loss(self, view1_BCHW: Tensor, view2_BCHW: Tensor) -> Tensor:
-        """The training loss of two views, a scalar. Networks run in train mode, each view by itself.
+        """The training loss of two views [B, C, H, W], a 0-dim tensor. Networks run in train mode.
 
-        Every BatchNorm, the target's included, sees the statistics of one view's batch (DeepMind's BYOL).
+        Each view goes through them by itself, so that every BatchNorm, the target's included, sees the
+        statistics of one view's batch, as in DeepMind's BYOL.
         """
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            z1_BD = self._online(view1_BCHW)
-            z2_BD = self._online(view2_BCHW) if self._needs_second_online else None
-            t1_BD = self._target(view1_BCHW, z1_BD) if self._needs_first_target else None
-            t2_BD = self._target(view2_BCHW, z2_BD)
+            z1_BD = self._online_projection(view1_BCHW)
+            z2_BD = self._online_projection(view2_BCHW) if self._needs_second_online else None
+            t1_BD = self._target_projection(view1_BCHW, z1_BD) if self._needs_first_target else None
+            t2_BD = self._target_projection(view2_BCHW, z2_BD)
             q1_BD = self.predictor(z1_BD).float()
             q2_BD = self.predictor(z2_BD).float() if self.config.symmetric else None
-        loss = self._direction(q1_BD, t2_BD, t1_BD)
+        loss = self._pair_loss(q1_BD, t2_BD, t1_BD)
         if q2_BD is not None:
             assert t1_BD is not None
-            loss = loss + self._direction(q2_BD, t1_BD, t2_BD)
+            loss = loss + self._pair_loss(q2_BD, t1_BD, t2_BD)
         return loss * self.config.loss_scale
 
     @property
@@ -151,17 +153,17 @@ class Learner:
     def _needs_first_target(self) -> bool:
         return self.config.symmetric or self.config.negatives_weight > 0
 
-    def _online(self, view_BCHW: Tensor) -> Tensor:
+    def _online_projection(self, view_BCHW: Tensor) -> Tensor:
         return cast(Tensor, self.online(view_BCHW)[1])
 
-    def _target(self, view_BCHW: Tensor, online_BD: Tensor | None) -> Tensor:
+    def _target_projection(self, view_BCHW: Tensor, online_BD: Tensor | None) -> Tensor:
         if self.target is self.online:
             assert online_BD is not None
             return online_BD.detach() if self.config.stop_gradient else online_BD
         with torch.no_grad():
             return cast(Tensor, self.target(view_BCHW)[1])
 
-    def _direction(self, q_BD: Tensor, t_BD: Tensor, same_view_BD: Tensor | None) -> Tensor:
+    def _pair_loss(self, q_BD: Tensor, t_BD: Tensor, same_view_BD: Tensor | None) -> Tensor:
         return pair_loss(
             q_BD,
             t_BD,
@@ -173,26 +175,26 @@ class Learner:
 
     @torch.no_grad()
     def _update_target(self) -> None:
-        """Moves the target's parameters towards the online ones. BatchNorm's running state stays its own."""
+        """Moves the target's parameters towards the online ones, but not BatchNorm's running statistics."""
         if self.target is self.online:
             return
-        tau = self._now(self.tau_table)
-        target, online = self._averaged
-        torch._foreach_mul_(target, tau)
-        torch._foreach_add_(target, list(torch._foreach_mul(online, 1 - tau)))
+        tau = self._this_step(self.tau_table)
+        torch._foreach_mul_(self._target_parameters, tau)
+        online_shares = torch._foreach_mul(self._online_parameters, 1 - tau)
+        torch._foreach_add_(self._target_parameters, list(online_shares))
 
-    def _now(self, table_K: Tensor) -> Tensor:
+    def _this_step(self, table_K: Tensor) -> Tensor:
         """This step's entry, as a 0-dim tensor."""
         return table_K.index_select(0, self.step_index).squeeze(0)
 
     def take_loss(self) -> Tensor:
-        """The sum of the losses since the last call, as a 0-dim tensor on the device; starts the next sum."""
+        """The sum of the losses since the last call, a 0-dim tensor on the device; starts the next at 0."""
         total = self.loss_sum.clone()
         self.loss_sum.zero_()
         return total
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that training changes, as named tensors: what a checkpoint holds."""
+        """Everything that training changes, as named tensors: the content of a checkpoint."""
         tensors = {"step_index": self.step_index, "loss_sum": self.loss_sum}
         for name, module in self._modules():
             tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
@@ -203,19 +205,20 @@ class Learner:
         return tensors
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """Puts back what `state` gave, on this learner's device."""
+        """Restores what `state` returned, on this learner's device."""
         self.step_index.copy_(tensors["step_index"])
         self.loss_sum.copy_(tensors["loss_sum"])
         for name, module in self._modules():
-            module.load_state_dict(_under(tensors, f"{name}."))
+            module.load_state_dict(_with_prefix(tensors, f"{name}."))
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         slots: dict[int, dict[str, Tensor]] = {}
-        for key, value in _under(tensors, "optimizer.").items():
+        for key, value in _with_prefix(tensors, "optimizer.").items():
             index, slot = key.split(".", 1)
-            like = parameters[int(index)]
-            # Fused optimisers want the parameter's memory layout (channels_last), which files do not keep.
-            kept = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
-            slots.setdefault(int(index), {})[slot] = kept
+            parameter = parameters[int(index)]
+            if value.shape == parameter.shape:
+                # Fused optimisers need the parameter's memory layout (channels_last), which files lose.
+                value = torch.empty_like(parameter).copy_(value)
+            slots.setdefault(int(index), {})[slot] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
 
@@ -224,10 +227,11 @@ class Learner:
         return modules if self.target is self.online else [*modules, ("target", self.target)]
 
 
-def _placed(module: Module, device: torch.device) -> Module:
+def _on_device(module: Module, device: torch.device) -> Module:
     # Convolutions are a fifth faster in channels_last on the CPU, more on a GPU.
     return module.to(device).to(memory_format=torch.channels_last).train()
 
 
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names start with the prefix, by the rest of their names."""
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

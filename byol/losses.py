@@ -4,7 +4,7 @@ Shape suffixes: B batch, D size of the projection, N = 2B.
 
 Both are for one direction: view 1 predicts the target's projection of view 2. A symmetric learner adds the
 direction with the views exchanged, so that BYOL's loss lies in 0..8 in total (each direction in 0..4).
-Everything is computed in float32 at least, whatever precision the network ran in, and nothing waits on the
+Everything is computed in float32 at least, whatever precision the network ran in, and nothing waits for the
 device.
 """
 
@@ -25,7 +25,7 @@ def _at_least_float32(x: Tensor) -> Tensor:
 
 
 def normalise(x_BD: Tensor, norm: str) -> Tensor:
-    """Normalise embeddings as BYOL's Table 20 does before their squared distance is taken.
+    """Normalises embeddings as BYOL's table 20 does before taking their squared distance.
 
     `l2` scales every row to length 1. `layer` (over each row) and `batch` (over each column) subtract the
     mean and divide by the standard deviation, without affine parameters, and by sqrt(D), so that a row's
@@ -33,12 +33,15 @@ def normalise(x_BD: Tensor, norm: str) -> Tensor:
 
     Args:
         x_BD: embeddings, one row per image; `batch` needs B >= 2.
-        norm: one of the four names.
+        norm: l2, layer, batch or none.
+
+    Returns:
+        [B, D], of the type of `x_BD`.
 
     Raises:
-        ValueError: `norm` is another name.
+        ValueError: another `norm`.
 
-    Source: Grill et al. 2020 (arXiv 2006.07733), appendix, Table 20.
+    Source: Grill et al. 2020 (arXiv 2006.07733), appendix, table 20.
     """
     size = x_BD.shape[-1]
     if norm == "l2":
@@ -57,12 +60,12 @@ def regression_loss(prediction_BD: Tensor, target_BD: Tensor, *, norm: str) -> T
     """Mean over the batch of the squared distance between normalised prediction and target.
 
     With `norm="l2"` this is 2 - 2 cos, in 0..4. It is computed as a squared distance because near collapse
-    (cos close to 1) 2 - 2 cos loses all its digits in float32 and can turn negative.
+    (cos close to 1) the difference 2 - 2 cos has no correct digits in float32 and can be negative.
 
     Args:
         prediction_BD: the online network's predictions of one view.
-        target_BD: the target's projections of the other view. Whether gradient flows into it is the
-            caller's choice (`stop_gradient`).
+        target_BD: the target's projections of the other view. Gradient flows into it unless the caller has
+            detached it (`stop_gradient`).
         norm: see `normalise`.
 
     Returns:
@@ -78,12 +81,12 @@ def regression_loss(prediction_BD: Tensor, target_BD: Tensor, *, norm: str) -> T
 def negatives_term(
     prediction_BD: Tensor, target_BD: Tensor, same_view_BD: Tensor, *, temperature: float
 ) -> Tensor:
-    """The part of the generalised InfoNCE that pushes an image away from the others in its batch.
+    """The term of the generalised InfoNCE that pushes an image away from the others in its batch.
 
         2 alpha mean_i ln( sum_{j != i} exp(S(v_i, v_j) / alpha) + sum_j exp(S(v_i, v'_j) / alpha) )
 
-    S(u1, u2) is the cosine between the prediction of u1 and the target projection of u2, always the cosine,
-    whatever normalisation the regression uses.
+    S(u1, u2) is the cosine between the prediction of u1 and the target projection of u2, whatever
+    normalisation the regression uses.
 
     Args:
         prediction_BD: predictions of view 1 (v).
@@ -116,9 +119,9 @@ def pair_loss(
 ) -> Tensor:
     """One direction of the loss: regression plus `negatives_weight` (beta) times the negatives.
 
-    beta = 0 is BYOL and takes no look at `same_view_BD`. beta = 1 with l2 normalisation, no predictor, and
-    the online network as its own target (no stop-gradient) is SimCLR: 2 + 2 alpha times NT-Xent over the
-    anchors of view 1. Values between are the points between in BYOL's Table 5b.
+    beta = 0 is BYOL and ignores `same_view_BD`. beta = 1 with l2 normalisation, no predictor, and the online
+    network as its own target (no stop-gradient) is SimCLR: 2 + 2 alpha times NT-Xent over the anchors of
+    view 1. Values between the two are those of BYOL's table 5b.
 
     Args:
         prediction_BD: predictions of view 1.
@@ -131,7 +134,7 @@ def pair_loss(
     Returns:
         A 0-dim tensor, float32 or wider.
     """
-    # Under autocast the similarities would be bfloat16, with two digits, and then divided by alpha.
+    # Under autocast the similarities would be bfloat16: two digits, then divided by alpha.
     with torch.autocast(prediction_BD.device.type, enabled=False):
         loss = regression_loss(prediction_BD, target_BD, norm=norm)
         if negatives_weight == 0:

@@ -1,4 +1,4 @@
-"""Encoder, projector and predictor, with every normalisation an ablation may choose.
+"""Encoder, projector and predictor, with every normalisation that an ablation can choose.
 
 Shape suffixes: B batch, C channels, H height, W width, F encoder features, D projection features.
 """
@@ -19,14 +19,14 @@ TINY_CHANNELS = (16, 32, 64, 128)
 TINY_STRIDES = (2, 2, 2, 1)
 
 _MAX_GROUPS = 32  # GroupNorm's default in arXiv 1803.08494; narrower layers get groups of 4 channels
-_SMALL_IMAGE = 64  # up to this side a ResNet's ImageNet stem leaves too few positions
+_SMALL_IMAGE = 64  # pixels; up to this side a ResNet's ImageNet stem leaves too few positions
 
 
 class StandardisedConv2d(nn.Conv2d):
     """Convolution whose weights have mean 0 and variance 1 per output channel (arXiv 1903.10520)."""
 
     def standardised_weight(self) -> Tensor:
-        """The weight in use, of the shape of `weight`."""
+        """The weight that the convolution uses, of the shape of `weight`."""
         variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True, correction=0)
         return (self.weight - mean) * torch.rsqrt(variance + 1e-10)
 
@@ -37,7 +37,7 @@ class StandardisedConv2d(nn.Conv2d):
 
 
 def groups_of(channels: int) -> int:
-    """Groups of a GroupNorm over that many channels: at most 32, of 4 channels or more where that divides."""
+    """Groups of a GroupNorm over so many channels: at most 32, each of at least 4 channels where possible."""
     return next(g for g in range(min(_MAX_GROUPS, max(1, channels // 4)), 0, -1) if channels % g == 0)
 
 
@@ -64,29 +64,31 @@ def head_norm(kind: str, features: int, config: TrialConfig, *, affine: bool = T
 
 
 def head(sizes: tuple[int, ...], kind: str, norm_at: str, config: TrialConfig) -> nn.Sequential:
-    """An MLP over [B, sizes[0]] of linear, norm and ReLU; its output has no ReLU, and a norm only at "all".
+    """An MLP [B, sizes[0]] -> [B, sizes[-1]]: linear, norm, ReLU, and so on.
 
-    A linear layer has a bias unless batch normalisation, which would cancel it, comes next.
+    The last layer has no ReLU, and a norm only if `norm_at` is "all". A linear layer has a bias unless batch
+    normalisation, which would cancel it, comes next.
     """
     layers: list[nn.Module] = []
     for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
-        last = index == len(sizes) - 2
-        norm = None if last and norm_at == "hidden" else head_norm(kind, outputs, config, affine=not last)
+        is_last = index == len(sizes) - 2
+        has_norm = not is_last or norm_at == "all"
+        norm = head_norm(kind, outputs, config, affine=not is_last) if has_norm else None
         layers.append(nn.Linear(inputs, outputs, bias=not isinstance(norm, nn.BatchNorm1d)))
         layers += [norm] if norm is not None else []
-        layers += [] if last else [nn.ReLU(inplace=True)]
+        layers += [] if is_last else [nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 
 def build_projector(config: TrialConfig, features: int, stream: str = "projector") -> nn.Sequential:
-    """Projector: [B, F] -> [B, projector_size]."""
+    """Projector: [B, F] -> [B, D], with the weights of random stream `stream`."""
     sizes = (features, *[config.projector_width] * (config.projector_depth - 1), config.projector_size)
     with construction(config.seed, stream):
         return head(sizes, config.projector_norm, config.projector_norm_at, config)
 
 
 def build_predictor(config: TrialConfig) -> nn.Module:
-    """Predictor: [B, projector_size] -> the same; the identity for "none"."""
+    """Predictor: [B, D] -> [B, D]; the identity for "none"."""
     size = config.projector_size
     if config.predictor == "none":
         return nn.Identity()
@@ -102,7 +104,7 @@ def build_predictor(config: TrialConfig) -> nn.Module:
 
 
 def build_encoder(config: TrialConfig, stream: str = "encoder") -> tuple[nn.Module, int]:
-    """Encoder: [B, 3, S, S] -> representation [B, F]; returned with F."""
+    """Encoder [B, 3, S, S] -> representation [B, F], with the weights of random stream `stream`; and F."""
     with construction(config.seed, stream):
         if config.encoder == "tiny":
             return _tiny(config), TINY_CHANNELS[-1]
@@ -142,8 +144,9 @@ def _resnet(config: TrialConfig) -> tuple[nn.Module, int]:
 
 def small_stem(config: TrialConfig) -> bool:
     """Whether a ResNet of this configuration has the stem for small images."""
-    auto = config.encoder_stem == "auto" and config.image_size <= _SMALL_IMAGE
-    return auto or config.encoder_stem == "small"
+    if config.encoder_stem == "auto":
+        return config.image_size <= _SMALL_IMAGE
+    return config.encoder_stem == "small"
 
 
 def _backbone(config: TrialConfig) -> tuple[nn.Module, int]:
@@ -151,11 +154,11 @@ def _backbone(config: TrialConfig) -> tuple[nn.Module, int]:
         encoder = models.vit_b_16(weights=None, image_size=config.image_size)
     else:
         encoder = models.get_model(config.encoder, weights=None)
-    path = [name for name, module in encoder.named_modules() if isinstance(module, nn.Linear)][-1]
-    features = encoder.get_submodule(path).in_features
-    encoder.set_submodule(path, nn.Identity())
+    linear_layers = [name for name, module in encoder.named_modules() if isinstance(module, nn.Linear)]
+    features = encoder.get_submodule(linear_layers[-1]).in_features
+    encoder.set_submodule(linear_layers[-1], nn.Identity())
     for module in encoder.modules():
-        # Dropout draws from the global generator, and BYOL has none.
+        # Dropout draws from the global generator, and BYOL uses no dropout.
         if isinstance(module, (nn.Dropout, StochasticDepth)):
             module.p = 0.0
     return encoder, features

@@ -1,7 +1,7 @@
-"""Optimisers whose learning rate is a number on the device, and which parameters they treat how.
+"""Optimisers whose learning rate is a number on the device, and their groups of parameters.
 
 A step reads its rate from a 0-dim tensor in each parameter group, which `set_lr` fills from the table of the
-schedule: nothing is read back to the host, and a captured CUDA graph replays with the rate of the moment.
+schedule: nothing is read back to the host, and a captured CUDA graph replays with the current rate.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,8 +24,8 @@ class LARS(torch.optim.Optimizer):
         p = p - lr m
 
     The rate stands outside the buffer, as in torch's SGD and deepmind-research; You et al. 2017 have it
-    inside, which differs while the rate changes. Whether a group is adapted is said by its `adapt` and by
-    nothing else: weight_decay = 0 leaves the adaptation on.
+    inside, which differs while the rate changes. Only `adapt` says whether a group is adapted:
+    weight_decay = 0 does not switch the adaptation off.
 
     Source: You et al. 2017 (arXiv 1708.03888); deepmind-research, byol/utils/optimizers.py.
     """
@@ -43,7 +43,7 @@ class LARS(torch.optim.Optimizer):
 
         Args:
             params: parameters, named parameters, or dictionaries with "params" and values of their own.
-            lr: learning rate; a 0-dim tensor on the parameters' device if it is to change without a wait.
+            lr: learning rate; a 0-dim tensor on the parameters' device to change it without waiting.
             momentum: decay of the buffer, 0..1.
             weight_decay: L2 coefficient, coupled (it passes through adaptation and momentum).
             eta: trust coefficient.
@@ -89,7 +89,7 @@ def _trust_ratios(parameters: list[Tensor], updates: Iterable[Tensor], eta: floa
 def is_bias_or_norm(parameter: Tensor) -> bool:
     """Whether a parameter is a bias, or the scale or shift of a normalisation layer: a vector, not a matrix.
 
-    Told by the shape, as timm does, so that it holds for any module and under any name.
+    The shape decides, as in timm, so that it works for any module and any name.
     """
     return parameter.ndim <= 1
 
@@ -99,9 +99,9 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Sorts trainable parameters into groups that are treated alike; at most four, none empty.
 
-    Beside what torch.optim knows, a group holds `adapt` (for LARS), `lr_scale`, and `lr_decay` (whether the
-    rate follows the schedule or stays at its peak). Its `lr` is a float32 0-dim tensor of its own, on the
-    parameters' device, and is 0 until `set_lr` is called.
+    Besides what torch.optim knows, a group has `adapt` (for LARS), `lr_scale`, and `lr_decay` (whether the
+    rate follows the schedule or stays at its peak). Its `lr` is a float32 0-dim tensor on the parameters'
+    device, which is 0 until `set_lr` is called.
 
     Args:
         parameters: role ("encoder", "projector", "predictor") -> its named parameters. Only the predictor's
@@ -109,19 +109,19 @@ def parameter_groups(
         config: reads exclude_bias_and_norm, weight_decay, predictor_lr_scale, predictor_lr_decay.
     """
     groups: dict[tuple[bool, bool], dict[str, Any]] = {}
-    for role, named in parameters.items():
-        predictor = role == "predictor"
-        for name, parameter in named:
+    for role, named_parameters in parameters.items():
+        is_predictor = role == "predictor"
+        for name, parameter in named_parameters:
             if not parameter.requires_grad:
                 continue
             excluded = config.exclude_bias_and_norm and is_bias_or_norm(parameter)
             group = groups.setdefault(
-                (predictor, excluded),
+                (is_predictor, excluded),
                 {
                     "params": [],
                     "lr": torch.zeros((), device=parameter.device),
-                    "lr_scale": config.predictor_lr_scale if predictor else 1.0,
-                    "lr_decay": config.predictor_lr_decay if predictor else True,
+                    "lr_scale": config.predictor_lr_scale if is_predictor else 1.0,
+                    "lr_decay": config.predictor_lr_decay if is_predictor else True,
                     "weight_decay": 0.0 if excluded else config.weight_decay,
                     "adapt": not excluded,
                 },
@@ -155,13 +155,13 @@ def build_optimizer(
     raise ValueError(f"optimizer must be one of sgd, lars, adamw, but got {config.optimizer!r}")
 
 
-def set_lr(optimizer: torch.optim.Optimizer, lr: Tensor, held_lr: Tensor) -> None:
-    """Sets every group's rate in place for the next step, without a wait.
+def set_lr(optimizer: torch.optim.Optimizer, lr: Tensor, undecayed_lr: Tensor) -> None:
+    """Sets every group's rate for the next step, in place and without waiting for the device.
 
     Args:
         optimizer: from `build_optimizer`.
         lr: 0-dim, on the parameters' device: this step's rate.
-        held_lr: likewise, the rate without its decay, for groups whose `lr_decay` is false.
+        undecayed_lr: likewise, the rate without its decay, for groups whose `lr_decay` is false.
     """
     for group in optimizer.param_groups:
-        group["lr"].copy_(lr if group["lr_decay"] else held_lr).mul_(group["lr_scale"])
+        group["lr"].copy_(lr if group["lr_decay"] else undecayed_lr).mul_(group["lr_scale"])

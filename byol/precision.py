@@ -1,4 +1,4 @@
-"""Where bf16 autocast pays: on devices that multiply bf16 natively."""
+"""Where bf16 autocast is worth using: on devices with bf16 arithmetic of their own."""
 
 import functools
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Published systems and recipes, as settings: each is one point in the space of TrialConfig.
+"""From settings to a configuration, and the presets: published systems and recipes as settings.
 
-A preset says only what its source says; what it leaves out keeps TrialConfig's default. `views` bundles
-are pairs of view settings. Sources are named beside each entry.
+A preset is one point in the space of TrialConfig. It says only what its source says; what it leaves out keeps
+TrialConfig's default. A `views` bundle is a pair of view settings. Sources are named beside each entry.
 """
 
 import dataclasses
@@ -13,6 +13,74 @@ from byol.errors import ConfigError, nearest
 
 Settings = dict[str, Scalar]
 T = TypeVar("T")
+
+SETTING_NAMES = ("preset", "views", *FIELD_NAMES)
+"""What a study may set: the two bundles, and the fields of TrialConfig."""
+
+
+def from_settings(settings: Mapping[str, object]) -> TrialConfig:
+    """Builds a configuration from flat settings.
+
+    Keys are SETTING_NAMES. The bundles `preset` and `views` fill in what the settings leave out: explicit
+    keys override `views`, which overrides `preset`.
+
+    Raises:
+        ConfigError: an unknown key or bundle, a wrong type, or a value that breaks a rule.
+    """
+    fields: dict[str, Any] = {}
+    views: dict[str, dict[str, object]] = {"view1": {}, "view2": {}}
+    for key, value in expand(settings).items():
+        view, _, name = key.partition(".")
+        if key not in FIELD_NAMES:
+            raise ConfigError(key, value, "is not a setting", nearest(key, SETTING_NAMES))
+        if name:
+            views[view][name] = value
+        else:
+            fields[key] = value
+    for view, values in views.items():
+        fields[view] = _view(view, values)
+    return TrialConfig(**fields)
+
+
+def _view(view: str, values: Mapping[str, Any]) -> ViewConfig:
+    default = {"view1": TrialConfig.view1, "view2": TrialConfig.view2}[view]
+    try:
+        return dataclasses.replace(default, **values)
+    except ConfigError as error:
+        raise ConfigError(f"{view}.{error.key}", error.value, error.rule, error.hint) from None
+
+
+def expand(settings: Mapping[str, object]) -> dict[str, object]:
+    """Flat settings with the bundles `preset` and `views` replaced by what they stand for.
+
+    An explicit length (`steps` or `epochs`) replaces the length of the preset or the default, even if that
+    is given as the other of the two.
+
+    Raises:
+        ConfigError: there is no bundle of that name.
+    """
+    explicit = dict(settings)
+    preset = explicit.pop("preset", None)
+    preset_settings = {} if preset is None else _bundle("preset", preset, PRESETS)
+    expanded: dict[str, object] = {**preset_settings, **explicit}
+    if explicit.get("epochs") and "steps" not in explicit:
+        expanded["steps"] = 0
+    elif explicit.get("steps") and "epochs" not in explicit:
+        expanded["epochs"] = 0.0
+    views = expanded.pop("views", None)
+    if views is None:
+        return expanded
+    view1, view2 = _bundle("views", views, VIEWS)
+    dotted = {f"view1.{name}": value for name, value in view1.items()}
+    dotted |= {f"view2.{name}": value for name, value in view2.items()}
+    return {**dotted, **expanded}
+
+
+def _bundle(key: str, name: object, bundles: Mapping[str, T]) -> T:
+    if name not in bundles:
+        raise ConfigError(key, name, f"must be one of {', '.join(bundles)}", nearest(name, bundles))
+    return bundles[str(name)]
+
 
 _ONLINE_TARGET: Settings = {"tau_base": 0.0, "tau_schedule": "constant"}
 
@@ -191,69 +259,3 @@ VIEWS: dict[str, tuple[Settings, Settings]] = {
     "simclr": (_SIMCLR_VIEW, _SIMCLR_VIEW),
 }
 """name -> settings of view 1 and view 2, over ViewConfig's defaults."""
-
-
-def expand(settings: Mapping[str, object]) -> dict[str, object]:
-    """Flat settings with the bundles `preset` and `views` replaced by what they stand for.
-
-    Raises:
-        ConfigError: for a bundle of that name that does not exist.
-    """
-    given = dict(settings)
-    preset = given.pop("preset", None)
-    merged: dict[str, object] = (
-        {**_bundle("preset", preset, PRESETS), **given} if preset is not None else given
-    )
-    if given.get("epochs") and "steps" not in given:
-        merged["steps"] = 0  # the length that is said explicitly replaces the other
-    elif given.get("steps") and "epochs" not in given:
-        merged["epochs"] = 0.0
-    views = merged.pop("views", None)
-    if views is None:
-        return merged
-    view1, view2 = _bundle("views", views, VIEWS)
-    dotted = {f"view1.{name}": value for name, value in view1.items()}
-    dotted |= {f"view2.{name}": value for name, value in view2.items()}
-    return {**dotted, **merged}
-
-
-def _bundle(key: str, name: object, bundles: Mapping[str, T]) -> T:
-    if name not in bundles:
-        rule = f"must be one of {', '.join(bundles)}{nearest(name, bundles)}"
-        raise ConfigError(key, name, rule)
-    return bundles[str(name)]
-
-
-def from_settings(settings: Mapping[str, object]) -> TrialConfig:
-    """Builds a configuration from flat settings, the bundles `preset` and `views` included.
-
-    A bundle fills what is not said: explicit keys beat `views`, which beats `preset`.
-
-    Raises:
-        ConfigError: for an unknown key, a wrong type, or a value that breaks a rule.
-    """
-    fields: dict[str, Any] = {}
-    views: dict[str, dict[str, object]] = {"view1": {}, "view2": {}}
-    for key, value in expand(settings).items():
-        view, _, name = key.partition(".")
-        if key not in FIELD_NAMES:
-            raise ConfigError(key, value, f"is not a setting{nearest(key, SETTING_NAMES)}")
-        if name:
-            views[view][name] = value
-        else:
-            fields[key] = value
-    for view, values in views.items():
-        fields[view] = _view(view, values)
-    return TrialConfig(**fields)
-
-
-def _view(view: str, values: Mapping[str, Any]) -> ViewConfig:
-    base = {"view1": TrialConfig.view1, "view2": TrialConfig.view2}[view]
-    try:
-        return dataclasses.replace(base, **values)
-    except ConfigError as error:
-        raise ConfigError(f"{view}.{error.key}", error.value, error.rule) from None
-
-
-SETTING_NAMES = ("preset", "views", *FIELD_NAMES)
-"""What a study may set: the fields and the two bundles."""

@@ -1,7 +1,7 @@
 """Tables of tau and of the learning rate: one exact float64 value per optimiser step.
 
 Pure functions of the step. The learner copies a table to the device once and reads it there with a step
-counter that lives on the device, so that no step waits for a number.
+counter on the device, so that no step waits for a number.
 
 Shape suffix: K the number of optimiser steps.
 """
@@ -36,15 +36,15 @@ def tau_table(
 
     The first value is `base`; `final` would be reached at step K, one past the last.
 
-    `per="epoch"` holds tau over each epoch: k is then the index of the epoch and K the number of epochs, a
-    last part-epoch counted as one. That is coarser than the paper, and is what many small
-    implementations do.
+    `per="epoch"` keeps tau constant within an epoch: k is then the index of the epoch and K the number of
+    epochs, where an incomplete last epoch counts as one. That is coarser than the paper, and is what many
+    small implementations do.
 
     Args:
         base: tau at step 0, 0..1.
-        final: tau the schedule goes towards, 0..1.
+        final: tau that the schedule approaches, 0..1.
         schedule: cosine, linear or constant.
-        per: step or epoch, how often tau moves.
+        per: step or epoch, how often tau changes.
         total_steps: K.
         steps_per_epoch: optimiser steps in one epoch, > 0.
 
@@ -84,9 +84,9 @@ def lr_table(
     """The learning rate of each optimiser step: linear warm-up to the peak, then cosine to 0 or constant.
 
     The peak is lr x batch_size / 256. With k the 0-based index of the step, K their number and W the steps of
-    warm-up: peak k / W while k < W, then peak (cos(pi (k - W) / (K - W)) + 1) / 2. So the first step of a
-    run with warm-up has lr 0 and moves nothing, as in DeepMind's code, and step W is the first at the peak;
-    without warm-up step 0 is at the peak. Cosine would reach 0 at step K, one past the last.
+    warm-up, the rate is peak k / W while k < W, then peak (cos(pi (k - W) / (K - W)) + 1) / 2. So the first
+    step of a run with warm-up has rate 0 and changes nothing, as in DeepMind's code, and step W is the first
+    at the peak; without warm-up, that is step 0. The cosine would reach 0 at step K, one past the last.
 
     Args:
         lr: learning rate per 256 images.
@@ -99,7 +99,7 @@ def lr_table(
         float64 [K], on the CPU.
 
     Raises:
-        ValueError: an unknown schedule, or a warm-up of the whole run, which would never reach the peak.
+        ValueError: an unknown schedule, or a warm-up as long as the run, which would never reach the peak.
 
     Source: deepmind-research, byol/utils/schedules.py.
     """

@@ -1,6 +1,6 @@
-"""Random streams: each use of chance has a generator of its own, fixed by the trial's seed and a name.
+"""Random streams: each use of random numbers has its own generator, fixed by the trial's seed and a name.
 
-So cells that share a seed share their draws, and using one stream more or less never shifts another.
+So cells that share a seed share their draws, and drawing more or less from one stream never shifts another.
 """
 
 import contextlib
@@ -11,13 +11,13 @@ import torch
 
 
 def stream_seed(seed: int, name: str, index: int = 0) -> int:
-    """A 63-bit seed for stream `name` (and the `index`-th use of it, such as a step) of trial seed `seed`."""
+    """A 63-bit seed for stream `name` of a trial with this seed; `index` counts its uses, such as steps."""
     digest = hashlib.sha256(f"{seed}/{name}/{index}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def stream(seed: int, name: str, index: int = 0) -> torch.Generator:
-    """A CPU generator at the start of that stream."""
+    """A CPU generator at the start of that stream; arguments as for `stream_seed`."""
     return torch.Generator().manual_seed(stream_seed(seed, name, index))
 
 
@@ -28,9 +28,9 @@ def epoch_order(seed: int, epoch: int, images: int) -> torch.Tensor:
 
 @contextlib.contextmanager
 def construction(seed: int, name: str) -> Iterator[None]:
-    """Within it, modules are built with the weights of stream `name`.
+    """Modules that are built inside the block get the weights of stream `name`.
 
-    torch's constructors know no generator but the global one: it is lent to them and given back as it was.
+    torch's constructors draw from the global generator only. It is seeded for them, and restored at the end.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, name))

@@ -1,7 +1,7 @@
 """The training loop of one trial: views, steps, measurements, checkpoints.
 
-Start here to read the learner: `train` drives `Learner.step` (learner.py) over batches of two views
-(views.py), and measures collapse on held-out images (measure.py).
+Start reading here: `train` calls `Learner.step` (learner.py) on batches of two views (views.py), and measures
+collapse on test images (measure/measurer.py).
 
 Shape suffixes: B batch, C channels, H height, W width.
 """
@@ -38,26 +38,28 @@ def train(
     """Trains one trial and yields a measurement at step 0, every `config.eval_every` steps and at the end.
 
     A loss that is no longer finite ends the trial after the measurement that shows it. With a checkpoint
-    folder, training goes on from the state saved there, with the metrics it would have had uninterrupted
-    (bit for bit on the CPU), and leaves the trained encoder there at the end.
+    folder, training resumes from the state saved there, with the same metrics as without the interruption
+    (bit for bit on the CPU), and saves the trained encoder there at the end.
 
     Args:
         config: the trial.
-        data: training and held-out images.
-        device: where to train; a GPU if there is one.
+        data: training and test images; `config.dataset` is not read.
+        device: where to train; None is the GPU if there is one, else the CPU.
         encoder: a module [B, 3, S, S] -> [B, F] and its F, instead of the one that `config` names.
-        checkpoint_folder: where state and encoder are saved.
+        checkpoint_folder: where state and encoder are saved; None saves nothing.
         checkpoint_every: steps between saved states; 0 saves none.
 
     Raises:
-        ConfigError: the configuration does not fit the data (batch size, warm-up).
+        ConfigError: the configuration does not fit the data (batch size, warm-up, neighbours) or the encoder.
+        CheckpointError: the saved state belongs to another trial, or cannot be read.
+        DataError: a streamed image cannot be read, and the data says that this is an error.
     """
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     learner = Learner(
         config,
         train_images=len(data.train_images),
-        device=place,
-        bf16=uses_bf16(config.precision, place),
+        device=device,
+        bf16=uses_bf16(config.precision, device),
         encoder=encoder,
     )
     start = checkpoint.load_state(learner, checkpoint_folder) if checkpoint_folder else 0
@@ -79,18 +81,19 @@ def _loop(
     checkpoint_every: int,
 ) -> Iterator[Metrics]:
     config, total = learner.config, learner.total_steps
-    measured_at, clock = start, time.perf_counter()
-    for step, (view1, view2) in enumerate(batches(config, data, learner.device, start, total), start + 1):
-        learner.step(view1, view2)
+    last_measured, last_time = start, time.perf_counter()
+    for step, views in enumerate(batches(config, data, learner.device, start, total), start + 1):
+        learner.step(*views)
         if step % config.eval_every == 0 or step == total:
             steps = config.eval_every if step % config.eval_every == 0 else step % config.eval_every
             loss = learner.take_loss().item() / steps
-            rate = (step - measured_at) * config.batch_size / (time.perf_counter() - clock)
-            metrics = measurer.measure(step=step, loss=loss, samples_per_second=rate)
+            images = (step - last_measured) * config.batch_size
+            speed = images / (time.perf_counter() - last_time)
+            metrics = measurer.measure(step=step, loss=loss, samples_per_second=speed)
             yield metrics
             if not (math.isfinite(loss) and math.isfinite(metrics.representation_std)):
                 return
-            measured_at, clock = step, time.perf_counter()
+            last_measured, last_time = step, time.perf_counter()
         if folder and checkpoint_every and step % checkpoint_every == 0 and step < total:
             checkpoint.save_state(learner, folder)
 
@@ -98,17 +101,17 @@ def _loop(
 def batches(
     config: TrialConfig, data: Images, device: torch.device, start: int, total: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The two views of each step from `start` to `total`, on the device, [B, 3, S, S] each.
+    """The two views of each step from `start` to `total`, on the device: float32 [B, 3, S, S] each.
 
-    Order and draws of a step depend on the seed and the step alone: a resumed trial sees what it would have,
-    a streamed set the same as one in memory.
+    Order and draws of a step depend on the seed and the step alone. So a resumed trial trains on the same
+    batches as one that was not interrupted, and a streamed set on the same as one in memory.
     """
     if isinstance(data, StreamedImages):
         for batch in streamed_batches(
             config, data, start=start, total=total, pin_memory=device.type == "cuda"
         ):
-            crops = (batch.crops1, batch.crops2), (batch.draws1, batch.draws2)
-            yield _two_views(config, data, *crops, device, cropped=True)
+            crops, draws = (batch.crops1, batch.crops2), (batch.draws1, batch.draws2)
+            yield _two_views(config, data, crops, draws, device, cropped=True)
         return
     images = resident(data.train_images, device)
     per_epoch = config.steps_per_epoch(len(images))
@@ -116,17 +119,17 @@ def batches(
     for step in range(start, total):
         epoch, position = divmod(step, per_epoch)
         if position == 0 or step == start:
-            order = _sent(epoch_order(config.seed, epoch, len(images)), device)
-        chosen = order[position * config.batch_size : (position + 1) * config.batch_size]
-        batch_BCHW = images.index_select(0, chosen)
-        draws1, draws2 = (_sent(own, device) for own in draw_pair(config.seed, step, len(chosen)))
+            order = _copied_to(device, epoch_order(config.seed, epoch, len(images)))
+        indices_B = order[position * config.batch_size : (position + 1) * config.batch_size]
+        batch_BCHW = images.index_select(0, indices_B)
+        draws1, draws2 = (_copied_to(device, d) for d in draw_pair(config.seed, step, len(indices_B)))
         yield _two_views(config, data, (batch_BCHW, batch_BCHW), (draws1, draws2), device, cropped=False)
 
 
-def _sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on the device, copied without a wait, which takes page-locked memory."""
-    own = tensor.pin_memory() if device.type == "cuda" else tensor
-    return own.to(device, non_blocking=True)
+def _copied_to(device: torch.device, tensor: Tensor) -> Tensor:
+    """A CPU tensor on the device, copied without waiting, for which CUDA needs page-locked memory."""
+    source = tensor.pin_memory() if device.type == "cuda" else tensor
+    return source.to(device, non_blocking=True)
 
 
 def _two_views(
@@ -138,10 +141,10 @@ def _two_views(
     *,
     cropped: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Both views of a batch; what is not on the device yet is copied there without a wait."""
+    """Both views of a batch; images and draws that are not on the device are copied there without waiting."""
     view1, view2 = (
         make_view(
-            own_BCHW.to(device, non_blocking=True),
+            images_BCHW.to(device, non_blocking=True),
             draws_BS.to(device, non_blocking=True),
             settings,
             size=config.image_size,
@@ -149,6 +152,6 @@ def _two_views(
             std=data.std,
             cropped=cropped,
         )
-        for own_BCHW, draws_BS, settings in zip(images, draws, (config.view1, config.view2), strict=True)
+        for images_BCHW, draws_BS, settings in zip(images, draws, (config.view1, config.view2), strict=True)
     )
     return view1, view2

@@ -1,10 +1,10 @@
 """The two augmented views: which random numbers are drawn, and what they do to the images.
 
 Every random decision has a column of its own in a table of uniform numbers, so that changing the strength
-or the probability of one operation leaves all other draws, and with them all other operations, as they
-were. The order of operations is that of BYOL (arXiv 2006.07733, appendix B; deepmind-research,
-byol/utils/augmentations.py). Colour operations are torchvision's, as in most PyTorch codes: DeepMind's own
-adds brightness instead of multiplying, takes contrast per channel, and scales the saturation of HSV.
+or the probability of one operation changes no other draw, and so no other operation. The order of operations
+is that of BYOL (arXiv 2006.07733, appendix B; deepmind-research, byol/utils/augmentations.py). Colour
+operations are torchvision's, as in most PyTorch implementations; DeepMind's code adds brightness instead of
+multiplying, takes contrast per channel, and scales the saturation of HSV.
 
 Shape suffixes: B images, C channels (1 or 3), H x W pixels, S draws; operations as in image_ops.py.
 """
@@ -44,7 +44,7 @@ _COLUMN_COUNTS = {
 }
 
 SLOTS = sum(_COLUMN_COUNTS.values())
-"""Uniform numbers per view of an image."""
+"""Number of draws, uniform numbers, per view of an image."""
 
 
 def _columns() -> dict[str, slice]:
@@ -53,32 +53,33 @@ def _columns() -> dict[str, slice]:
 
 
 COLUMNS = _columns()
-"""Where each random decision stands in the table of draws."""
+"""The columns of each random decision in the table of draws."""
 
 
 def draw(generator: torch.Generator, batch: int) -> Tensor:
-    """All random numbers of one view of a batch: float32 [B, SLOTS], uniform in [0, 1), on the CPU."""
+    """All draws of one view of a batch: float32 [B, SLOTS], uniform in [0, 1), on the CPU."""
     return torch.rand(batch, SLOTS, generator=generator)
 
 
 def draw_pair(seed: int, step: int, batch: int) -> tuple[Tensor, Tensor]:
-    """The draws of both views of a training step."""
+    """The draws of both views of a training step, as by `draw`; each view has a random stream of its own."""
     return draw(stream(seed, "view1", step), batch), draw(stream(seed, "view2", step), batch)
 
 
 def crop_boxes(draws_BS: Tensor, height: int, width: int, settings: ViewConfig) -> Tensor:
     """Boxes to crop, drawn as by torchvision's RandomResizedCrop.
 
-    Of ten boxes with uniform area and log-uniform aspect ratio the first that fits is taken; if none does,
-    the largest central box with an allowed ratio.
+    Of ten boxes with uniform area and log-uniform aspect ratio, the first that fits; if none fits, the
+    largest central box with an allowed ratio.
 
     Args:
-        draws_BS: rows of `draw`, on any device. height, width: of the images, in pixels.
+        draws_BS: rows of `draw`, on any device.
+        height, width: of the images, in pixels.
 
     Returns:
         int64 [B, 4]: top, left, height, width.
     """
-    draws_BS = draws_BS.double()  # so that a worker and the device round alike
+    draws_BS = draws_BS.double()  # so that a worker process and the device round alike
     share_BT = _uniform(draws_BS[:, COLUMNS["crop_area"]], settings.crop_scale_min, settings.crop_scale_max)
     log_ratios = math.log(settings.crop_ratio_min), math.log(settings.crop_ratio_max)
     ratio_BT = _uniform(draws_BS[:, COLUMNS["crop_ratio"]], *log_ratios).exp()
@@ -87,14 +88,14 @@ def crop_boxes(draws_BS: Tensor, height: int, width: int, settings: ViewConfig) 
     height_BT = (area_BT / ratio_BT).sqrt().round()
     fits_BT = (width_BT > 0) & (width_BT <= width) & (height_BT > 0) & (height_BT <= height)
     first_B1 = fits_BT.byte().argmax(dim=1, keepdim=True)
-    any_B = fits_BT.any(dim=1)
+    any_fits_B = fits_BT.any(dim=1)
     fallback_height, fallback_width = _central_box(height, width, settings)
-    height_B = torch.where(any_B, height_BT.gather(1, first_B1)[:, 0], fallback_height)
-    width_B = torch.where(any_B, width_BT.gather(1, first_B1)[:, 0], fallback_width)
-    top_B = torch.where(
-        any_B, _column(draws_BS, "crop_top") * (height - height_B + 1), (height - height_B) / 2
-    )
-    left_B = torch.where(any_B, _column(draws_BS, "crop_left") * (width - width_B + 1), (width - width_B) / 2)
+    height_B = torch.where(any_fits_B, height_BT.gather(1, first_B1)[:, 0], fallback_height)
+    width_B = torch.where(any_fits_B, width_BT.gather(1, first_B1)[:, 0], fallback_width)
+    top_B = _column(draws_BS, "crop_top") * (height - height_B + 1)
+    left_B = _column(draws_BS, "crop_left") * (width - width_B + 1)
+    top_B = torch.where(any_fits_B, top_B, (height - height_B) / 2)
+    left_B = torch.where(any_fits_B, left_B, (width - width_B) / 2)
     return torch.stack((top_B.floor(), left_B.floor(), height_B, width_B), dim=1).long()
 
 
@@ -110,24 +111,23 @@ def make_view(
 ) -> Tensor:
     """One view of a batch: crop, flip, colour jitter, grayscale, blur, solarize, normalise.
 
-    Runs on the device of the images without waiting for it. Gray images stay on one channel to the end:
-    saturation, hue and grayscale leave them as they are, and all else treats channels alike.
+    Runs on the device of the images without waiting for it. Gray images have one channel until the end:
+    saturation, hue and grayscale do not change them, and all other operations treat channels alike.
 
     Args:
         images_BCHW: uint8, or float in 0 to 1; one or three channels.
         draws_BS: a row of `draw` per image, on the same device.
         size: side of the view, in pixels.
         mean, std: of the scaled pixels, one value per channel, or a single one for all.
-        cropped: the images are crops already (of this size, by `crop_boxes` of the same draws): no crop here.
+        cropped: whether the images are already the crops (of this size, by `crop_boxes` of the same draws).
 
     Returns:
         float32 [B, 3, size, size], contiguous.
     """
-    fires = {name: _column(draws_BS, name) for name in ("flip", "grayscale", "blur", "solarize")}
     with torch.no_grad(), torch.autocast(images_BCHW.device.type, enabled=False):
-        flip_B = fires["flip"] < settings.flip_p
+        flip_B = _column(draws_BS, "flip") < settings.flip_p
         if cropped:
-            assert images_BCHW.shape[2:] == (size, size), "crops have the size of the view"
+            assert images_BCHW.shape[2:] == (size, size), "crops must have the size of the view"
             scaled = images_BCHW.float() / 255 if images_BCHW.dtype == torch.uint8 else images_BCHW.float()
             x_BCHW = image_ops.flip(scaled, flip_B)
         else:
@@ -136,20 +136,21 @@ def make_view(
         if settings.jitter_p > 0:
             x_BCHW = jitter_(x_BCHW, draws_BS, settings)
         if settings.grayscale_p > 0:
-            x_BCHW = image_ops.grayscale_(x_BCHW, fires["grayscale"] < settings.grayscale_p)
+            x_BCHW = image_ops.grayscale_(x_BCHW, _column(draws_BS, "grayscale") < settings.grayscale_p)
         if settings.blur_p > 0:
             sigma_B = _uniform(
                 _column(draws_BS, "blur_sigma"), settings.blur_sigma_min, settings.blur_sigma_max
             )
-            x_BCHW = image_ops.gaussian_blur(x_BCHW, sigma_B * (fires["blur"] < settings.blur_p))
+            fires_B = _column(draws_BS, "blur") < settings.blur_p
+            x_BCHW = image_ops.gaussian_blur(x_BCHW, sigma_B * fires_B)
         if settings.solarize_p > 0:
-            fires_B = fires["solarize"] < settings.solarize_p
+            fires_B = _column(draws_BS, "solarize") < settings.solarize_p
             x_BCHW = image_ops.solarize(x_BCHW, settings.solarize_threshold, fires_B)
         return _normalise_(x_BCHW, mean, std)
 
 
 def clean_view(images_BCHW: Tensor, *, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """The images as they are, resized to `size` and normalised: what evaluation sees. [B, 3, size, size]."""
+    """The images resized to `size` and normalised, for evaluation: float32 [B, 3, size, size]."""
     batch, _, height, width = images_BCHW.shape
     whole_B4 = torch.tensor([[0, 0, height, width]], device=images_BCHW.device).expand(batch, 4)
     unflipped_B = torch.zeros(batch, dtype=torch.bool, device=images_BCHW.device)
@@ -158,10 +159,11 @@ def clean_view(images_BCHW: Tensor, *, size: int, mean: Sequence[float], std: Se
 
 
 def jitter_(images_BCHW: Tensor, draws_BS: Tensor, settings: ViewConfig) -> Tensor:
-    """Brightness, contrast, saturation and hue of each image in an order of its own, in place.
+    """Brightness, contrast, saturation and hue of each image, in a random order per image; in place.
 
-    Shapes are static: the blends come in the image's order before hue, and again after it, and each is
-    switched on (its factor is not 1) on the side of the hue where it belongs.
+    Brightness, contrast and saturation are blends. So that shapes are static, every blend is computed twice,
+    before and after the hue, in the image's order; on one of the two sides its factor is 1, which changes
+    nothing.
     """
     has_colour = images_BCHW.shape[1] == 3
     names = [n for n in ("brightness", "contrast", "saturation") if getattr(settings, n) > 0]
@@ -183,10 +185,10 @@ def jitter_(images_BCHW: Tensor, draws_BS: Tensor, settings: ViewConfig) -> Tens
 
 
 def _blends(images_BCHW: Tensor, factor_BK: Tensor, order_BK: Tensor, names: Sequence[str]) -> Tensor:
-    """The blends of each image one after another; order_BK has, for each place, an index into names."""
-    rest_BK = 1 - factor_BK
+    """The blends of each image, one after another; order_BK says which of the names comes at each place."""
+    complement_BK = 1 - factor_BK
     mean_BK, luma_BK = (
-        rest_BK * (order_BK == names.index(n)) if n in names else torch.zeros_like(rest_BK)
+        complement_BK * (order_BK == names.index(n)) if n in names else torch.zeros_like(complement_BK)
         for n in ("contrast", "saturation")
     )
     for weights_B in zip(factor_BK.unbind(1), mean_BK.unbind(1), luma_BK.unbind(1), strict=True):
@@ -199,7 +201,7 @@ def _factor(draws_BS: Tensor, name: str, strength: float) -> Tensor:
 
 
 def _normalise_(images_BCHW: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    assert len(mean) == len(std), "a mean and a standard deviation per channel"
+    assert len(mean) == len(std), "there must be a mean and a standard deviation per channel"
     if len(mean) == 1:
         return images_BCHW.sub_(mean[0]).div_(std[0]).expand(-1, 3, -1, -1).contiguous()
     if images_BCHW.shape[1] == 1:

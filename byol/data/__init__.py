@@ -1,4 +1,9 @@
-"""Image sources by name: `load_data("fashion-mnist-8k")`, or `"folder:photos"`. Imports no torch."""
+"""Images by name: `load_data("fashion-mnist-8k")`, or `load_data("folder:photos")`. Imports no torch.
+
+Read first: load.py (what a data set is, and how a name becomes one). named_sets.py, image_files.py and
+parquet_images.py know the sources, decoding.py reads single images. streaming.py, which does import torch,
+makes training batches of a set too large for memory.
+"""
 
 from byol.data.decoding import DataError
 from byol.data.load import ImageData, Images, StreamedImages, load_data

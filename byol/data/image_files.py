@@ -10,12 +10,12 @@ import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from byol.config import OnBroken
 from byol.data.decoding import DataError, EncodedImages, Labels, Pixels, decode_all
 from byol.data.parquet_images import ArrowImages, import_parquet
 
@@ -24,10 +24,6 @@ EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", 
 
 HELD_OUT = 0.1
 """Share of the images that becomes the test split where the source has none."""
-
-
-OnBroken: TypeAlias = Literal["fail", "skip"]
-"""What to do about images that cannot be read: an error, or leave them out."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,11 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from byol.config import OnBroken, dataset_fault
+from byol.config import NAMED_SETS, OnBroken, check_dataset
 from byol.data.decoding import DataError, EncodedImages, Labels, Pixels, survey
 from byol.data.image_files import EncodedSet, decode_split, list_folder, list_parquet
 from byol.data.named_sets import read_named_set
+from byol.errors import ConfigError
 
 MEMORY_LIMIT = 2 * 2**30
 """Bytes of decoded images (two GiB) above which a folder or Parquet source is streamed."""
@@ -27,66 +28,53 @@ EVALUATION_LIMIT = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageData:
-    """A data set held in memory as bytes."""
+class DataSet:
+    """What a data set in memory and a streamed one have in common."""
 
     name: str
-    """The source as it was asked for, such as `fashion-mnist-8k` or `folder:flowers`."""
-    train_images: Pixels
-    """uint8 [N, C, H, W], C 1 (gray) or 3."""
+    """The source as the caller named it, such as `fashion-mnist-8k` or `folder:flowers`."""
     train_labels: Labels | None
     """int64 [N], or None where there are none: kNN accuracy is then null."""
     test_images: Pixels
     """uint8 [N, C, H, W]: the images on which everything is measured. Any first part is a fair sample."""
     test_labels: Labels | None
-    """int64 [N], or None."""
+    """int64 [N], or None where there are none."""
     classes: tuple[str, ...] | None
     """Names of the labels 0, 1, ..."""
     mean: tuple[float, ...]
-    """Mean of each channel over the training images, scaled to 0..1."""
+    """Mean of each channel over the training images, or over the bank of a streamed set; scaled to 0..1."""
     std: tuple[float, ...]
-    """Standard deviation of each channel, likewise."""
+    """Standard deviation of each channel over the same images, on the same scale."""
     digest: str
-    """sha256, in hex, of all images and labels: what a sweep's manifest records."""
-    bank_images: Pixels | None = None
-    """The labelled images among which kNN looks up neighbours; None is the training images."""
+    """sha256, in hex, of all images and labels: what a sweep's manifest records. Of streamed training images,
+    it covers names and sizes in place of the pixels."""
     bank_labels: Labels | None = None
-    """int64 [N]; None is the training labels."""
+    """int64 [N]: labels of the bank images; None is the training labels."""
     broken: tuple[str, ...] = ()
     """Names of the images that could not be read and were left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamedImages:
+class ImageData(DataSet):
+    """A data set held in memory as bytes."""
+
+    train_images: Pixels
+    """uint8 [N, C, H, W], C 1 (gray) or 3."""
+    bank_images: Pixels | None = None
+    """The labelled images among which kNN looks up neighbours; None is the training images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedImages(DataSet):
     """A data set too large for memory: training images stay encoded on disk, to be read by streaming.py.
 
-    The other fields are those of ImageData. Test and bank images are resized and cut to `image_size`.
+    Test and bank images are in memory, [N, 3, image_size, image_size], at most `evaluation_limit` of each.
     """
 
-    name: str
-    """The source as it was asked for."""
     train_images: EncodedImages
     """The encoded images: N of them, read as three channels."""
-    train_labels: Labels | None
-    """int64 [N], or None."""
-    test_images: Pixels
-    """uint8 [N, 3, image_size, image_size], at most `evaluation_limit` of them."""
-    test_labels: Labels | None
-    """int64 [N], or None."""
-    classes: tuple[str, ...] | None
-    """Names of the labels."""
-    mean: tuple[float, ...]
-    """Mean of each channel over the bank images, scaled to 0..1."""
-    std: tuple[float, ...]
-    """Standard deviation of each channel, likewise."""
-    digest: str
-    """sha256, in hex, of names, sizes and labels of the training images, and of the arrays held."""
     bank_images: Pixels
-    """The first training images, a fair sample for kNN, as the test images."""
-    bank_labels: Labels | None
-    """int64 [N], or None."""
-    broken: tuple[str, ...]
-    """Names of test and bank images that could not be read and were left out."""
+    """The first training images: a fair sample, among which kNN looks up neighbours."""
     on_broken: OnBroken
     """What streaming does about a training image that cannot be read."""
 
@@ -123,16 +111,18 @@ def load_data(
         DataError: an unknown name, a damaged file, no such folder, broken images, a failed download, or fewer
             training images than asked for.
     """
+    try:
+        check_dataset(dataset)
+    except ConfigError as error:
+        raise DataError(str(error)) from None
     root = root or Path("data")
-    kind, _, path = dataset.partition(":")
-    if kind == "folder" and path:
-        listed = list_folder(Path(path).expanduser())
-    elif kind == "parquet" and path:
-        listed = list_parquet(Path(path).expanduser(), root / "parquet")
-    else:
-        if fault := dataset_fault(dataset):
-            raise DataError(fault)
+    if dataset in NAMED_SETS:
         return _named(dataset, root, train_images)
+    kind, _, path = dataset.partition(":")
+    if kind == "folder":
+        listed = list_folder(Path(path).expanduser())
+    else:
+        listed = list_parquet(Path(path).expanduser(), root / "parquet")
     kept = chosen(len(listed.train.images), train_images, dataset)
     listed = replace(listed, train=listed.train.take(kept))
     found = [survey(split.images, memory_limit) for split in (listed.train, listed.test)]

@@ -21,8 +21,9 @@ from byol.data import ImageData, Images
 from byol.errors import ConfigError
 from byol.learner import Learner
 from byol.measure import metrics
-from byol.measure.evaluate import knn_accuracy, linear_probe
+from byol.measure.knn import knn_accuracy
 from byol.measure.metrics import Metrics
+from byol.measure.probe import linear_probe
 from byol.seeding import stream, stream_seed
 from byol.views import clean_view, draw, make_view
 

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from byol.config import NAMED_SETS, dataset_fault
-from sweeps.errors import RequestError
+from byol.config import NAMED_SETS
 from sweeps.planning.estimates import Estimate, wall_seconds
 from sweeps.study import Study
 from sweeps.study.designs import Cell, Trial
@@ -46,9 +45,6 @@ def make_plan(
         workers: trials at a time; None is as many as this machine's CPUs hold.
         estimate: what trials take; None if nothing is known.
         price: of one hour of a worker, that is of the room that one trial takes.
-
-    Raises:
-        RequestError: the study names a data set that does not exist.
     """
     cells = study.cells()
     trials = study.trials()
@@ -75,8 +71,6 @@ def make_plan(
 
 def _warnings(study: Study, cells: Sequence[Cell]) -> Iterator[str]:
     for dataset in dict.fromkeys(cell.config.dataset for cell in cells):
-        if fault := dataset_fault(dataset):
-            raise RequestError(f"{study.name}: {fault}")
         if dataset not in NAMED_SETS:
             if not Path(dataset.partition(":")[2]).expanduser().exists():
                 yield f"{dataset} is not on this machine"

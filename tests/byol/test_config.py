@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import byol.config
-from byol.config import FIELD_NAMES, TrialConfig, ViewConfig
+from byol.config import FIELD_NAMES, NAMED_SETS, TrialConfig, ViewConfig
 from byol.errors import ConfigError
 from byol.presets import PRESETS, VIEWS, from_settings
 
@@ -32,6 +32,9 @@ from byol.presets import PRESETS, VIEWS, from_settings
         ({"predictor": None}, 'in YAML, quote "none"'),
         ({"encoder_norm": False}, 'in YAML, quote "none"'),
         ({"dataset": 3}, "dataset: must be a name, but got 3"),
+        ({"dataset": "cifar-100"}, "(did you mean \"cifar100\"?), but got 'cifar-100'"),
+        ({"dataset": "foldr:photos"}, 'folder:PATH or parquet:PATH (did you mean "folder"?), but got'),
+        ({"dataset": "folder:"}, "dataset: must be one of fashion-mnist-8k, "),
         ({"steps": 0, "epochs": 0}, "exactly one of steps and epochs must be set"),
         ({"steps": 5, "epochs": 1}, "exactly one of steps and epochs must be set"),
         ({"stop_gradient": False}, "requires the online network as target"),
@@ -55,6 +58,21 @@ def test_a_wrong_setting_is_refused_with_its_rule(settings: dict[str, object], m
         from_settings(settings)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_an_error_carries_its_parts() -> None:
+    with pytest.raises(ConfigError) as raised:
+        from_settings({"preset": "byol", "view2.flip_p": "1e-1"})
+    error = raised.value
+    assert (error.key, error.value, error.rule) == ("view2.flip_p", "1e-1", "must be a number")
+    assert error.hint == " (without quotes; with a dot: 1.0e-3)"
+    assert error.problem == f"{error.rule}{error.hint}, but got '1e-1'"
+    assert str(error) == f"{error.key}: {error.problem}"
+
+
+@pytest.mark.parametrize("dataset", [*NAMED_SETS, "folder:photos", "parquet:~/a:b"])
+def test_the_names_of_data_sets(dataset: str) -> None:
+    assert from_settings({"dataset": dataset}).dataset == dataset
 
 
 def test_settings_round_trip() -> None:

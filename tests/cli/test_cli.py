@@ -377,7 +377,7 @@ def test_plan_says_what_a_sweep_costs_and_what_may_surprise(
     assert "cifar10 is downloaded unless --data-root holds it" in shown
     study_file.write_text(text.replace("cifar10", "cifar11"))
     assert main(["plan", str(study_file)]) == 2
-    assert """but got 'cifar11' (did you mean "cifar10"?)""" in capsys.readouterr().err
+    assert """(did you mean "cifar10"?), but got 'cifar11'""" in capsys.readouterr().err
 
 
 def test_status_compares_the_plan_with_what_happened(

@@ -1,0 +1,1 @@
+"""The images that ship with the package, and the script that makes them; see README.md."""

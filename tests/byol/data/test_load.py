@@ -28,7 +28,7 @@ def test_importing_data_leaves_torch_alone() -> None:
     ],
 )
 def test_unknown_set_names_the_nearest(asked: str, nearest: str) -> None:
-    with pytest.raises(DataError, match=f'but got {asked!r} .did you mean "{nearest}"'):
+    with pytest.raises(DataError, match=f'.did you mean "{nearest}".., but got {asked!r}'):
         load_data(asked)
 
 
