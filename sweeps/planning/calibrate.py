@@ -1,4 +1,4 @@
-"""Measures what a trial of each shape takes, by training a few steps of it."""
+"""Measures how long a trial of each shape takes, by training a few steps of it."""
 
 import dataclasses
 import itertools
@@ -28,10 +28,10 @@ INTERVALS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeCost:
-    """What was measured of one shape, in seconds."""
+    """How long a trial of one shape takes, in seconds."""
 
     seconds_per_trial: float
-    """A whole trial, without starting its process."""
+    """A whole trial, without the start of its process."""
     start: float
     """Building the networks."""
     step: float
@@ -39,11 +39,11 @@ class ShapeCost:
     measurement: float
     """One measurement, the median."""
     knn: float
-    """What the last measurement takes beyond that: kNN, and the linear probe if there is one."""
+    """What a measurement with kNN, and with the linear probe if there is one, takes beyond that."""
     steps: int
     """Steps of a whole trial."""
     cell: str
-    """A cell of this shape."""
+    """A cell of this shape, in words."""
 
 
 def calibrate(study: Study, trainer: Trainer, *, data_root: Path | None) -> Iterator[tuple[str, ShapeCost]]:
@@ -53,26 +53,27 @@ def calibrate(study: Study, trainer: Trainer, *, data_root: Path | None) -> Iter
         ValueError: the data cannot be loaded, or does not fit a cell.
     """
     if not study.cells():
-        raise ValueError(f"{study.name}: --calibrate needs a design; a search draws its cells as it runs")
+        raise ValueError(
+            f"{study.name}: --calibrate needs a study with a design; a search draws its cells as it runs"
+        )
     trainer.prepare(study.resources)
-    loaded: dict[DataKey, Images] = {}
+    data: dict[DataKey, Images] = {}
     warm = False
-    for key, cells in shapes(study.cells()).items():
+    for shape, cells in shapes(study.cells()).items():
         config = cells[0].config
-        own = data_key(config.to_settings())
-        if own not in loaded:
-            loaded[own] = trainer.load_data(
+        key = data_key(config.to_settings())
+        if key not in data:
+            data[key] = trainer.load_data(
                 config.dataset,
                 root=data_root,
                 train_images=config.train_images,
                 image_size=config.image_size,
                 on_broken=study.on_broken,
             )
-        images = loaded[own]
-        if not warm:  # what a process does once, such as imports, is no trial's
-            _measure(cells[0], trainer, images)
+        if not warm:  # what a process does once, such as imports, is not part of a trial
+            _measure(cells[0], trainer, data[key])
             warm = True
-        yield key, _measure(cells[0], trainer, images)
+        yield shape, _measure(cells[0], trainer, data[key])
 
 
 def calibrated(
@@ -105,7 +106,7 @@ def calibrated(
 
 
 def document(costs: dict[str, ShapeCost]) -> dict[str, Any]:
-    """The calibration as plain data, with where and when it was made."""
+    """The calibration as plain data, with the machine and the date."""
     machine = hardware({})
     return {
         "made": datetime.now(UTC).date().isoformat(),
@@ -134,7 +135,7 @@ def _measure(cell: Cell, trainer: Trainer, images: Images) -> ShapeCost:
     start = max(0.0, times[1] - times[0] - measurement)
     total = config.total_steps(len(images.train_images))
     return ShapeCost(
-        seconds_per_trial=start + total * step + _rounds(config, total, measurement, knn),
+        seconds_per_trial=start + total * step + _measuring(config, total, measurement, knn),
         start=start,
         step=step,
         measurement=measurement,
@@ -144,14 +145,15 @@ def _measure(cell: Cell, trainer: Trainer, images: Images) -> ShapeCost:
     )
 
 
-def _rounds(config: TrialConfig, total: int, measurement: float, knn: float) -> float:
+def _measuring(config: TrialConfig, total: int, measurement: float, knn: float) -> float:
+    """Seconds of all measurements of a trial of `total` steps."""
     measured = 1 + -(-total // config.eval_every)
     with_knn = -(-total // config.knn_every) if config.knn_every else 1
     return measured * measurement + with_knn * knn
 
 
 def line(cost: ShapeCost) -> str:
-    """What was measured of one shape, for people."""
+    """The cost of one shape, for people."""
     return (
         f"{cost.seconds_per_trial:8.1f} s a trial: {cost.steps} steps of {1000 * cost.step:.1f} ms, "
         f"{1000 * cost.measurement:.0f} ms a measurement, {cost.knn:.1f} s kNN, {cost.start:.1f} s to start; "

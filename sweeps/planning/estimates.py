@@ -1,7 +1,7 @@
-"""How long trials take: what was measured before, turned into what a sweep will take.
+"""How long trials take: earlier measurements turned into what a sweep will take.
 
-A trial's time depends on its shape alone: the settings that change what is computed, not with which rates. So
-what one trial took is known of all trials of its shape.
+A trial's time depends on its shape alone: on the settings that change what is computed, not on rates. So
+what one trial took is expected of all trials of its shape.
 """
 
 import heapq
@@ -31,7 +31,7 @@ COSTS_NOTHING = frozenset(
         "negatives_temperature", "bn_momentum", "bn_eps", "knn_k", "knn_temperature",
     )
 )  # fmt: skip
-"""Settings that change no trial's time; a view's do only where they switch an operation on or off."""
+"""Settings that do not change a trial's time. A view's change it only by turning an operation on or off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,32 +43,32 @@ class Estimate:
     each: float
     """Their mean, also for trials whose cell is not known yet."""
     source: str
-    """Where they come from, in words."""
+    """Where the times come from, in words."""
 
 
 def shape(settings: Mapping[str, Scalar]) -> str:
-    """What trials have in common that take the same time, as a short hash."""
-    kept: dict[str, Scalar] = {}
+    """A short hash of the settings that decide on a trial's time: trials of one shape take the same time."""
+    timed: dict[str, Scalar] = {}
     for key, value in settings.items():
         if key.startswith(("view1.", "view2.")):
             if key.endswith("_p"):
-                kept[key] = bool(value)
+                timed[key] = bool(value)
         elif key in FIELD_NAMES and key not in COSTS_NOTHING:
-            kept[key] = value
-    kept["target_is_online"] = from_settings(settings).target_is_online
-    return digest(kept)
+            timed[key] = value
+    timed["target_is_online"] = from_settings(settings).target_is_online
+    return digest(timed)
 
 
 def shapes(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
     """The cells by their shape, in order."""
-    found: dict[str, list[Cell]] = {}
+    by_shape: dict[str, list[Cell]] = {}
     for cell in cells:
-        found.setdefault(shape(cell.config.to_settings()), []).append(cell)
-    return found
+        by_shape.setdefault(shape(cell.config.to_settings()), []).append(cell)
+    return by_shape
 
 
 def of_study(study: Study, cells: Sequence[Cell], out: Path | None = None) -> Estimate | None:
-    """What is known without measuring: the calibration in `out`, or the study's own; None without either.
+    """From the calibration in `out`, or else from the cost that the study states; None without either.
 
     Raises:
         DirectoryError: the calibration cannot be read.
@@ -77,30 +77,31 @@ def of_study(study: Study, cells: Sequence[Cell], out: Path | None = None) -> Es
         return of_calibration(cells, read_calibration(out))
     if study.estimate is None:
         return None
-    each = study.estimate.seconds_per_trial
+    seconds = study.estimate.seconds_per_trial
     return Estimate(
-        seconds={cell.cell_id: each for cell in cells},
-        each=each,
-        source=f"the study's estimate: {each:g} s a trial on {study.estimate.hardware}",
+        seconds={cell.cell_id: seconds for cell in cells},
+        each=seconds,
+        source=f"the study's estimate: {seconds:g} s a trial on {study.estimate.hardware}",
     )
 
 
 def of_sweep(cells: Sequence[Cell], out: Path) -> Estimate:
-    """What the finished trials of the sweep in `out` took, by shape; their mean for shapes that it lacks.
+    """From what the finished trials of the sweep in `out` took, by shape; their mean for other shapes.
 
     Raises:
         DirectoryError: `out` holds no sweep, or none of its trials has finished.
     """
-    taken: dict[str, list[float]] = {}
+    seconds_by_shape: dict[str, list[float]] = {}
     with directory.open_ledger(out) as ledger:
         for row in ledger.trials():
             if row.end_reason == EndReason.FINISHED and row.wall_seconds:
-                taken.setdefault(shape(row.settings), []).append(row.wall_seconds)
-    if not taken:
+                key = shape(row.settings)
+                seconds_by_shape.setdefault(key, []).append(row.wall_seconds)
+    if not seconds_by_shape:
         raise DirectoryError(f"{out}: has no finished trial, so there is nothing to estimate from")
-    known = {key: statistics.fmean(seconds) for key, seconds in taken.items()}
-    trials = sum(map(len, taken.values()))
-    return _spread(cells, known, f"{trials} finished trials of {out}")
+    means = {key: statistics.fmean(seconds) for key, seconds in seconds_by_shape.items()}
+    trials = sum(map(len, seconds_by_shape.values()))
+    return _by_shape(cells, means, f"{trials} finished trials of {out}")
 
 
 def read_calibration(out: Path) -> dict[str, Any]:
@@ -117,52 +118,57 @@ def read_calibration(out: Path) -> dict[str, Any]:
 
 
 def of_calibration(cells: Sequence[Cell], calibration: Mapping[str, Any]) -> Estimate:
-    """What a calibration measured."""
-    known = {key: float(one["seconds_per_trial"]) for key, one in calibration["shapes"].items()}
-    return _spread(cells, known, f"calibrated on {calibration['made']}, {calibration['hardware']}")
+    """From what a calibration measured."""
+    measured = {key: float(cost["seconds_per_trial"]) for key, cost in calibration["shapes"].items()}
+    return _by_shape(cells, measured, f"calibrated on {calibration['made']}, {calibration['hardware']}")
 
 
-def _spread(cells: Sequence[Cell], known: Mapping[str, float], source: str) -> Estimate:
-    mean = statistics.fmean(known.values())
-    by_cell = {cell.cell_id: shape(cell.config.to_settings()) for cell in cells}
-    met = sum(key in known for key in by_cell.values())
-    if met < len(by_cell):
-        source += f"; {met} of {len(by_cell)} cells have its shapes, the others take its mean"
-    seconds = {cell: known.get(key, mean) for cell, key in by_cell.items()}
+def _by_shape(cells: Sequence[Cell], measured: Mapping[str, float], source: str) -> Estimate:
+    """The estimate of cells from the seconds of each measured shape."""
+    mean = statistics.fmean(measured.values())
+    shape_of = {cell.cell_id: shape(cell.config.to_settings()) for cell in cells}
+    matches = sum(key in measured for key in shape_of.values())
+    if matches < len(shape_of):
+        source += f"; {matches} of {len(shape_of)} cells have its shapes, the others take its mean"
+    seconds = {cell_id: measured.get(key, mean) for cell_id, key in shape_of.items()}
     each = statistics.fmean(seconds.values()) if seconds else mean
     return Estimate(seconds=seconds, each=each, source=source)
 
 
 def wall_seconds(trials: Iterable[Trial], estimate: Estimate, workers: int) -> float:
     """Wall seconds of the trials in this order, each given to the first of `workers` that is free."""
-    free = [0.0] * workers
+    free_at = [0.0] * workers
     for trial in trials:
-        heapq.heappush(free, heapq.heappop(free) + estimate.seconds[trial.cell_id])
-    return max(free)
+        heapq.heappush(free_at, heapq.heappop(free_at) + estimate.seconds[trial.cell_id])
+    return max(free_at)
 
 
 def plan_against_actual(rows: Sequence[TrialRow], facts: Mapping[str, str]) -> dict[str, Any] | None:
-    """The plan that was noted when a sweep started, beside what its finished trials took; None without one.
+    """What was expected when the sweep started, beside what its finished trials took.
 
     Args:
         rows: the ledger's trials.
         facts: the ledger's facts.
+
+    Returns:
+        The plan as `plan_fact` wrote it, without its cells, and the count of finished trials with their
+        planned and actual seconds; None for a sweep that started without an estimate.
     """
     if Fact.PLAN not in facts:
         return None
     plan = json.loads(facts[Fact.PLAN])
-    each = plan.pop("cells")
-    done = [row for row in rows if row.end_reason == EndReason.FINISHED and row.cell_id in each]
+    planned = plan.pop("cells")
+    finished = [row for row in rows if row.end_reason == EndReason.FINISHED and row.cell_id in planned]
     return {
         **plan,
-        "finished_trials": len(done),
-        "finished_planned_seconds": sum(each[row.cell_id] for row in done),
-        "finished_seconds": sum(row.wall_seconds or 0.0 for row in done),
+        "finished_trials": len(finished),
+        "finished_planned_seconds": sum(planned[row.cell_id] for row in finished),
+        "finished_seconds": sum(row.wall_seconds or 0.0 for row in finished),
     }
 
 
 def plan_fact(estimate: Estimate, trials: Sequence[Trial], workers: int) -> str:
-    """What `plan_against_actual` reads: the plan of a sweep as JSON."""
+    """What is expected of a sweep, as JSON: the ledger's fact PLAN, which `plan_against_actual` reads."""
     return json.dumps(
         {
             "source": estimate.source,

@@ -1,4 +1,4 @@
-"""What a study will do, said before anything starts."""
+"""What a study will run and what that will take, before anything starts."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from sweeps.study.designs import Cell, Trial
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A study, counted out."""
+    """What a study will run, and what that is expected to take."""
 
     study: Study
     """The study."""
@@ -22,49 +22,54 @@ class Plan:
     trials: tuple[Trial, ...]
     """Its trials, in the order in which they run."""
     workers: int
-    """Trials at a time."""
+    """Concurrent trials."""
     source: str | None
-    """Where the times come from; None if nothing is known."""
+    """Where the times come from; None if there is no estimate."""
     trial_seconds: float | None
-    """Estimated wall seconds of all trials one after the other; None likewise."""
+    """Estimated wall seconds of all trials together; None without an estimate."""
     wall_seconds: float | None
-    """Estimated wall seconds of the sweep, its schedule simulated; None likewise."""
+    """Estimated wall seconds of the sweep, from a simulation of its schedule; None without an estimate."""
     cost: float | None
-    """Estimated cost, in the unit of the price; None without a price."""
+    """Estimated cost, in the unit of the price; None without a price or an estimate."""
     warnings: tuple[str, ...]
-    """What is legal, but may surprise."""
+    """What is allowed, but may surprise."""
 
 
 def make_plan(
     study: Study, *, workers: int | None = None, estimate: Estimate | None = None, price: float | None = None
 ) -> Plan:
-    """Counts a study out.
+    """Counts what a study will run, and what that is expected to take. Starts nothing.
+
+    >>> from sweeps.study import load_study
+    >>> plan = make_plan(load_study("collapse-quickstart"), workers=2)
+    >>> len(plan.cells), len(plan.trials)
+    (16, 48)
 
     Args:
         study: the study.
-        workers: trials at a time; None is as many as this machine's CPUs hold.
-        estimate: what trials take; None if nothing is known.
+        workers: concurrent trials; None is as many as this machine's CPUs hold.
+        estimate: what trials take; None if that is unknown.
         price: of one hour of a worker, that is of the room that one trial takes.
     """
     cells = study.cells()
     trials = study.trials()
-    at_a_time = workers or max(1, int((os.cpu_count() or 1) / study.resources.cpu))
-    spent = wall = None
+    workers = workers or max(1, int((os.cpu_count() or 1) / study.resources.cpu))
+    trial_seconds = sweep_seconds = None
     if estimate is not None and study.search:  # its winner waits for the last sample
-        rounds = -(-study.search.trials // at_a_time) - (-len(study.seeds) // at_a_time)
-        spent, wall = estimate.each * study.trial_count, estimate.each * rounds
+        rounds = -(-study.search.trials // workers) - (-len(study.seeds) // workers)
+        trial_seconds, sweep_seconds = estimate.each * study.trial_count, estimate.each * rounds
     elif estimate is not None:
-        spent = sum(estimate.seconds[trial.cell_id] for trial in trials)
-        wall = wall_seconds(trials, estimate, at_a_time)
+        trial_seconds = sum(estimate.seconds[trial.cell_id] for trial in trials)
+        sweep_seconds = wall_seconds(trials, estimate, workers)
     return Plan(
         study=study,
         cells=cells,
         trials=trials,
-        workers=at_a_time,
+        workers=workers,
         source=None if estimate is None else estimate.source,
-        trial_seconds=spent,
-        wall_seconds=wall,
-        cost=None if price is None or spent is None else price * spent / 3600,
+        trial_seconds=trial_seconds,
+        wall_seconds=sweep_seconds,
+        cost=None if price is None or trial_seconds is None else price * trial_seconds / 3600,
         warnings=tuple(_warnings(study, cells)),
     )
 

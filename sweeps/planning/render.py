@@ -1,51 +1,44 @@
 """A plan in words, and as plain data for scripts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sweeps.planning.plan import Plan
 from sweeps.progress import clock
 from sweeps.study import Study, fractional
-from sweeps.study.designs import Cell, describe, describe_condition
-from sweeps.study.spaces import Parameter, Search
+from sweeps.study.designs import Cell, DesignKind, describe, describe_condition
+from sweeps.study.spaces import Parameter, Scheduler, Search
 
 _CELLS_SHOWN = 40
 _ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII"}
+_ALIASES: Mapping[DesignKind, str] = {
+    "full-factorial": "none: all main effects and interactions can be told apart",
+    "leave-one-out": "every interaction: each component is judged with all others in place",
+    "add-one-in": "every interaction: each component is judged without the others",
+    "listed": "depend on the cells listed: compare cells, not effects",
+}
 
 
-def aliases(study: Study) -> str:
-    """Which effects the study's design cannot tell apart, in words."""
-    if study.search:
-        return "not a design: samples describe, and have no effects"
-    if study.design.exclude:
-        return "some combinations are excluded: effects are only comparable where both cells exist"
-    if study.design.kind == "full-factorial" and any(factor.when for factor in study.factors):
-        return "some factors are conditional: effects are only comparable where both cells exist"
-    if study.design.kind == "fractional":
-        words = " = ".join(
-            _product(sorted(word)) for word in fractional.defining_words(study.design.generators)
-        )
-        shortest = fractional.resolution(study.design.generators)
-        return f"resolution {_ROMAN.get(shortest, shortest)}, defining relation I = {words}"
-    return {
-        "full-factorial": "none: all main effects and interactions can be told apart",
-        "leave-one-out": "every interaction: each component is judged with all others in place",
-        "add-one-in": "every interaction: each component is judged without the others",
-        "listed": "as the listed cells have it: compare cells, not effects",
-    }[study.design.kind]
-
-
-def alias_lines(study: Study) -> list[str]:
-    """Main effects and two-way interactions that a fractional design confounds, a line per set of them."""
-    if study.kind != "fractional":
-        return []
-    sets = fractional.alias_sets([factor.name for factor in study.factors], study.design.generators)
-    lines = [" = ".join(_product(effect) for effect in effects) for effects in sets]
-    return lines or ["main effects and two-way interactions can all be told apart"]
-
-
-def _product(factors: Sequence[str]) -> str:
-    return " x ".join(factors)
+def as_text(plan: Plan) -> str:
+    """The plan for people."""
+    study = plan.study
+    lines = [
+        f"{study.name}: {study.title}",
+        *([study.question] if study.question else []),
+        "",
+        f"reference   {describe(study.reference)}",
+        *([f"length      {_length(plan.cells)}"] if plan.cells else []),
+        *(_search_lines(study.search, study.seeds) if study.search else _design_lines(plan)),
+        f"resources   {study.resources.cpu:g} CPU and {study.resources.gpu:g} GPU per trial",
+        f"time        {_time(plan)}",
+        *([] if plan.cost is None else [f"cost        {plan.cost:,.2f}, at the price of a worker's hour"]),
+        *(f"note        {warning}" for warning in plan.warnings),
+        *(["", "cells"] if plan.cells else []),
+        *(f"  {cell.cell_id}  {describe(cell.labels)}" for cell in plan.cells[:_CELLS_SHOWN]),
+    ]
+    if len(plan.cells) > _CELLS_SHOWN:
+        lines.append(f"  and {len(plan.cells) - _CELLS_SHOWN} more (--json lists them)")
+    return "\n".join(lines)
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
@@ -56,8 +49,8 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "design": study.kind,
         **({"search": study.search.document()} if study.search else {}),
         "trial_count": study.trial_count,
-        "aliases": aliases(study),
-        "alias_sets": alias_lines(study),
+        "aliases": _aliases(study),
+        "alias_sets": _alias_sets(study),
         "factors": {factor.name: [level.label for level in factor.levels] for factor in study.factors},
         "conditions": {
             factor.name: {name: list(labels) for name, labels in factor.when.items()}
@@ -80,43 +73,83 @@ def as_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def as_text(plan: Plan) -> str:
-    """The plan for people."""
-    study = plan.study
-    lines = [
-        f"{study.name}: {study.title}",
-        *([study.question] if study.question else []),
-        "",
-        f"reference   {describe(dict(study.reference))}",
-        *([f"length      {_lengths(plan.cells)}"] if plan.cells else []),
-        *(_search_lines(study.search, study.seeds) if study.search else _design_lines(plan)),
-        f"resources   {study.resources.cpu:g} CPU and {study.resources.gpu:g} GPU a trial",
-        f"time        {_time(plan)}",
-        *([] if plan.cost is None else [f"cost        {plan.cost:,.2f}, at the price of a worker's hour"]),
-        *(f"note        {warning}" for warning in plan.warnings),
-        *(["", "cells"] if plan.cells else []),
-        *(f"  {cell.cell_id}  {describe(cell.labels)}" for cell in plan.cells[:_CELLS_SHOWN]),
-    ]
-    if len(plan.cells) > _CELLS_SHOWN:
-        lines.append(f"  and {len(plan.cells) - _CELLS_SHOWN} more (--json lists them)")
-    return "\n".join(lines)
+def _aliases(study: Study) -> str:
+    """Which effects the study's design cannot tell apart, in words."""
+    design = study.design
+    if study.search:
+        return "a search is not a design: its samples estimate no effects"
+    if design.exclude:
+        return "some combinations are excluded: effects are only comparable where both cells exist"
+    if design.kind == "full-factorial" and any(factor.when for factor in study.factors):
+        return "some factors are conditional: effects are only comparable where both cells exist"
+    if design.kind == "fractional":
+        words = " = ".join(_product(sorted(word)) for word in fractional.defining_words(design.generators))
+        resolution = fractional.resolution(design.generators)
+        return f"resolution {_ROMAN.get(resolution, resolution)}, defining relation I = {words}"
+    return _ALIASES[design.kind]
+
+
+def _alias_sets(study: Study) -> list[str]:
+    """Main effects and two-way interactions that a fractional design confounds, a line for each set."""
+    if study.kind != "fractional":
+        return []
+    sets = fractional.alias_sets([factor.name for factor in study.factors], study.design.generators)
+    lines = [" = ".join(_product(effect) for effect in effects) for effects in sets]
+    return lines or ["main effects and two-way interactions can all be told apart"]
+
+
+def _product(factors: Sequence[str]) -> str:
+    return " x ".join(factors)
 
 
 def _design_lines(plan: Plan) -> list[str]:
     study = plan.study
+    factors = (
+        f"{factor.name}: {', '.join(str(level.label) for level in factor.levels)}"
+        + (f" (where {describe_condition(factor)})" if factor.when else "")
+        for factor in study.factors
+    )
     seeds = ", ".join(map(str, study.seeds))
     return [
-        *(
-            f"{'factors' if index == 0 else '':<11} {factor.name}: "
-            + ", ".join(str(level.label) for level in factor.levels)
-            + (f" (where {describe_condition(factor)})" if factor.when else "")
-            for index, factor in enumerate(study.factors)
-        ),
+        *_titled("factors", factors),
         f"design      {study.design.kind}",
-        f"aliases     {aliases(study)}",
-        *(f"{'':<11} {line}" for line in alias_lines(study)),
+        f"aliases     {_aliases(study)}",
+        *(f"{'':<11} {line}" for line in _alias_sets(study)),
         f"trials      {len(plan.cells)} cells x {len(study.seeds)} seeds ({seeds}) = {len(plan.trials)}",
     ]
+
+
+def _search_lines(search: Search, seeds: Sequence[int]) -> list[str]:
+    objectives = ", ".join(f"{direction} {name}" for name, direction in search.objectives.items())
+    return [
+        f"search      {search.sampler} (seed {search.sampler_seed}): {objectives}",
+        *_titled("space", map(_parameter, search.space)),
+        f"scheduler   {_scheduler(search.scheduler)}",
+        f"trials      {search.trials} samples with seed {search.trial_seed}, then the best of them with "
+        f"{len(seeds)} fresh seeds ({', '.join(map(str, seeds))}) = {search.trials + len(seeds)}",
+    ]
+
+
+def _titled(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """The lines in the second column, with the title in the first column of the first."""
+    for index, line in enumerate(lines):
+        yield f"{'' if index else title:<11} {line}"
+
+
+def _parameter(parameter: Parameter) -> str:
+    values = ", ".join(map(str, parameter.choices)) or f"{parameter.low:g} to {parameter.high:g}"
+    scale = ", on a logarithmic scale" if parameter.log else ""
+    when = " and ".join(
+        f"{name} is {' or '.join(map(str, allowed))}" for name, allowed in parameter.when.items()
+    )
+    return f"{parameter.name}: {values}{scale}" + (f" (where {when})" if when else "")
+
+
+def _scheduler(scheduler: Scheduler) -> str:
+    if scheduler.kind == "none":
+        return "none: every sample runs to its end"
+    rungs = f"; one in {scheduler.reduction} continues at each rung" if scheduler.reduction else ""
+    return f"{scheduler.kind}: nothing is stopped before step {scheduler.grace_steps}{rungs}"
 
 
 def _time(plan: Plan) -> str:
@@ -129,41 +162,12 @@ def _time(plan: Plan) -> str:
     )
 
 
-def _lengths(cells: Sequence[Cell]) -> str:
-    """What the bundles imply and a study need not say: data, size and length of the trials."""
-    found = []
+def _length(cells: Sequence[Cell]) -> str:
+    """Data, image size and length of the trials, which a study may leave to its bundles and defaults."""
+    lengths: dict[str, None] = {}  # in order, without duplicates
     for config in (cell.config for cell in cells):
         length = f"{config.steps} steps" if config.steps else f"{config.epochs:g} epochs"
         images = f"{config.train_images or 'all'} images of {config.dataset} at {config.image_size} px"
-        found.append(f"{length} of {config.batch_size} on {images}, {config.encoder}")
-    distinct = list(dict.fromkeys(found))
-    return distinct[0] + (f", and {len(distinct) - 1} more lengths" if len(distinct) > 1 else "")
-
-
-def _search_lines(search: Search, seeds: tuple[int, ...]) -> list[str]:
-    """The lines of the plan that stand for a design's."""
-    goals = ", ".join(f"{way} {name}" for name, way in search.objectives.items())
-    names = [*("space" for _ in search.space[:1]), *("" for _ in search.space[1:])]
-    count = search.trials + len(seeds)
-    return [
-        f"search      {search.sampler} (seed {search.sampler_seed}): {goals}",
-        *(f"{name:<11} {_parameter(one)}" for name, one in zip(names, search.space, strict=True)),
-        f"scheduler   {_scheduler(search)}",
-        f"trials      {search.trials} samples with seed {search.trial_seed}, then the best of them with "
-        f"{len(seeds)} fresh seeds ({', '.join(map(str, seeds))}) = {count}",
-    ]
-
-
-def _parameter(one: Parameter) -> str:
-    what = ", ".join(map(str, one.choices)) or f"{one.low:g} to {one.high:g}"
-    what += ", by orders of magnitude" if one.log else ""
-    when = [f"{name} is {' or '.join(map(str, allowed))}" for name, allowed in one.when.items()]
-    return f"{one.name}: {what}" + (f" (where {' and '.join(when)})" if when else "")
-
-
-def _scheduler(search: Search) -> str:
-    own = search.scheduler
-    if own.kind == "none":
-        return "none: every sample runs to its end"
-    rung = f", one in {own.reduction} goes on" if own.reduction else ""
-    return f"{own.kind}: nothing is stopped before step {own.grace_steps}{rung}"
+        lengths[f"{length} of {config.batch_size} on {images}, {config.encoder}"] = None
+    first, *others = lengths
+    return first + (f", and {len(others)} more lengths" if others else "")

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 
 from byol.errors import nearest
 from sweeps.study import fractional
-from sweeps.study.designs import KINDS, Design, Factor, Labels, applying, describe_condition
+from sweeps.study.designs import (
+    DESIGN_KINDS,
+    Design,
+    DesignKind,
+    Factor,
+    Labels,
+    applicable,
+    describe_condition,
+)
 from sweeps.study.entries import Entry
 from sweeps.study.factor_section import read_label
 
@@ -20,94 +28,96 @@ def read_design(entry: Entry | None, factors: tuple[Factor, ...]) -> Design:
     if entry is None:
         return Design()
     parts = entry.mapping(_KEYS) if isinstance(entry.value, dict) else {"kind": entry}
-    kind = parts["kind"].text() if "kind" in parts else "full-factorial"
-    if kind not in KINDS:
-        raise parts["kind"].wrong(f"must be one of {', '.join(KINDS)}", nearest(kind, KINDS))
-    listed = _labels(parts.get("listed"), factors)
-    if bool(listed) != (kind == "listed"):
-        raise entry.wrong("must have cells under `listed` if its kind is listed, and only then")
-    if "listed" in parts:
-        _check_listed(parts["listed"], listed, factors)
-    exclude = _labels(parts.get("exclude"), factors)
-    if kind != "fractional":
-        for key in ("resolution", "generators"):
-            if key in parts:
-                raise parts[key].wrong("must stand only where the kind is fractional")
-        return Design(kind=kind, listed=listed, exclude=exclude)
-    if exclude:
-        raise parts["exclude"].wrong(
-            "must not stand with a fractional design, whose runs balance one another"
-        )
-    return Design(kind=kind, generators=_generators(entry, parts, factors))
+    kind: DesignKind = parts["kind"].option(DESIGN_KINDS) if "kind" in parts else "full-factorial"
+    if kind == "fractional":
+        return Design(kind=kind, generators=_read_fraction(entry, parts, factors))
+    for key in ("resolution", "generators"):
+        if key in parts:
+            raise parts[key].wrong_value("must be left out unless the kind is fractional")
+    exclude = _read_cells(parts.get("exclude"), factors)
+    return Design(kind=kind, listed=_read_listed(entry, parts, kind, factors), exclude=exclude)
 
 
-def _generators(
-    entry: Entry, parts: Mapping[str, Entry], factors: tuple[Factor, ...]
-) -> dict[str, tuple[str, ...]]:
-    for factor in factors:
-        if factor.when:
-            raise entry.wrong(
-                f"fractional: must have no conditional factor, for its runs balance every factor over all "
-                f"cells, but {factor.name} has a condition ({describe_condition(factor)})"
-            )
-        if len(factor.levels) != 2:
-            raise entry.wrong(
-                f"fractional: every factor must have two levels, but {factor.name} has {len(factor.levels)}"
-            )
-    names = [factor.name for factor in factors]
-    if ("resolution" in parts) == ("generators" in parts):
-        raise entry.wrong("fractional: must have either a resolution or generators")
-    if "generators" in parts:
-        return _given(parts["generators"], names)
-    least = parts["resolution"]
-    if least.whole(3) > 5:
-        raise least.wrong("must be 3, 4 or 5")
-    found = fractional.published(names, least.whole(3))
-    if found is None:
-        raise least.wrong(
-            f"must be that of a published fraction of {len(names)} factors (3 to "
-            f"{fractional.MOST_FACTORS} factors, fewer runs than the full factorial)"
-        )
-    return found
-
-
-def _given(entry: Entry, names: list[str]) -> dict[str, tuple[str, ...]]:
-    generators: dict[str, tuple[str, ...]] = {}
-    given = entry.mapping(names)
-    for left, item in given.items():
-        right = tuple(factor.text() for factor in item.items())
-        for name in right:
-            if name not in names:
-                raise item.wrong(f"must name factors of the study, not {name}", nearest(name, names))
-            if name in given:
-                raise item.wrong(f"must name factors that have no generator themselves, unlike {name}")
-        if len(set(right)) < len(right):
-            raise item.wrong("must name each factor once")
-        generators[left] = right
-    if not generators or fractional.resolution(generators) < 3:
-        raise entry.wrong("must give a resolution of at least III: no main effect may be another's alias")
-    return generators
-
-
-def _check_listed(entry: Entry, listed: tuple[Labels, ...], factors: tuple[Factor, ...]) -> None:
+def _read_listed(
+    entry: Entry, parts: Mapping[str, Entry], kind: DesignKind, factors: tuple[Factor, ...]
+) -> tuple[Labels, ...]:
+    listed = _read_cells(parts.get("listed"), factors)
+    if kind == "listed" and not listed:
+        raise entry.error("must have cells under `listed`, because its kind is listed")
+    if kind != "listed" and listed:
+        raise parts["listed"].error("must be left out unless the kind is listed")
     first = {factor.name: factor.levels[0].label for factor in factors}
-    for item, labels in zip(entry.items(), listed, strict=True):
-        standing = applying(factors, {**first, **labels})
+    for item, labels in zip(parts["listed"].items() if listed else (), listed, strict=True):
+        applied = applicable(factors, {**first, **labels})
         for factor in factors:
-            if factor.name in labels and factor.name not in standing:
-                value = item.mapping()[factor.name]
-                raise value.error(
+            if factor.name in labels and factor.name not in applied:
+                raise item.mapping()[factor.name].error(
                     f"must be left out of this cell, where its condition ({describe_condition(factor)}) "
                     "does not hold"
                 )
+    return listed
 
 
-def _labels(entry: Entry | None, factors: tuple[Factor, ...]) -> tuple[Labels, ...]:
+def _read_fraction(
+    entry: Entry, parts: Mapping[str, Entry], factors: tuple[Factor, ...]
+) -> dict[str, tuple[str, ...]]:
+    """The generators of a fractional design, as they are given or from the published designs."""
+    for key in ("listed", "exclude"):
+        if key in parts and parts[key].items():
+            raise parts[key].error("must be left out of a fractional design, whose runs balance one another")
+    for factor in factors:
+        if factor.when:
+            raise entry.error(
+                "a fractional design must have no conditional factor, because its runs balance every factor "
+                f"over all cells, but {factor.name} has a condition ({describe_condition(factor)})"
+            )
+        if len(factor.levels) != 2:
+            raise entry.error(
+                "every factor of a fractional design must have two levels, but "
+                f"{factor.name} has {len(factor.levels)}"
+            )
+    names = [factor.name for factor in factors]
+    if ("resolution" in parts) == ("generators" in parts):
+        raise entry.error("a fractional design must have either a resolution or generators")
+    if "generators" in parts:
+        return _read_generators(parts["generators"], names)
+    resolution = parts["resolution"].whole(3)
+    if resolution > 5:
+        raise parts["resolution"].wrong_value("must be 3, 4 or 5")
+    generators = fractional.published(names, resolution)
+    if generators is None:
+        raise parts["resolution"].wrong_value(
+            f"must be at most that of a published fraction of {len(names)} factors (fractions are published "
+            f"for 3 to {fractional.MOST_FACTORS} factors)"
+        )
+    return generators
+
+
+def _read_generators(entry: Entry, names: list[str]) -> dict[str, tuple[str, ...]]:
+    generators: dict[str, tuple[str, ...]] = {}
+    generated = entry.mapping(names)
+    for key, item in generated.items():
+        product = tuple(factor.text() for factor in item.items())
+        for name in product:
+            if name not in names:
+                raise item.error("must name factors of the study", value=name, hint=nearest(name, names))
+            if name in generated:
+                raise item.error(f"must name factors that have no generator themselves, unlike {name}")
+        if len(set(product)) < len(product):
+            raise item.error("must name each factor once")
+        generators[key] = product
+    if not generators or fractional.resolution(generators) < 3:
+        raise entry.error("must give a resolution of at least III, so that no main effect is another's alias")
+    return generators
+
+
+def _read_cells(entry: Entry | None, factors: tuple[Factor, ...]) -> tuple[Labels, ...]:
+    """The cells of a list; each is given by levels of some of the factors."""
     by_name = {factor.name: factor for factor in factors}
-    found = []
+    cells = []
     for item in entry.items() if entry else []:
         labels: Labels = {}
         for name, value in item.mapping(by_name).items():
             labels[name] = read_label(value, by_name[name])
-        found.append(labels)
-    return tuple(found)
+        cells.append(labels)
+    return tuple(cells)

@@ -9,6 +9,7 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
 
 from byol.config import Scalar, TrialConfig
 from byol.errors import ConfigError
@@ -16,10 +17,15 @@ from byol.presets import from_settings
 from sweeps.study import fractional
 
 _ALL_IMAGES = 50_000
-"""What "all training images" is taken for; it matters only where steps and epochs stand side by side."""
+"""What "all training images" is taken for; it matters only where some cells have steps and others epochs."""
 
-Labels = dict[str, Scalar]
-"""Factor name -> label of its level, in the order of the factors; none for one that does not apply."""
+Labels: TypeAlias = dict[str, Scalar]
+"""Factor name -> label of its level, in the order of the factors; a factor that does not apply is absent."""
+
+DesignKind: TypeAlias = Literal["full-factorial", "leave-one-out", "add-one-in", "fractional", "listed"]
+"""The kinds of designs."""
+DESIGN_KINDS: tuple[DesignKind, ...] = get_args(DesignKind)
+"""Their names, in the order in which messages list them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +33,9 @@ class Level:
     """One level of a factor."""
 
     label: Scalar
-    """What stands in the tables."""
+    """The value of the factor's column in the tables."""
     settings: Mapping[str, Scalar]
-    """What it sets: fields and bundles of TrialConfig, over those of the reference."""
+    """What it sets: fields and bundles of TrialConfig, which override those of the reference."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,38 +43,34 @@ class Factor:
     """One thing that a study varies. Its first level is the reference's."""
 
     name: str
-    """A field of TrialConfig, or a free name when the levels set several."""
+    """A field of TrialConfig, or a name of the study's own when the levels set several fields."""
     levels: tuple[Level, ...]
     """At least one, with distinct labels of one type."""
     when: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
-    """Earlier factor -> its levels at which this one applies. It applies where all of them hold; elsewhere it
-    has no label and sets nothing."""
+    """Earlier factor -> its levels at which this factor applies. It applies where all of these conditions
+    hold; elsewhere it has no label and sets nothing."""
 
     def level(self, label: Scalar) -> Level:
-        """The level of that label."""
+        """The level with this label."""
         return next(level for level in self.levels if level.label == label)
-
-
-KINDS = ("full-factorial", "leave-one-out", "add-one-in", "fractional", "listed")
-"""The designs that `cells` knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
     """Which combinations of levels are run."""
 
-    kind: str = "full-factorial"
+    kind: DesignKind = "full-factorial"
     """full-factorial: all of them. leave-one-out: the reference, and the reference with each factor in turn
     at each of its other levels. add-one-in: the reference, the baseline (every factor at its last level), and
     the baseline with each factor in turn at its first level. fractional: the runs of a two-level fractional
     factorial. listed: those in `listed`."""
     listed: tuple[Labels, ...] = ()
-    """For `listed`: the cells; a factor that is left out stands at its first level."""
+    """For the kind listed: the cells; a factor that a cell does not name is at its first level."""
     exclude: tuple[Labels, ...] = ()
-    """Combinations that are not run: a cell that agrees with all labels of one of these is left out. A factor
-    that does not apply agrees with none."""
+    """Combinations that are not run: a cell is left out if it has all the labels of one of these. A cell in
+    which a factor does not apply has no label of it."""
     generators: fractional.Generators = field(default_factory=dict)
-    """For `fractional`: generated factor -> the factors whose product it is."""
+    """For the kind fractional: generated factor -> the factors whose product it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,7 @@ class Cell:
     labels: Labels
     """The level of each factor."""
     config: TrialConfig
-    """The configuration, with a seed that stands for any."""
+    """The configuration; its seed has no meaning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,47 +92,53 @@ class Trial:
     trial_id: str
     """A short hash of the complete canonical configuration, seed included."""
     cell_id: str
-    """The cell's."""
+    """That of its cell."""
     seed: int
-    """The replicate."""
+    """Names the replicate."""
     labels: Labels
-    """The cell's."""
+    """Those of its cell."""
     settings: Mapping[str, Scalar]
     """The complete canonical configuration, `TrialConfig.to_settings`."""
 
 
 class CellError(ValueError):
-    """A combination of levels that is no valid trial, or that another cell repeats."""
+    """A combination of levels that TrialConfig refuses, or whose configuration another cell has already."""
 
     def __init__(self, labels: Labels, cause: ConfigError | str) -> None:
+        """Joins both to one line.
+
+        Args:
+            labels: the combination.
+            cause: TrialConfig's error, or what else is wrong.
+        """
         super().__init__(f"{describe(labels)}: {cause}")
         self.labels = labels
         self.cause = cause
 
 
 def describe(labels: Mapping[str, Scalar]) -> str:
-    """Labels as text: 'encoder_norm=batch, tau_base=0.99'; 'the reference' without factors."""
+    """Labels as text: 'encoder_norm=batch, tau_base=0.99'; 'the reference' if there are none."""
     texts = {name: f"{label:.6g}" if isinstance(label, float) else label for name, label in labels.items()}
     return ", ".join(f"{name}={text}" for name, text in texts.items()) or "the reference"
 
 
 def describe_condition(factor: Factor) -> str:
-    """When a factor applies, as text: 'predictor=mlp or linear, symmetric=True'; '' for always."""
+    """When a factor applies, as text: 'predictor=mlp or linear, symmetric=True'; '' if it always does."""
     return ", ".join(f"{name}={' or '.join(map(str, labels))}" for name, labels in factor.when.items())
 
 
-def applying(factors: Sequence[Factor], labels: Labels) -> Labels:
+def applicable(factors: Sequence[Factor], labels: Labels) -> Labels:
     """The labels of those factors that apply.
 
     Args:
         factors: in their order; a condition names earlier ones.
         labels: a level of each factor.
     """
-    found: Labels = {}
+    applied: Labels = {}
     for factor in factors:
-        if all(name in found and found[name] in allowed for name, allowed in factor.when.items()):
-            found[factor.name] = labels[factor.name]
-    return found
+        if all(name in applied and applied[name] in allowed for name, allowed in factor.when.items()):
+            applied[factor.name] = labels[factor.name]
+    return applied
 
 
 def cells(reference: Mapping[str, Scalar], factors: Sequence[Factor], design: Design) -> tuple[Cell, ...]:
@@ -139,20 +147,20 @@ def cells(reference: Mapping[str, Scalar], factors: Sequence[Factor], design: De
     Raises:
         CellError: for a combination that TrialConfig refuses, or two with the same configuration.
     """
-    found: dict[str, Cell] = {}
+    by_id: dict[str, Cell] = {}
     for labels in _combinations(factors, design):
-        if any(_agrees(labels, excluded) for excluded in design.exclude):
+        if any(excluded.items() <= labels.items() for excluded in design.exclude):
             continue
         cell = _cell(reference, factors, labels)
-        if cell.cell_id in found:
-            other = describe(found[cell.cell_id].labels)
+        if cell.cell_id in by_id:
+            other = describe(by_id[cell.cell_id].labels)
             raise CellError(labels, f"is the same configuration as {other}")
-        found[cell.cell_id] = cell
-    return tuple(found.values())
+        by_id[cell.cell_id] = cell
+    return tuple(by_id.values())
 
 
 def trials(cells: Sequence[Cell], seeds: Sequence[int]) -> Iterator[Trial]:
-    """All cells with all seeds, in replicate-major order; within a replicate the longest first.
+    """All cells with all seeds, in replicate-major order; within a replicate the longest trials first.
 
     A long trial that starts last would leave all other workers idle.
     """
@@ -170,7 +178,7 @@ def trials(cells: Sequence[Cell], seeds: Sequence[int]) -> Iterator[Trial]:
 
 
 def _pixels(config: TrialConfig) -> float:
-    """Pixels that a trial sees: as long as trials share an encoder, they take time in proportion to it."""
+    """Pixels that a trial sees: trials that share an encoder take time in proportion to them."""
     images = config.steps * config.batch_size or config.epochs * (config.train_images or _ALL_IMAGES)
     return images * config.image_size**2
 
@@ -182,9 +190,9 @@ def digest(settings: Mapping[str, Scalar]) -> str:
 
 
 def _combinations(factors: Sequence[Factor], design: Design) -> Iterable[Labels]:
-    standing = (applying(factors, labels) for labels in _crossed(factors, design))
-    # Cells that would differ only by factors that do not apply are one. Those that are listed differ.
-    return standing if design.kind == "listed" else _distinct(standing)
+    combinations = (applicable(factors, labels) for labels in _crossed(factors, design))
+    # Cells that would differ only by factors that do not apply are one. A cell listed twice is an error.
+    return combinations if design.kind == "listed" else _distinct(combinations)
 
 
 def _crossed(factors: Sequence[Factor], design: Design) -> Iterable[Labels]:
@@ -192,19 +200,15 @@ def _crossed(factors: Sequence[Factor], design: Design) -> Iterable[Labels]:
     first = {factor.name: factor.levels[0].label for factor in factors}
     if design.kind == "full-factorial":
         names = [factor.name for factor in factors]
-        every = itertools.product(*([level.label for level in factor.levels] for factor in factors))
-        return (dict(zip(names, labels, strict=True)) for labels in every)
+        products = itertools.product(*([level.label for level in factor.levels] for factor in factors))
+        return (dict(zip(names, labels, strict=True)) for labels in products)
     if design.kind == "leave-one-out":
-        out = ({**first, factor.name: level.label} for factor in factors for level in factor.levels[1:])
-        return (first, *out)
+        changed = ({**first, factor.name: level.label} for factor in factors for level in factor.levels[1:])
+        return (first, *changed)
     if design.kind == "add-one-in":
         last = {factor.name: factor.levels[-1].label for factor in factors}
         added = ({**last, factor.name: first[factor.name]} for factor in factors)
-        return (
-            first,
-            last,
-            *added,
-        )  # of a single factor, added to the baseline, this has the reference twice
+        return (first, last, *added)  # with a single factor, the one added cell is the reference again
     if design.kind == "fractional":
         return _fraction(factors, design.generators)
     assert design.kind == "listed", design.kind
@@ -223,10 +227,6 @@ def _distinct(combinations: Iterable[Labels]) -> list[Labels]:
     return list({json.dumps(labels): labels for labels in combinations}.values())
 
 
-def _agrees(labels: Labels, excluded: Labels) -> bool:
-    return all(name in labels and labels[name] == label for name, label in excluded.items())
-
-
 def _cell(reference: Mapping[str, Scalar], factors: Sequence[Factor], labels: Labels) -> Cell:
     settings = dict(reference)
     for factor in factors:
@@ -240,7 +240,7 @@ def _cell(reference: Mapping[str, Scalar], factors: Sequence[Factor], labels: La
 
 
 def cell_of(config: TrialConfig, labels: Labels) -> Cell:
-    """The cell of a configuration, whatever its seed."""
+    """The cell of a configuration, whose seed does not matter."""
     canonical = config.to_settings()
     del canonical["seed"]
     return Cell(cell_id=digest(canonical), labels=labels, config=config)

@@ -1,19 +1,22 @@
-"""A study file as a tree of entries, each of which knows where it stands and can say what is wrong with it.
+"""A study file as a tree of entries, each of which knows its place and can say what is wrong with it.
 
 YAML is read strictly: plain data, no duplicate keys, no aliases. Scalars follow YAML 1.2's core schema rather
 than PyYAML's 1.1, so that `1e-3` is a number, while `no`, `off` and `12:30` are text.
 """
 
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 import yaml
 
 from byol.config import Scalar
 from byol.errors import ConfigError, nearest
 from sweeps.errors import NO_VALUE, StudyError
+
+_Option = TypeVar("_Option", bound=str)
 
 
 @dataclass(frozen=True)
@@ -24,16 +27,16 @@ class Entry:
     """The file, as the user named it."""
     line: int
     """Counted from 1."""
-    name: str
-    """Keys that lead here, dotted: `collapse.patience`; empty for the whole file."""
+    key: str
+    """The keys that lead here, joined by dots: `collapse.patience`; empty for the whole file."""
     value: "Scalar | list[Entry] | dict[str, Entry] | None"
     """A scalar, or the entries below."""
 
     def error(self, rule: str, *, key: str = "", value: object = NO_VALUE, hint: str = "") -> StudyError:
-        """The error to raise when something is wrong here: with `key`, if that is not this entry's name."""
-        return StudyError(rule, file=self.file, line=self.line, key=key or self.name, value=value, hint=hint)
+        """The error to raise when something is wrong at this place; `key` stands in for the entry's own."""
+        return StudyError(rule, file=self.file, line=self.line, key=key or self.key, value=value, hint=hint)
 
-    def wrong(self, rule: str, hint: str = "") -> StudyError:
+    def wrong_value(self, rule: str, hint: str = "") -> StudyError:
         """The error to raise when this entry's value breaks `rule` ("must be ...")."""
         return self.error(rule, value=self.value, hint=hint)
 
@@ -41,64 +44,76 @@ class Entry:
         """The error to raise when TrialConfig refuses what this entry sets.
 
         Args:
-            cause: why.
+            cause: why it does.
             where: the cell or sample in which it does.
         """
-        same = self.name.endswith(f".{cause.key}")
-        key = self.name if same else f"{self.name}: {cause.key}"
+        names_setting = self.key.endswith(f".{cause.key}")
+        key = self.key if names_setting else f"{self.key}: {cause.key}"
         return self.error(cause.rule, key=key, value=cause.value, hint=f" ({where})")
 
-    def mapping(self, known: Iterable[str] | None = None) -> "dict[str, Entry]":
-        """The entries below by key, each of which must be in `known` if that is given."""
+    def mapping(self, keys: Iterable[str] | None = None) -> "dict[str, Entry]":
+        """The entries below by key, each of which must be one of `keys` if these are given."""
         if not isinstance(self.value, dict):
-            raise self.wrong("must be a mapping (key: value)")
-        names = list(self.value if known is None else known)
+            raise self.wrong_value("must be a mapping (key: value)")
+        valid = list(self.value if keys is None else keys)
         for key, entry in self.value.items():
-            if key not in names:
-                hint = nearest(key, names) or f" (known: {', '.join(names)})"
-                raise entry.error(f"is not a key of {self.name or 'a study'}", hint=hint)
+            if key not in valid:
+                hint = nearest(key, valid) or f" (valid: {', '.join(valid)})"
+                raise entry.error(f"is not a key of {self.key or 'a study'}", hint=hint)
         return self.value
 
     def items(self) -> "list[Entry]":
         """The entries of a list."""
         if not isinstance(self.value, list):
-            raise self.wrong("must be a list")
+            raise self.wrong_value("must be a list")
         return self.value
 
     def scalar(self) -> Scalar:
         """A text, number, true or false."""
         if self.value is None or isinstance(self.value, list | dict):
-            raise self.wrong('must be a single value (quote "null" and "~")')
+            raise self.wrong_value('must be a single value (quote "null" and "~")')
         return self.value
 
     def text(self) -> str:
         """A text that is not empty."""
         if not isinstance(self.value, str) or not self.value.strip():
-            raise self.wrong("must be a text")
+            raise self.wrong_value("must be text")
         return self.value.strip()
+
+    def option(self, options: Iterable[_Option]) -> _Option:
+        """One of these texts."""
+        text, options = self.text(), list(options)
+        for option in options:
+            if option == text:
+                return option
+        raise self.wrong_value(f"must be one of {', '.join(options)}", nearest(text, options))
 
     def flag(self) -> bool:
         """True or false."""
         if not isinstance(self.value, bool):
-            raise self.wrong("must be true or false")
+            raise self.wrong_value("must be true or false")
         return self.value
 
     def whole(self, low: int) -> int:
         """A whole number of at least `low`."""
         if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < low:
-            raise self.wrong(f"must be a whole number, at least {low}")
+            raise self.wrong_value(f"must be a whole number, at least {low}")
         return self.value
 
-    def number(self, low: float, high: float = float("inf")) -> float:
-        """A finite number between `low` and `high`, both included."""
-        rule = f"must be a number, at least {low:g}" if high == float("inf") else ""
-        rule = rule or f"must be a number between {low:g} and {high:g}"
-        finite = isinstance(self.value, int | float) and abs(self.value) != float("inf")
-        if isinstance(self.value, bool) or not isinstance(self.value, int | float) or not finite:
-            raise self.wrong(rule)
-        if not low <= self.value <= high:
-            raise self.wrong(rule)
+    def number(self, low: float) -> float:
+        """A finite number of at least `low`."""
+        if not is_finite(self.value) or self.value < low:
+            raise self.wrong_value(f"must be a number, at least {low:g}")
         return float(self.value)
+
+
+def is_finite(value: object) -> TypeGuard[float]:
+    """Whether a value is a number, neither infinite nor too large for a float."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) <= sys.float_info.max  # false for NaN too
+    )
 
 
 def parse(text: str, file: str) -> Entry:
@@ -109,7 +124,7 @@ def parse(text: str, file: str) -> Entry:
         file: what to call it in errors.
 
     Raises:
-        StudyError: for text that is not YAML, a key said twice, a key that is no text, or an alias.
+        StudyError: for text that is not YAML, a duplicate key, a key that is not text, or an alias.
     """
     loader = None
     try:
@@ -131,51 +146,51 @@ def parse(text: str, file: str) -> Entry:
 
 
 def dump(document: object) -> str:
-    """`document` as YAML that `parse`, and a reader of YAML 1.1, take for the same values."""
+    """`document` as YAML, which `parse` and a reader of YAML 1.1 read as the same values."""
     return yaml.dump(document, Dumper=_BothDumper, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _entry(loader: "_CoreLoader", node: yaml.Node, file: str, name: str) -> Entry:
+def _entry(loader: "_CoreLoader", node: yaml.Node, file: str, path: str) -> Entry:
     line = node.start_mark.line + 1
     if isinstance(node, yaml.SequenceNode):
-        items = [_entry(loader, item, file, f"{name}[{index}]") for index, item in enumerate(node.value)]
-        return Entry(file, line, name, items)
+        items = [_entry(loader, item, file, f"{path}[{index}]") for index, item in enumerate(node.value)]
+        return Entry(file, line, path, items)
     if not isinstance(node, yaml.MappingNode):
-        return Entry(file, line, name, _value(loader, node, file, name))
+        return Entry(file, line, path, _value(loader, node, file, path))
     mapping: dict[str, Entry] = {}
     for key_node, value_node in node.value:
         key, key_line = loader.construct_object(key_node, deep=True), key_node.start_mark.line + 1
         if not isinstance(key, str):
-            rule = "a key must be a text"
+            rule = "a key must be text"
             raise StudyError(rule, file=file, line=key_line, value=key, hint=" (quote it)")
+        key_path = f"{path}.{key}" if path else key
         if key in mapping:
-            rule = f'the key "{key}" stands twice'
-            raise StudyError(rule, file=file, line=key_line, key=name or "study")
-        entry = _entry(loader, value_node, file, f"{name}.{key}" if name else key)
-        mapping[key] = Entry(file, key_line, entry.name, entry.value)
-    return Entry(file, line, name, mapping)
+            raise StudyError("duplicate key", file=file, line=key_line, key=key_path)
+        entry = _entry(loader, value_node, file, key_path)
+        mapping[key] = Entry(file, key_line, key_path, entry.value)
+    return Entry(file, line, path, mapping)
 
 
-def _value(loader: "_CoreLoader", node: yaml.Node, file: str, name: str) -> Scalar | None:
+def _value(loader: "_CoreLoader", node: yaml.Node, file: str, path: str) -> Scalar | None:
     line = node.start_mark.line + 1
     try:
         value = loader.construct_object(node)
     except ValueError as error:  # an explicit tag that does not fit, or a number of thousands of digits
-        raise StudyError(f"cannot be read: {error}", file=file, line=line, key=name) from None
+        raise StudyError(f"cannot be read: {error}", file=file, line=line, key=path) from None
     if value is not None and not isinstance(value, str | int | float | bool):
         rule = f"must be plain data, but got a {type(value).__name__}"
-        raise StudyError(rule, file=file, line=line, key=name)
+        raise StudyError(rule, file=file, line=line, key=path)
     return value
 
 
 class _CoreLoader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own attribute
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        # An alias may refer to itself, or blow a short file up to gigabytes; a study has no use for one.
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        # An alias may refer to itself, or blow a short file up to gigabytes; a study needs none.
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases (*name) are not read", problem_mark=mark)
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not allowed", problem_mark=mark)
         return super().compose_node(parent, index)
 
 
@@ -184,7 +199,7 @@ class _BothDumper(yaml.SafeDumper):
         first: list(resolvers) for first, resolvers in yaml.SafeDumper.yaml_implicit_resolvers.items()
     }
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         return True
 
 

@@ -15,12 +15,12 @@ def read_settings(entry: Entry) -> dict[str, Scalar]:
     """Reads settings of a trial by name; their values are checked with the cells.
 
     Raises:
-        StudyError: for what is no setting, or the seed.
+        StudyError: for a key that is not a setting, or is the seed.
     """
     settings: dict[str, Scalar] = {}
     for key, value in entry.mapping().items():
         if key == "seed":
-            raise value.wrong("is set by the study's seeds")
+            raise value.error("is set by the study's seeds; leave it out")
         if key not in SETTING_NAMES:
             raise value.error("is not a setting", hint=nearest(key, SETTING_NAMES))
         settings[key] = value.scalar()
@@ -28,7 +28,7 @@ def read_settings(entry: Entry) -> dict[str, Scalar]:
 
 
 def read_factors(entry: Entry) -> tuple[Factor, ...]:
-    """Reads and checks the factors, as they are written or as a resolved study lists them.
+    """Reads and checks the factors, written by hand or as a resolved study lists them.
 
     Raises:
         StudyError: for a factor that breaks a rule.
@@ -41,14 +41,18 @@ def read_factors(entry: Entry) -> tuple[Factor, ...]:
         for name, item in entry.mapping().items():
             factors.append(_factor(name, item, factors))
     if not factors:
-        raise entry.wrong("must name at least one factor")
-    seen: dict[str, str] = {}
+        raise entry.error("must name at least one factor, but is empty")
+    names: set[str] = set()
+    setters: dict[str, str] = {}
     for factor in factors:
+        if factor.name in names:
+            raise entry.error("duplicate factor", key=f"factors.{factor.name}")
+        names.add(factor.name)
         for key in {key for level in factor.levels for key in level.settings}:
-            if key in seen:
-                both = "stands twice" if seen[key] == factor.name else f"and {seen[key]} both set {key}"
-                raise entry.error(both, key=f"factors.{factor.name}")
-            seen[key] = factor.name
+            if key in setters:
+                rule = f"sets {key}, which the factor {setters[key]} sets too"
+                raise entry.error(rule, key=f"factors.{factor.name}")
+            setters[key] = factor.name
     return tuple(factors)
 
 
@@ -67,18 +71,20 @@ def _factor(name: str, entry: Entry, earlier: Sequence[Factor]) -> Factor:
     conditional = isinstance(entry.value, dict) and "when" in entry.value
     parts = entry.mapping(("levels", "when")) if conditional else {"levels": entry}
     if "levels" not in parts:
-        raise entry.wrong("must have levels beside when")
-    below = parts["levels"]
-    if isinstance(below.value, dict):
+        raise entry.error("must have levels as well as when")
+    listed = parts["levels"]
+    if isinstance(listed.value, dict):
         levels = [
-            Level(label=label, settings=read_settings(settings)) for label, settings in below.value.items()
+            Level(label=label, settings=read_settings(settings)) for label, settings in listed.value.items()
         ]
     else:
-        if name not in SETTING_NAMES or name == "seed":
-            free = "; a factor of a free name needs levels that say what they set"
-            raise entry.error("is not a setting", hint=nearest(name, SETTING_NAMES) + free)
-        levels = [_plain_level(name, item) for item in below.items()]
-    return _checked_factor(name, levels, below, _when(parts.get("when"), earlier))
+        if name == "seed":
+            raise entry.error("is set by the study's seeds; leave it out")
+        if name not in SETTING_NAMES:
+            other = "; a factor of any other name needs named levels, each with its settings"
+            raise entry.error("is not a setting", hint=nearest(name, SETTING_NAMES) + other)
+        levels = [_plain_level(name, item) for item in listed.items()]
+    return _checked_factor(name, levels, listed, _when(parts.get("when"), earlier))
 
 
 def _plain_level(name: str, entry: Entry) -> Level:
@@ -92,12 +98,12 @@ def _plain_level(name: str, entry: Entry) -> Level:
 def _resolved_factor(entry: Entry, earlier: Sequence[Factor]) -> Factor:
     parts = entry.mapping(("name", "levels", "when"))
     if "name" not in parts or "levels" not in parts:
-        raise entry.wrong("must have a name and levels")
+        raise entry.error("must have a name and levels")
     levels = []
     for item in parts["levels"].items():
         level = item.mapping(("label", "settings"))
         if len(level) < 2:
-            raise item.wrong("must have a label and settings")
+            raise item.error("must have a label and settings")
         levels.append(Level(label=level["label"].scalar(), settings=read_settings(level["settings"])))
     when = _when(parts.get("when"), earlier)
     return _checked_factor(parts["name"].text(), levels, parts["levels"], when)
@@ -107,47 +113,51 @@ def _when(entry: Entry | None, earlier: Sequence[Factor]) -> dict[str, tuple[Sca
     if entry is None:
         return {}
     by_name = {factor.name: factor for factor in earlier}
-    found: dict[str, tuple[Scalar, ...]] = {}
+    when: dict[str, tuple[Scalar, ...]] = {}
     for name, item in entry.mapping().items():
         if name not in by_name:
-            hint = nearest(name, by_name) or f" (declared so far: {', '.join(by_name) or 'none'})"
-            raise item.error("is not a factor that is declared earlier", hint=hint)
+            hint = nearest(name, by_name) or f" (earlier factors: {', '.join(by_name) or 'none'})"
+            raise item.error("is not an earlier factor", hint=hint)
         listed = item.value if isinstance(item.value, list) else [item]
-        found[name] = tuple(read_label(label, by_name[name]) for label in listed)
-        if not found[name] or len(set(found[name])) < len(found[name]):
-            raise item.wrong(f"must name a level of {name}, or several distinct ones")
-    if not found:
-        raise entry.wrong("must name at least one factor that is declared earlier")
-    return found
+        when[name] = tuple(read_label(label, by_name[name]) for label in listed)
+        if not when[name] or len(set(when[name])) < len(when[name]):
+            raise item.error(f"must name one or more distinct levels of {name}")
+    if not when:
+        raise entry.error("must name at least one earlier factor, but is empty")
+    return when
 
 
 def read_label(entry: Entry, factor: Factor) -> Scalar:
     """Reads the label of one of the factor's levels.
 
     Raises:
-        StudyError: for a label that it does not have.
+        StudyError: for a label that the factor does not have.
     """
-    valid = [level.label for level in factor.levels]
-    value = entry.scalar()
-    if value not in valid or isinstance(value, bool) != isinstance(valid[0], bool):
-        raise entry.wrong(f"must be one of {', '.join(map(str, valid))}", nearest(value, map(str, valid)))
-    return valid[valid.index(value)]
+    labels = [level.label for level in factor.levels]
+    label = entry.scalar()
+    if label not in labels or isinstance(label, bool) != isinstance(labels[0], bool):
+        rule = f"must be one of {', '.join(map(str, labels))}"
+        raise entry.wrong_value(rule, nearest(label, map(str, labels)))
+    return labels[labels.index(label)]
 
 
 def _checked_factor(
     name: str, levels: list[Level], entry: Entry, when: Mapping[str, tuple[Scalar, ...]]
 ) -> Factor:
     if not re.fullmatch(r"[a-z][a-z0-9_.]*", name):
-        raise entry.wrong("must have a name of lower-case letters, digits and underscores")
+        rule = "the name of a factor must be lower-case letters, digits, dots and underscores"
+        raise entry.error(rule, value=name)
     if not levels:
         raise entry.error("must have at least one level, but is empty")
     labels = [level.label for level in levels]
     types = {type(label).__name__ for label in labels}
     if len(types) > 1:
-        raise entry.wrong(f"must have levels of one type, not {' and '.join(sorted(types))}")
+        raise entry.error(f"must have levels of one type, not {' and '.join(sorted(types))}")
     for index, label in enumerate(labels):
         if label in labels[:index]:
-            raise entry.error(f"the level {label!r} stands twice")
-        if label == "not set":  # the report's words for a factor that does not apply
-            raise entry.wrong('must not have a level called "not set"')
+            raise entry.error(f"duplicate level {label!r}")
+        if label == "not set":
+            raise entry.error(
+                'must not have a level "not set", the report\'s word for a factor that is absent'
+            )
     return Factor(name=name, levels=tuple(levels), when=when)

@@ -1,10 +1,12 @@
 """Two-level fractional factorials: their generators, resolution and aliases. Pure functions of names.
 
 A factor's first level counts as +1 and its second as -1. A generator sets a factor to the product of others,
-so the run with every factor at its first level, the reference, is part of every design here.
+so the run with every factor at its first level, the reference, is part of every design here. Letters, words
+and signs are those of the literature: a word is a product of factors that is +1 in every run.
 """
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -45,62 +47,65 @@ MOST_FACTORS = max(_PUBLISHED)
 """Factors of the largest published design here."""
 
 
-def published(names: Sequence[str], least: int) -> dict[str, tuple[str, ...]] | None:
-    """Generators of the smallest published design of resolution `least` or more; None if there is none.
+def published(names: Sequence[str], minimum: int) -> dict[str, tuple[str, ...]] | None:
+    """Generators of the smallest published design of at least that resolution; None if there is none.
 
     Args:
-        names: the factors, in order: the first stands for the table's letter A.
-        least: resolution.
+        names: the factors, in order: the first is the table's letter A.
+        minimum: the least resolution.
     """
     by_letter = dict(zip(_LETTERS, names, strict=False))
     for line in _PUBLISHED.get(len(names), ()):
         pairs = (generator.split("=") for generator in line.split())
-        generators = {by_letter[left]: tuple(by_letter[letter] for letter in right) for left, right in pairs}
-        if resolution(generators) >= least:
+        generators = {
+            by_letter[generated]: tuple(by_letter[letter] for letter in product)
+            for generated, product in pairs
+        }
+        if resolution(generators) >= minimum:
             return generators
     return None
 
 
 def defining_words(generators: Generators) -> tuple[Effect, ...]:
     """The words of the defining relation: all products of the generators' words, shortest first."""
-    words = [frozenset((left, *right)) for left, right in generators.items()]
-    found: set[Effect] = set()
-    for size in range(1, len(words) + 1):
-        for chosen in itertools.combinations(words, size):
+    generating = [frozenset((generated, *product)) for generated, product in generators.items()]
+    words: set[Effect] = set()
+    for size in range(1, len(generating) + 1):
+        for selection in itertools.combinations(generating, size):
             product: Effect = frozenset()
-            for word in chosen:
-                product ^= word
-            found.add(product)
-    return tuple(sorted(found, key=lambda word: (len(word), sorted(word))))
+            for word in selection:
+                product ^= word  # a factor times itself is +1
+            words.add(product)
+    return tuple(sorted(words, key=lambda word: (len(word), sorted(word))))
 
 
 def resolution(generators: Generators) -> int:
-    """Length of the shortest word of the defining relation; there must be a generator."""
+    """Length of the shortest word of the defining relation. There must be at least one generator."""
     return len(defining_words(generators)[0])
 
 
 def runs(names: Sequence[str], generators: Generators) -> list[tuple[int, ...]]:
     """The design: for each run the sign, +1 or -1, of each factor in the order of `names`; all +1 first."""
     basic = [name for name in names if name not in generators]
-    found = []
-    for signs in itertools.product((1, -1), repeat=len(basic)):
-        sign = dict(zip(basic, signs, strict=True))
-        for left, right in generators.items():
-            product = 1
-            for name in right:
-                product *= sign[name]
-            sign[left] = product
-        found.append(tuple(sign[name] for name in names))
-    return found
+    design = []
+    for basic_signs in itertools.product((1, -1), repeat=len(basic)):
+        signs = dict(zip(basic, basic_signs, strict=True))
+        for generated, product in generators.items():
+            signs[generated] = math.prod(signs[name] for name in product)
+        design.append(tuple(signs[name] for name in names))
+    return design
 
 
 def alias_sets(names: Sequence[str], generators: Generators) -> tuple[tuple[tuple[str, ...], ...], ...]:
     """Main effects and two-way interactions that cannot be told apart, as sets of two or more effects.
 
-    Effects of three factors or more are left out, as though they were nil.
+    Interactions of three factors or more are taken to be zero.
+
+    >>> alias_sets(["a", "b", "c"], {"c": ("a", "b")})
+    ((('a',), ('b', 'c')), (('b',), ('a', 'c')), (('c',), ('a', 'b')))
     """
-    single = [(name,) for name in names]
-    effects: list[tuple[str, ...]] = [*single, *itertools.combinations(names, 2)]
+    main_effects = [(name,) for name in names]
+    effects: list[tuple[str, ...]] = [*main_effects, *itertools.combinations(names, 2)]
     words = (frozenset[str](), *defining_words(generators))
     groups: dict[frozenset[Effect], list[tuple[str, ...]]] = {}
     for effect in effects:

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from byol.config import OnBroken
 from byol.errors import ConfigError, nearest
@@ -19,20 +19,26 @@ from sweeps.study.search_section import read_search
 from sweeps.study.study import Resources, StatedCost, Study
 
 SHIPPED = Path(__file__).parent.parent / "studies"
-"""Where the studies that ship live."""
+"""The folder of the studies that ship."""
 
-SEEDS_UP_TO = 10_000
+MOST_SEEDS = 10_000
 """More replicates than that are a slip of the pen."""
+
+_ON_BROKEN: tuple[OnBroken, ...] = get_args(OnBroken)
 
 
 def load_study(path_or_name: str | Path) -> Study:
     """Reads and checks a study.
 
     Args:
-        path_or_name: a file, or the name of a study that ships.
+        path_or_name: a .yaml file, or the name of a study that ships.
 
     Raises:
         StudyError: for a study that does not exist, cannot be read or breaks a rule.
+
+    >>> study = load_study("collapse-quickstart")
+    >>> len(study.cells()), study.seeds, study.trial_count
+    (16, (0, 1, 2), 48)
     """
     path = Path(path_or_name)
     if path.suffix not in (".yaml", ".yml"):
@@ -52,7 +58,11 @@ def load_study(path_or_name: str | Path) -> Study:
 
 
 def list_studies() -> tuple[Study, ...]:
-    """The studies that ship, by name."""
+    """The studies that ship, by name.
+
+    >>> [study.name for study in list_studies()][:3]
+    ['batch-size', 'batch-statistics', 'byol-predictor-target-negatives']
+    """
     return tuple(load_study(path) for path in _shipped_files())
 
 
@@ -61,44 +71,56 @@ def _shipped_files() -> list[Path]:
 
 
 def study_from_text(text: str, file: str) -> Study:
-    """Reads and checks a study from its text; `file` is what errors call it.
+    """Reads and checks a study from its text.
+
+    Args:
+        text: YAML, as docs/study-format.md describes it.
+        file: what errors call it.
 
     Raises:
         StudyError: for a study that breaks a rule.
+
+    >>> study = study_from_text("name: norms\\nfactors: {encoder_norm: [batch, group]}", "norms.yaml")
+    >>> [cell.labels for cell in study.cells()]
+    [{'encoder_norm': 'batch'}, {'encoder_norm': 'group'}]
+    >>> study_from_text("name: norms\\nseeds: many\\nfactors: {encoder_norm: [batch]}", "norms.yaml")
+    Traceback (most recent call last):
+    sweeps.errors.StudyError: norms.yaml:2: seeds: must be a whole number, at least 1, but got 'many'
     """
     root = parse(text, file)
-    known = [field.name for field in dataclasses.fields(Study)]
     _refuse_schedulers(root)
-    entries = root.mapping(known)
+    entries = root.mapping([field.name for field in dataclasses.fields(Study)])
     if "name" not in entries:
         raise StudyError("is missing", file=file, line=1, key="name")
     if "factors" not in entries and "search" not in entries:
-        raise StudyError("is missing (or search)", file=file, line=1, key="factors")
-    name = _name(entries["name"])
+        raise StudyError(
+            "is missing (a study has either factors or a search)", file=file, line=1, key="factors"
+        )
+    name = _read_name(entries["name"])
     reference = read_settings(entries["reference"]) if "reference" in entries else {}
-    seeds, collapse = _seeds(entries.get("seeds")), _collapse(entries.get("collapse"))
+    seeds, collapse = _read_seeds(entries.get("seeds")), _read_collapse(entries.get("collapse"))
     search = None
     if "search" in entries:
         for key in ("factors", "design"):
             if key in entries:
-                raise entries[key].wrong("must not stand beside search, which draws its own cells")
+                raise entries[key].error("must be left out of a search, which draws its own cells")
         search = read_search(entries["search"], reference, seeds, collapse)
     factors = () if search else read_factors(entries["factors"])
     study = Study(
         name=name,
-        title=_text(entries, "title") or name,
-        question=_text(entries, "question"),
-        source=_text(entries, "source"),
-        expected=_text(entries, "expected"),
+        title=_read_text(entries, "title") or name,
+        question=_read_text(entries, "question"),
+        source=_read_text(entries, "source"),
+        expected=_read_text(entries, "expected"),
         reference=reference,
         factors=factors,
         design=read_design(entries.get("design"), factors),
         search=search,
         seeds=seeds,
-        resources=_resources(entries.get("resources")),
+        resources=_read_resources(entries.get("resources")),
         collapse=collapse,
-        on_broken=_on_broken(entries.get("on_broken")),
-        estimate=_estimate(entries.get("estimate")),
+        on_broken=entries["on_broken"].option(_ON_BROKEN) if "on_broken" in entries else "fail",
+        estimate=_read_estimate(entries.get("estimate")),
     )
     if not search:
         _check_cells(study, entries)
@@ -106,81 +128,73 @@ def study_from_text(text: str, file: str) -> Study:
 
 
 def _refuse_schedulers(root: Entry) -> None:
-    """Says why a study that is no search cannot stop trials early."""
+    """Says why a study that is not a search cannot stop trials early."""
     entries = root.value if isinstance(root.value, dict) else {}
     design = entries["design"].value if "design" in entries else None
-    for place in (entries, design if isinstance(design, dict) else {}):
-        if "scheduler" in place:
-            raise place["scheduler"].wrong(
-                "must stand under search: stopping trials early truncates cells, which a design compares at "
+    for mapping in (entries, design if isinstance(design, dict) else {}):
+        if "scheduler" in mapping:
+            raise mapping["scheduler"].error(
+                "must be under search: stopping trials early truncates cells, which a design compares at "
                 "equal length"
             )
 
 
-def _name(entry: Entry) -> str:
+def _read_name(entry: Entry) -> str:
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry.text()):
-        raise entry.wrong("must be lower-case letters and digits, joined by dashes")
+        raise entry.wrong_value("must be lower-case letters and digits, joined by dashes")
     return entry.text()
 
 
-def _text(entries: Mapping[str, Entry], key: str) -> str:
-    # An empty text is what to_yaml writes for what was left out.
+def _read_text(entries: Mapping[str, Entry], key: str) -> str:
+    # An empty text is what to_yaml writes for one that is not given.
     return "" if key not in entries or entries[key].value == "" else entries[key].text()
 
 
-def _seeds(entry: Entry | None) -> tuple[int, ...]:
+def _read_seeds(entry: Entry | None) -> tuple[int, ...]:
     if entry is None:
         return (0, 1, 2)
     if not isinstance(entry.value, list):
-        if entry.whole(1) > SEEDS_UP_TO:
-            raise entry.wrong(f"must be at most {SEEDS_UP_TO:,}")
+        if entry.whole(1) > MOST_SEEDS:
+            raise entry.wrong_value(f"must be at most {MOST_SEEDS:,}")
         return tuple(range(entry.whole(1)))
     seeds = tuple(item.whole(0) for item in entry.value)
     for item, seed in zip(entry.value, seeds, strict=True):
         if seed >= 2**63:
-            raise item.wrong("must be below 2**63")
+            raise item.wrong_value("must be below 2**63")
     if not seeds or len(set(seeds)) < len(seeds):
-        raise entry.wrong("must be a number of seeds, or a list of distinct ones")
+        raise entry.error("must be a number of seeds, or a list of distinct ones")
     return seeds
 
 
-def _resources(entry: Entry | None) -> Resources:
+def _read_resources(entry: Entry | None) -> Resources:
     parts = entry.mapping(("cpu", "gpu")) if entry else {}
     cpu = parts["cpu"].number(0.01) if "cpu" in parts else 1.0
     gpu = parts["gpu"].number(0) if "gpu" in parts else 0.0
     for key, value in (("cpu", cpu), ("gpu", gpu)):
         if value > 1 and value != int(value):
-            raise parts[key].wrong("must be whole, or a fraction below 1")
+            raise parts[key].wrong_value("must be whole, or a fraction below 1")
     return Resources(cpu=cpu, gpu=gpu)
 
 
-def _collapse(entry: Entry | None) -> CollapseRule:
-    fields = {field.name: field.default for field in dataclasses.fields(CollapseRule)}
-    given: dict[str, Any] = {}
-    for key, value in (entry.mapping(fields) if entry else {}).items():
-        if isinstance(fields[key], bool):
-            given[key] = value.flag()
-        elif isinstance(fields[key], int):
-            given[key] = value.whole(1)
+def _read_collapse(entry: Entry | None) -> CollapseRule:
+    defaults = dataclasses.asdict(CollapseRule())
+    rule: dict[str, Any] = {}
+    for key, item in (entry.mapping(defaults) if entry else {}).items():
+        if isinstance(defaults[key], bool):
+            rule[key] = item.flag()
+        elif isinstance(defaults[key], int):
+            rule[key] = item.whole(1)
         else:
-            given[key] = value.number(0)
-    return CollapseRule(**given)
+            rule[key] = item.number(0)
+    return CollapseRule(**rule)
 
 
-def _on_broken(entry: Entry | None) -> OnBroken:
-    value = "fail" if entry is None else entry.text()
-    if value not in ("fail", "skip"):
-        assert entry is not None
-        raise entry.wrong("must be fail or skip")
-    return "skip" if value == "skip" else "fail"
-
-
-def _estimate(entry: Entry | None) -> StatedCost | None:
+def _read_estimate(entry: Entry | None) -> StatedCost | None:
     if entry is None:
         return None
     parts = entry.mapping(("seconds_per_trial", "hardware"))
     if len(parts) < 2:
-        raise entry.wrong("must have seconds_per_trial and hardware")
+        raise entry.error("must have seconds_per_trial and hardware")
     return StatedCost(
         seconds_per_trial=parts["seconds_per_trial"].number(0), hardware=parts["hardware"].text()
     )
@@ -193,7 +207,7 @@ def _check_cells(study: Study, entries: Mapping[str, Entry]) -> None:
     except CellError as error:
         raise _located(error, study, entries) from None
     if not cells:
-        raise entries["design"].wrong("must leave at least one cell")
+        raise entries["design"].error("must leave at least one cell, but excludes all")
     for factor in study.factors:
         if not any(factor.name in cell.labels for cell in cells):
             condition = designs.describe_condition(factor)
@@ -203,11 +217,10 @@ def _check_cells(study: Study, entries: Mapping[str, Entry]) -> None:
 
 
 def _located(error: CellError, study: Study, entries: Mapping[str, Entry]) -> StudyError:
-    cell = designs.describe(error.labels)
     if not isinstance(error.cause, ConfigError):
         return entries["factors"].error(str(error))
     setter = _setter(error.cause.key, error.labels, study, entries)
-    return setter.refused(error.cause, f"in the cell {cell}")
+    return setter.refused(error.cause, f"in the cell {designs.describe(error.labels)}")
 
 
 def _setter(key: str, labels: Labels, study: Study, entries: Mapping[str, Entry]) -> Entry:
@@ -222,7 +235,7 @@ def _setter(key: str, labels: Labels, study: Study, entries: Mapping[str, Entry]
 
 
 def _factor_entry(name: str, study: Study, entries: Mapping[str, Entry]) -> Entry:
-    below = entries["factors"].value
-    assert isinstance(below, list | dict)
+    factors = entries["factors"].value
+    assert isinstance(factors, list | dict)
     index = [factor.name for factor in study.factors].index(name)
-    return below[index] if isinstance(below, list) else below[name]
+    return factors[index] if isinstance(factors, list) else factors[name]

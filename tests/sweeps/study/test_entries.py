@@ -46,17 +46,17 @@ def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
 def test_entries_know_their_line_and_name() -> None:
     root = parse("a: 1\nb:\n  c:\n  - x\n  - {d: 2}\n", "file.yaml")
     item = root.mapping()["b"].mapping()["c"].items()[1].mapping()["d"]
-    assert (item.line, item.name, item.value) == (5, "b.c[1].d", 2)
-    assert str(item.wrong("must be odd")) == "file.yaml:5: b.c[1].d: must be odd, but got 2"
+    assert (item.line, item.key, item.value) == (5, "b.c[1].d", 2)
+    assert str(item.wrong_value("must be odd")) == "file.yaml:5: b.c[1].d: must be odd, but got 2"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\na: 2", 'f:2: study: the key "a" stands twice'),
-        ("x: {a: 1, a: 2}", 'f:1: x: the key "a" stands twice'),
-        ("a: 1\n2: b", "f:2: a key must be a text, but got 2 (quote it)"),
-        ("a: &x [*x]", "f:1: is not YAML: aliases (*name) are not read"),
+        ("a: 1\na: 2", "f:2: a: duplicate key"),
+        ("x: {a: 1, a: 2}", "f:1: x.a: duplicate key"),
+        ("a: 1\n2: b", "f:2: a key must be text, but got 2 (quote it)"),
+        ("a: &x [*x]", "f:1: is not YAML: aliases (*name) are not allowed"),
         ("a:\n  - [1\nb: 2", "f:3: is not YAML"),
         ("a: !!python/object/apply:os.getcwd []", "f:1: a: must be a number"),
         ("a: !!python/name:os.getcwd x", "f:1: is not YAML: could not determine a constructor"),

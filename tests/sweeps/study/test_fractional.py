@@ -123,10 +123,16 @@ def test_plan_says_what_is_confounded() -> None:
     ("design", "message"),
     [
         ("fractional", "must have either a resolution or generators"),
-        ("{kind: fractional, resolution: 5}", "f:8: design.resolution: must be that of a published fraction"),
+        (
+            "{kind: fractional, resolution: 5}",
+            "design.resolution: must be at most that of a published fraction of 4",
+        ),
         ("{kind: fractional, resolution: 6}", "must be 3, 4 or 5, but got 6"),
-        ("{resolution: 4}", "must stand only where the kind is fractional"),
-        ("{kind: fractional, resolution: 4, exclude: [{probe: true}]}", "design.exclude: must not stand"),
+        ("{resolution: 4}", "must be left out unless the kind is fractional"),
+        (
+            "{kind: fractional, resolution: 4, exclude: [{probe: true}]}",
+            "design.exclude: must be left out of",
+        ),
         ("{kind: fractional, generators: {probe: [symetric]}}", 'did you mean "symmetric"'),
         ("{kind: fractional, generators: {probe: [symmetric]}}", "at least III"),
         ("{kind: fractional, generators: {probe: [probe, symmetric]}}", "have no generator themselves"),

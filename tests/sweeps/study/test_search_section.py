@@ -66,20 +66,20 @@ def test_corners_hold_every_end_where_it_applies() -> None:
 
 
 BAD = [
-    ("name: found", "name: found\nfactors: {lr: [1]}", "f:2: factors: must not stand beside search"),
-    ("name: found", "name: found\ndesign: listed", "f:2: design: must not stand beside search"),
+    ("name: found", "name: found\nfactors: {lr: [1]}", "f:2: factors: must be left out of a search"),
+    ("name: found", "name: found\ndesign: listed", "f:2: design: must be left out of a search"),
     ("  trials: 12\n", "", "f:7: search.trials: is missing"),
     ("trials: 12", "trials: 0", "f:9: search.trials: must be a whole number, at least 1, but got 0"),
     ("sampler: tpe", "sampler: tep", 'f:8: search.sampler: must be one of tpe, random, but got'),
     ("sampler: tpe", "samplr: tpe", 'search.samplr: is not a key of search (did you mean "sampler"?)'),
     ("trial_seed: 7", "trial_seed: 1", "f:10: search.trial_seed: must not be among the study's"),
     ("knn_accuracy:", "loss:", "f:11: search.objectives.loss: must not be the loss: a collapsed trial has"),
-    ("knn_accuracy:", "knn_accurcy:", 'cannot be searched for (did you mean "knn_accuracy"?)'),
+    ("knn_accuracy:", "knn_accurcy:", 'is not an objective (did you mean "knn_accuracy"?)'),
     ("maximize", "maximise", "f:11: search.objectives.knn_accuracy: must be one of maximize"),
     ("knn_accuracy: maximize", "", "f:11: search.objectives: must name at least one objective"),
     ("knn_accuracy: maximize", "probe_accuracy: maximize", "is only measured with probe: true"),
     ("lr: {", "lrr: {", 'f:13: search.space.lrr: is not a setting'),
-    ("lr: {low: 0.001, high: 10, log: true}", "seed: {low: 0, high: 9}", "must be alike in all samples"),
+    ("lr: {low: 0.001, high: 10, log: true}", "seed: {low: 0, high: 9}", "must be the same in all samples"),
     ("lr: {low: 0.001", "lr: {low: 0", "f:13: search.space.lr.low: must be above 0 for a logarithmic range"),
     ("lr: {low: 0.001", "lr: {low: 20", "f:13: search.space.lr.high: must be above low = 20, but got 10"),
     ("lr: {low: 0.001", "lr: {low: -1", "must be above 0 for a logarithmic range, but got -1"),
@@ -91,7 +91,7 @@ BAD = [
     ("[mlp, linear, none]", "[mlp, linaer]", "f:14: search.space.predictor: must be one of mlp, linear"),
     ("[mlp, linear, none]", "[mlp, 3]", "must be a list of distinct values of one type"),
     ("[mlp, linear, none]", "[mlp, mlp]", "must be a list of distinct values of one type"),
-    ("{choices: [mlp, linear, none]}", "{low: 1, high: 2}", "must have choices, for it is not a number"),
+    ("{choices: [mlp, linear, none]}", "{low: 1, high: 2}", "must have choices, because it is not a number"),
     ("high: 3, when", "high: 2.5, when", "f:15: search.space.predictor_depth.high: must be a whole number"),
     ("high: 3, when", "high: 9, when", "predictor_depth: must be between 1 and 5, but got 9"),
     ("when: {predictor", "when: {predicter", 'is not an earlier parameter with choices (did you mean "predi'),
@@ -99,10 +99,11 @@ BAD = [
     ("when: {predictor: [mlp]", "when: {predictor: [mpl]", "must list choices of predictor (mlp, linear, no"),
     ("kind: asha", "kind: hyperband", "f:17: search.scheduler.kind: must be one of none, asha, median"),
     ("{kind: asha, grace_steps: 5}", "asha", "f:17: search.scheduler: must state grace_steps"),
-    ("kind: asha, grace_steps: 5", "kind: median, grace_steps: 5, reduction: 3", "where the kind is asha"),
+    ("kind: asha, grace_steps: 5", "kind: median, grace_steps: 5, reduction: 3",
+     "must be left out unless the kind is asha"),
     ("  knn_every: 5\n", "", "f:16: search.scheduler: ranks by knn_accuracy at each measurement, so knn_ev"),
     ("{knn_accuracy: maximize}", "{knn_accuracy: maximize, wall_seconds: minimize}",
-     "f:17: search.scheduler: must be none with several objectives, for it ranks by one"),
+     "f:17: search.scheduler: must be none with several objectives, because it ranks by one"),
     ("{knn_accuracy: maximize}", "{wall_seconds: minimize}", "must be none for wall_seconds"),
     ("tau_base: {choices: [0, 0.99]}", "steps: {choices: [20, 40]}", "all must have the same length"),
 ]  # fmt: skip
@@ -143,7 +144,7 @@ def test_a_stopper_needs_the_accuracy_of_what_it_stops() -> None:
     ],
 )
 def test_a_design_is_never_stopped_early(text: str) -> None:
-    with pytest.raises(StudyError, match=r"f:3: .*scheduler: must stand under search: .* truncates cells"):
+    with pytest.raises(StudyError, match=r"f:3: .*scheduler: must be under search: .* truncates cells"):
         study_from_text(text, "f")
 
 

@@ -109,17 +109,17 @@ def test_conditional_factors_are_read_and_written() -> None:
 
 BAD_CONDITIONS = [
     ("{predictor: [mlp]}", "{predctor: [mlp]}",
-     'f:6: factors.predictor_norm.when.predctor: is not a factor that is declared earlier (did you me'),
-    ("{predictor: [mlp]}", "{slow: [quick]}", "when.slow: is not a factor that is declared earlier (dec"),
-    ("{predictor: [mlp]}", "{predictor_norm: [batch]}", "when.predictor_norm: is not a factor that"),
+     'f:6: factors.predictor_norm.when.predctor: is not an earlier factor (did you me'),
+    ("{predictor: [mlp]}", "{slow: [quick]}", "when.slow: is not an earlier factor (earlier factors: pre"),
+    ("{predictor: [mlp]}", "{predictor_norm: [batch]}", "when.predictor_norm: is not an earlier factor"),
     ("{predictor: [mlp]}", "{predictor: [mpl]}",
      'f:6: factors.predictor_norm.when.predictor[0]: must be one of mlp, linear, none, but got'),
-    ("{predictor: [mlp]}", "{predictor: []}", "when.predictor: must name a level of predictor, or several"),
-    ("{predictor: [mlp]}", "{predictor: [mlp, mlp]}", "must name a level of predictor, or several distinct"),
+    ("{predictor: [mlp]}", "{predictor: []}", "when.predictor: must name one or more distinct levels"),
+    ("{predictor: [mlp]}", "{predictor: [mlp, mlp]}", "must name one or more distinct levels"),
     ("{predictor: [mlp]}", "{predictor: {mlp: 1}}", "when.predictor: must be a single value"),
-    ("{predictor: [mlp]}", "{}", "f:6: factors.predictor_norm.when: must name at least one factor"),
+    ("{predictor: [mlp]}", "{}", "f:6: factors.predictor_norm.when: must name at least one earlier factor"),
     ("{predictor: [mlp]}", "mlp", "f:6: factors.predictor_norm.when: must be a mapping"),
-    ("    levels: [batch, none]\n", "", "f:4: factors.predictor_norm: must have levels beside when"),
+    ("    levels: [batch, none]\n", "", "f:4: factors.predictor_norm: must have levels as well as when"),
     ("    levels: [batch", "    level: [batch", 'factors.predictor_norm.level: is not a key of'),
     ("  predictor_norm:\n", "  predictor_nrm:\n", 'predictor_nrm: is not a setting (did you mean'),
     ("[batch, none]", "[batch, none, nne]", "f:4: factors.predictor_norm: must be one of batch"),
@@ -127,7 +127,7 @@ BAD_CONDITIONS = [
      "f:12: design.listed[0].predictor_norm: must be left out of this cell, where its condition "
      "(predictor=mlp) does not hold"),
     ("full-factorial", "{kind: fractional, resolution: 3}",
-     "f:12: design: fractional: must have no conditional factor, for its runs balance every factor"),
+     "f:12: design: a fractional design must have no conditional factor, because its runs balance every"),
     ("full-factorial", "{exclude: [{predictor_norm: none}]}",
      "f:7: factors.slow: its condition (predictor_norm=none) holds in no cell of the design"),
 ]  # fmt: skip
@@ -164,12 +164,12 @@ BAD = [
     ("[0.99, 0]", "[]", "f:10: factors.tau_base: must have at least one level, but is empty"),
     ("[0.99, 0]", "", "f:10: factors.tau_base: must be a list, but got nothing"),
     ("[0.99, 0]", "0.99", "f:10: factors.tau_base: must be a list, but got 0.99"),
-    ("[0.99, 0]", "[0, 0.0]", "f:10: factors.tau_base: the level 0.0 stands twice"),
+    ("[0.99, 0]", "[0, 0.0]", "f:10: factors.tau_base: duplicate level 0.0"),
     ("tau_base: [", "tau_bse: [", 'f:10: factors.tau_bse: is not a setting (did you mean "tau_base"?)'),
-    ("none: {projector_norm: none", "none: {tau_base: 0.5", "factors.heads: and tau_base both set tau_base"),
+    ("none: {projector_norm: none", "none: {tau_base: 0.5", "factors.heads: sets tau_base, which the"),
     ("none: {projector", "none: {projectr", 'is not a setting (did you mean "projector_norm"?)'),
     ("predictor_norm: none", "predictor_norm: no", 'layer, group, none (did you mean "none"'),
-    ("    none: {", "    batch: {", 'f:13: factors.heads: the key "batch" stands twice'),
+    ("    none: {", "    batch: {", "f:13: factors.heads.batch: duplicate key"),
     ("design: full-", "design: ful-", 'design: must be one of full-factorial, leave-one-out'),
     ("full-factorial", "{kind: listed}", "f:14: design: must have cells under `listed`"),
     ("full-factorial", "{kind: listed, listed: [{heads: nne}]}", "must be one of batch, none, but got 'nne'"),
@@ -182,7 +182,8 @@ BAD = [
     ("stop: true", "stop: yes", "f:17: collapse.stop: must be true or false, but got 'yes'"),
     ("patience: 5", "patience: 0", "f:17: collapse.patience: must be a whole number, at least 1, but got 0"),
     ("seconds_per_trial: 8", "seconds_per_trial: .nan", "must be a number, at least 0"),
-    ("estimate:", "on_broken: no\nestimate:", "f:18: on_broken: must be fail or skip, but got 'no'"),
+    ("seconds_per_trial: 8", "seconds_per_trial: 1" + 400 * "0", "must be a number, at least 0"),
+    ("estimate:", "on_broken: no\nestimate:", "f:18: on_broken: must be one of fail, skip, but got 'no'"),
     ("factors:", "factors: 3\nother:", "f:10: other: is not a key of a study"),
     ("title: A title", "title: [a", "is not YAML"),
 ]  # fmt: skip
@@ -211,6 +212,13 @@ def test_a_view_setting_that_the_reference_gets_wrong_is_named_once() -> None:
     assert str(error.value) == (
         "f:2: reference.view2.solarize_p: must be between 0 and 1, but got 3 (in the cell lr=0.1)"
     )
+
+
+def test_two_factors_of_one_name_are_refused() -> None:
+    levels = "levels: [{{label: 1, settings: {{{0}: 1}}}}]"
+    factors = f"{{name: a, {levels.format('lr')}}}, {{name: a, {levels.format('tau_base')}}}"
+    with pytest.raises(StudyError, match=r"^f:2: factors\.a: duplicate factor$"):
+        study_from_text(f"name: x\nfactors: [{factors}]\n", "f")
 
 
 def test_an_error_carries_its_parts() -> None:
