@@ -49,7 +49,7 @@ class Entry:
         """
         names_setting = self.key.endswith(f".{cause.key}")
         key = self.key if names_setting else f"{self.key}: {cause.key}"
-        return self.error(cause.rule, key=key, value=cause.value, hint=f" ({where})")
+        return self.error(f"{cause.rule}{cause.hint}", key=key, value=cause.value, hint=f" ({where})")
 
     def mapping(self, keys: Iterable[str] | None = None) -> "dict[str, Entry]":
         """The entries below by key, each of which must be one of `keys` if these are given."""

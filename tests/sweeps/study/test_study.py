@@ -233,7 +233,6 @@ def test_an_error_carries_its_parts() -> None:
     assert raised.value.value is NO_VALUE
 
 
-@pytest.mark.xfail(strict=False, reason="TrialConfig does not check names of data sets yet")
 def test_a_data_set_that_does_not_exist_is_refused_with_its_line() -> None:
     text = "name: x\nreference:\n  steps: 40\n  dataset: mnist\nfactors: {lr: [0.1]}\n"
     with pytest.raises(StudyError, match=r"^f:4: reference\.dataset: must be .* but got 'mnist'"):
