@@ -1,7 +1,7 @@
-"""A learner that only pretends: curves with the outcome of the textbook, at no cost.
+"""A trainer that only pretends to train: curves with the outcome of the textbook, at no cost.
 
-With it the engine is tried and timed without a network: `python -m benchmarks` and the tests use it. What it
-yields depends on the configuration alone, as a trained trial's does.
+The tests and `python -m benchmarks` try and time the engine with it. What it yields depends on the
+configuration alone, as what a real trial yields does.
 """
 
 import hashlib
@@ -75,9 +75,9 @@ def train(
 ) -> Iterator[SimulatedMetrics]:
     """Pretends to train: collapses where batch statistics are missing everywhere.
 
-    The kNN accuracy falls off smoothly on both sides of an lr of 0.1. Three settings carry signals of their
-    own: `lr` above 100 diverges halfway, `momentum` 0.123 raises an error, and `weight_decay` above 1 is the
-    number of seconds that the whole trial takes.
+    The kNN accuracy falls off smoothly on both sides of an lr of 0.1. Three settings have a
+    special meaning: `lr` above 100 diverges halfway, `momentum` 0.123 raises an error, and `weight_decay`
+    above 1 is the number of seconds that the whole trial takes.
     """
     total = config.total_steps(len(data.train_images))
     steps = sorted({*range(0, total + 1, config.eval_every), total})
@@ -93,11 +93,11 @@ def train(
 
 
 def _metrics(config: TrialConfig, step: int, total: int, noise: float) -> SimulatedMetrics:
-    kept = config.encoder_norm == "batch"
+    keeps = config.encoder_norm == "batch"
     share = step / total
-    std = (0.8 if kept else 0.3 * math.exp(-8 * share)) + 0.01 * noise
-    kept_projection = kept and config.projector_norm == "batch" and config.predictor != "none"
-    projection_std = (0.85 if kept_projection else 0.3 * math.exp(-8 * share)) + 0.01 * noise
+    std = (0.8 if keeps else 0.3 * math.exp(-8 * share)) + 0.01 * noise
+    projection_keeps = keeps and config.projector_norm == "batch" and config.predictor != "none"
+    projection_std = (0.85 if projection_keeps else 0.3 * math.exp(-8 * share)) + 0.01 * noise
     loss = None if step == 0 else (math.nan if config.lr > 100 and share >= 0.5 else 2 * projection_std)
     knn_is_due = step == total or (config.knn_every > 0 and step % config.knn_every == 0)
     spectrum = (std**2 * np.exp(-np.arange(16) / 4)).astype(np.float32)

@@ -29,9 +29,9 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
     """
     if out.exists() and not out.is_dir():
         raise DirectoryError(f"{out}: must be a directory, but is a file")
-    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
-    if not os.access(there, os.W_OK):
-        raise DirectoryError(f"{out}: cannot be written: no permission to write to {there}")
+    existing = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    if not os.access(existing, os.W_OK):
+        raise DirectoryError(f"{out}: cannot be written: no permission to write to {existing}")
     if (out / LOCK).exists():
         with (out / LOCK).open("rb") as lock:
             _lock_or_refuse(out, lock.fileno())  # and released at once
@@ -141,7 +141,7 @@ def open_ledger(out: Path) -> Ledger:
         if ledger.format != FORMAT:
             raise DirectoryError(
                 f"{out / LEDGER}: was written by another version of this tool (format {ledger.format}, "
-                f"this one writes {FORMAT}): go on with that version, or start in a directory of its own"
+                f"this one writes {FORMAT}): use that version, or start in a new directory"
             )
     except sqlite3.Error as error:
         raise DirectoryError(f"{out / LEDGER}: cannot be read: {error}") from None

@@ -92,7 +92,7 @@ def replay(finished: Mapping[str, Sequence[Row]], rule: CollapseRule, *, left_ou
 
 
 def replay_directory(out: Path, *, threshold: float | None = None, patience: int | None = None) -> str:
-    """Replays the stopper over the tables of a sweep, and says in words what it found.
+    """Replays the stopper over the tables of a sweep, and says in words what it result.
 
     Args:
         out: the sweep's directory.
@@ -119,20 +119,21 @@ def replay_directory(out: Path, *, threshold: float | None = None, patience: int
     return as_text(replay(finished, rule, left_out=len(reasons) - len(finished)), rule)
 
 
-def as_text(found: Replay, rule: CollapseRule) -> str:
+def as_text(result: Replay, rule: CollapseRule) -> str:
     """The replay for people."""
+    all_trials = result.trials + result.left_out
     return "\n".join(
         (
             f"rule      stop after {rule.patience} measurements in a row with representation_std below "
             f"{rule.representation_threshold:g}",
-            f"replayed  {found.trials} of {found.trials + found.left_out} trials: those that ran to the end",
-            f"stopped   {found.stopped} before their end",
-            f"saved     {found.saved} of {found.steps} steps ({found.saved / max(1, found.steps):.1%})",
-            f"changed   {len(found.changed)} of {found.trials} verdicts, from not collapsed to collapsed",
+            f"replayed  {result.trials} of {all_trials} trials: those that ran to the end",
+            f"stopped   {result.stopped} before their end",
+            f"saved     {result.saved} of {result.steps} steps ({result.saved / max(1, result.steps):.1%})",
+            f"changed   {len(result.changed)} of {result.trials} verdicts, from not collapsed to collapsed",
             *(
-                f"          {one.trial_id}: stopped at step {one.stopped} of {one.steps}, "
+                f"          {trial.trial_id}: stopped at step {trial.stopped} of {trial.steps}, "
                 "but it had recovered by its end"
-                for one in found.changed
+                for trial in result.changed
             ),
         )
     )

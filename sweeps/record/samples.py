@@ -40,12 +40,12 @@ def winner(rows: Sequence[TrialRow], search: Search) -> TrialRow | None:
     With several objectives this is the member of the Pareto front that is best by the first. A collapsed
     sample wins only where all collapsed. None if no sample has values.
     """
-    known = [
+    with_values = [
         (row, values)
         for row in rows
         if row.design == SAMPLE and (values := objective_values(row, search.objectives)) is not None
     ]
-    eligible = [sample for sample in known if sample[0].collapsed is not True] or known
+    eligible = [sample for sample in with_values if sample[0].collapsed is not True] or with_values
     signs = [1 if way == "maximize" else -1 for way in search.objectives.values()]
 
     def rank(sample: tuple[TrialRow, list[float]]) -> list[float]:

@@ -27,7 +27,7 @@ _IDENTITY = "driver.id"
 
 
 class Lease:
-    """The hold of one directory's driver on a store."""
+    """The claim of one directory's driver to a store."""
 
     def __init__(self, store: Store, out: Path, *, every: float) -> None:
         """Of the driver of `out`, who will renew it every so many seconds. Does nothing yet."""
@@ -57,7 +57,7 @@ class Lease:
             if wait > 0 and not self._is_own(lease):
                 raise StorageError(
                     f"{self._store}: is in use by another driver ({_holder(lease)}); if that one has died, "
-                    f"its hold ends in {math.ceil(wait)} s"
+                    f"its lease ends in {math.ceil(wait)} s"
                 )
         self._write(every=self._every)
         self.renew()
@@ -65,7 +65,7 @@ class Lease:
             raise StorageError(f"{self._store}: is in use by another driver ({self.taken_by})")
 
     def remember(self) -> None:
-        """Lets the directory's next driver know this lease for its own. The directory must be held."""
+        """Lets the directory's next driver recognise this lease as its own. The directory must be locked."""
         write_text(self._identity, self._who["identity"])
 
     def renew(self) -> None:

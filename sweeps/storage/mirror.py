@@ -1,8 +1,8 @@
-"""The ledger in a store: a sweep goes on from there on a fresh machine whose predecessor and disk are gone.
+"""The ledger in a store, from where a sweep resumes on another machine when the first and its disk are gone.
 
 The directory's own ledger is the truth and is never overwritten. The mirror is a snapshot of it, taken by a
-thread of its own, so that neither the driver nor a trial waits for the network. Every driver adds an
-id of its own to the ledger. The ids in order are the sweep's history: a directory may replace the store's
+separate thread, so that neither the driver nor a trial waits for the network. Every driver adds an
+id to the ledger. The ids in order are the sweep's history: a directory may replace the store's
 ledger only if its history contains all of the store's, and a directory that is behind is refused.
 """
 
@@ -140,7 +140,7 @@ class Mirror:
             raise StorageError(f"{self.store}: was taken over by another driver ({self._lease.taken_by})")
         ledger = self._out / files.LEDGER
         changing = (ledger, ledger.with_name(f"{ledger.name}-wal"), self._out / files.MANIFEST)
-        stamps = tuple((one.stat().st_mtime_ns, one.stat().st_size) for one in changing if one.exists())
+        stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in changing if file.exists())
         if stamps == self._sent:
             return
         # The ledger knows how a sample of a search ended that the journal takes for running; not the reverse.
@@ -176,23 +176,23 @@ class Mirror:
             return
         with directory.open_ledger(fetched) as ledger:
             directory.check_study(ledger, str(store), study, trial_ids)
-            theirs = _history(ledger)
+            stored_history = _history(ledger)
         if not directory.has_ledger(self._out):
             for name in (files.STUDY, files.MANIFEST, files.JOURNAL):
                 store.download(name, fetched / name)
             self.source = fetched
             return
         with directory.open_ledger(self._out) as ledger:
-            ours = _history(ledger)
-        if theirs and theirs[-1] in ours:
+            own_history = _history(ledger)
+        if stored_history and stored_history[-1] in own_history:
             return
-        if ours and ours[-1] in theirs:
+        if own_history and own_history[-1] in stored_history:
             raise DirectoryError(
                 f"{self._out}: is behind {store}, from where another driver resumed it; an empty --out "
                 "resumes from there"
             )
         raise DirectoryError(
-            f"{store}: holds another sweep than {self._out}; each sweep needs a place of its own"
+            f"{store}: holds another sweep than {self._out}; each sweep needs its own place in a store"
         )
 
 

@@ -79,8 +79,8 @@ class Store:
     def names(self, folder: str) -> dict[str, float]:
         """The files directly in a folder, and when each was written (as `modified`)."""
         with self._plainly() as (system, root):
-            found = system.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
-            files = [info for info in found if info.type == fs.FileType.File]
+            infos = system.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
+            files = [info for info in infos if info.type == fs.FileType.File]
             return {info.base_name: info.mtime.timestamp() for info in files if info.base_name}
 
     def read(self, name: str) -> bytes | None:
