@@ -16,8 +16,8 @@ from sweeps.record.rows import Ending, EndReason, Measurement, TrialState
 from sweeps.study.designs import Trial, describe
 
 OUT_OF_MEMORY_ADVICE = (
-    "it ran out alone on a GPU, too: make batch_size, image_size, the encoder or the heads smaller, "
-    "or set precision: bf16"
+    "it also ran out of memory alone on a GPU: make batch_size, image_size, the encoder or the heads "
+    "smaller, or set precision: bf16"
 )
 """Follows the error of a trial that ran out of memory twice."""
 

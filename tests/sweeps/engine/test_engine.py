@@ -83,7 +83,9 @@ def in_fives(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 @pytest.mark.usefixtures("one_ray")
 class TestOnOneRay:
     def test_a_sweep_its_tables_and_its_growth(self, tmp_path: Path, small: Study) -> None:
+        before = dict(os.environ)
         outcome, shown = swept(tmp_path, small, workers=1)
+        assert dict(os.environ) == before, "nothing that Ray needs leaks"
         assert (outcome.ran, outcome.interrupted) == (True, False)
         assert outcome.counts["complete"] == 8
         assert outcome.counts["collapsed"] == 4
@@ -173,7 +175,9 @@ class TestOnOneRay:
         assert {ends["group", "fine", seed] for seed in (0, 1)} == {(2, "error")}
         assert {ends["batch", "fine", 1], ends["batch", "diverges", 0]} == {(1, "finished"), (1, "diverged")}
         [error] = {row["error"] for row in table(tmp_path, "trials") if row["f_fate"] == "fine"} - {None}
-        assert error.startswith("OutOfMemoryError: simulated; it did so alone on a GPU, too: make batch_size")
+        assert error.startswith(
+            "OutOfMemoryError: simulated; it also ran out of memory alone on a GPU: make batch_size"
+        )
         assert outcome.counts["failed"] == 6, "the two, and four that are made to fail"
 
     def test_books_that_cannot_be_kept_end_the_sweep_with_the_reason(

@@ -1,0 +1,79 @@
+"""The books of a running sweep: what the ledger says after each event."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from byol.measure.collapse import CollapseRule
+from sweeps.progress import Display
+from sweeps.record.ledger import Ledger
+from sweeps.record.rows import EndReason, TrialRow, TrialState
+from sweeps.study import Study
+from sweeps.tracker import OUT_OF_MEMORY_ADVICE, Tracker
+from tests.sweeps.record.test_ledger import measurement
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, small: Study) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "ledger.sqlite") as opened:
+        opened.plan((trial, 20) for trial in small.trials())
+        yield opened
+
+
+@pytest.fixture
+def tracker(ledger: Ledger, small: Study) -> Tracker:
+    return Tracker(ledger, Display(io.StringIO()), small.trials(), rule=CollapseRule())
+
+
+def row(ledger: Ledger, trial_id: str) -> TrialRow:
+    found = ledger.trial(trial_id)
+    assert found is not None
+    return found
+
+
+def test_a_trial_that_runs_out_of_memory_waits_with_a_reason_of_its_own(
+    ledger: Ledger, tracker: Tracker, small: Study
+) -> None:
+    trial, other, *_ = small.trials()
+    for each in (trial, other):
+        tracker.started(each.trial_id)
+    tracker.failed(trial.trial_id, "OutOfMemoryError: no\nroom", "all of it", out_of_memory=True)
+    waiting = row(ledger, trial.trial_id)
+    assert (waiting.state, waiting.end_reason) == (TrialState.WAITING, EndReason.OUT_OF_MEMORY)
+    assert (waiting.error, waiting.attempt) == ("OutOfMemoryError: no room", 1)
+    assert tracker.to_retry_alone() == [trial]
+    assert ledger.pending(retry_failed=False)[0] == trial.trial_id, "also for a driver that comes later"
+    ledger.interrupt()
+    assert row(ledger, other.trial_id).end_reason == EndReason.INTERRUPTED
+    counts = ledger.counts()
+    assert (counts["interrupted"], counts["waiting"], counts["failed"]) == (1, 7, 0)
+
+
+def test_alone_it_finishes_or_fails_with_advice(ledger: Ledger, tracker: Tracker, small: Study) -> None:
+    first, second, *_ = small.trials()
+    for trial in (first, second):
+        tracker.started(trial.trial_id)
+        tracker.failed(trial.trial_id, "OutOfMemoryError: no", "all of it", out_of_memory=True)
+    tracker.started(first.trial_id)
+    tracker.measured(first.trial_id, measurement(20))
+    tracker.returned(first.trial_id)
+    assert row(ledger, first.trial_id).end_reason == EndReason.FINISHED
+    assert row(ledger, first.trial_id).error is None
+    tracker.started(second.trial_id)
+    tracker.failed(second.trial_id, "OutOfMemoryError: no", "all of it", out_of_memory=True)
+    failed = row(ledger, second.trial_id)
+    assert (failed.state, failed.end_reason) == (TrialState.FAIL, EndReason.ERROR)
+    assert failed.error == f"OutOfMemoryError: no; {OUT_OF_MEMORY_ADVICE}"
+    assert tracker.to_retry_alone() == []
+
+
+def test_training_that_ends_early_without_a_reason_is_a_failure(
+    ledger: Ledger, tracker: Tracker, small: Study
+) -> None:
+    trial = small.trials()[0]
+    tracker.started(trial.trial_id)
+    tracker.measured(trial.trial_id, measurement(5))
+    tracker.returned(trial.trial_id)
+    assert row(ledger, trial.trial_id).error == "training ended at step 5 of 20 without a reason"
