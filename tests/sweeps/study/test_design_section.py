@@ -25,8 +25,8 @@ def test_a_study_by_resolution_is_the_one_by_its_generators_and_half_of_the_full
     study = four("{kind: fractional, resolution: 4}")
     by_hand = "{kind: fractional, generators: {encoder_norm: [symmetric, probe, exclude_bias_and_norm]}}"
     assert study == four(by_hand) == study_from_text(study.to_yaml(), "again")
-    found = [tuple(cell.labels.values()) for cell in study.cells()]
-    assert found == [
+    labels = [tuple(cell.labels.values()) for cell in study.cells()]
+    assert labels == [
         (True, False, True, "batch"), (True, False, False, "group"),
         (True, True, True, "group"), (True, True, False, "batch"),
         (False, False, True, "group"), (False, False, False, "batch"),

@@ -44,8 +44,8 @@ def test_columns_are_balanced_and_orthogonal(k: int, least: int) -> None:
         return
     columns = list(zip(*runs("ABCDEFGHJKL"[:k], generators), strict=True))
     assert all(sum(column) == 0 for column in columns)
-    for one, other in itertools.combinations(columns, 2):
-        assert sum(a * b for a, b in zip(one, other, strict=True)) == 0
+    for first, second in itertools.combinations(columns, 2):
+        assert sum(a * b for a, b in zip(first, second, strict=True)) == 0
 
 
 def test_defining_relation_of_the_quarter_fraction_of_six_factors() -> None:
