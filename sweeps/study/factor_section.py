@@ -8,7 +8,7 @@ from byol.config import Scalar, TrialConfig
 from byol.errors import nearest
 from byol.presets import SETTING_NAMES
 from sweeps.study.designs import Factor, Level
-from sweeps.study.entries import Entry
+from sweeps.study.entries import Entry, is_finite
 
 
 def read_settings(entry: Entry) -> dict[str, Scalar]:
@@ -36,10 +36,10 @@ def read_factors(entry: Entry) -> tuple[Factor, ...]:
     factors: list[Factor] = []
     if isinstance(entry.value, list):
         for item in entry.value:
-            factors.append(_resolved_factor(item, factors))
+            factors.append(_read_resolved_factor(item, factors))
     else:
         for name, item in entry.mapping().items():
-            factors.append(_factor(name, item, factors))
+            factors.append(_read_factor(name, item, factors))
     if not factors:
         raise entry.error("must name at least one factor, but is empty")
     names: set[str] = set()
@@ -67,7 +67,7 @@ def factor_document(factor: Factor) -> dict[str, object]:
     return document
 
 
-def _factor(name: str, entry: Entry, earlier: Sequence[Factor]) -> Factor:
+def _read_factor(name: str, entry: Entry, earlier: Sequence[Factor]) -> Factor:
     conditional = isinstance(entry.value, dict) and "when" in entry.value
     parts = entry.mapping(("levels", "when")) if conditional else {"levels": entry}
     if "levels" not in parts:
@@ -83,19 +83,19 @@ def _factor(name: str, entry: Entry, earlier: Sequence[Factor]) -> Factor:
         if name not in SETTING_NAMES:
             other = "; a factor of any other name needs named levels, each with its settings"
             raise entry.error("is not a setting", hint=nearest(name, SETTING_NAMES) + other)
-        levels = [_plain_level(name, item) for item in listed.items()]
-    return _checked_factor(name, levels, listed, _when(parts.get("when"), earlier))
+        levels = [_read_level(name, item) for item in listed.items()]
+    return _checked_factor(name, levels, listed, _read_when(parts.get("when"), earlier))
 
 
-def _plain_level(name: str, entry: Entry) -> Level:
+def _read_level(name: str, entry: Entry) -> Level:
     value = entry.scalar()
     default = TrialConfig().to_settings().get(name)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(default, float) and is_finite(value):
         value = float(value)  # the column of a factor has one type
     return Level(label=value, settings={name: value})
 
 
-def _resolved_factor(entry: Entry, earlier: Sequence[Factor]) -> Factor:
+def _read_resolved_factor(entry: Entry, earlier: Sequence[Factor]) -> Factor:
     parts = entry.mapping(("name", "levels", "when"))
     if "name" not in parts or "levels" not in parts:
         raise entry.error("must have a name and levels")
@@ -105,11 +105,11 @@ def _resolved_factor(entry: Entry, earlier: Sequence[Factor]) -> Factor:
         if len(level) < 2:
             raise item.error("must have a label and settings")
         levels.append(Level(label=level["label"].scalar(), settings=read_settings(level["settings"])))
-    when = _when(parts.get("when"), earlier)
+    when = _read_when(parts.get("when"), earlier)
     return _checked_factor(parts["name"].text(), levels, parts["levels"], when)
 
 
-def _when(entry: Entry | None, earlier: Sequence[Factor]) -> dict[str, tuple[Scalar, ...]]:
+def _read_when(entry: Entry | None, earlier: Sequence[Factor]) -> dict[str, tuple[Scalar, ...]]:
     if entry is None:
         return {}
     by_name = {factor.name: factor for factor in earlier}

@@ -1,4 +1,4 @@
-"""A search's samples as configurations and trials. Knows neither the ledger nor ray nor optuna."""
+"""A search's samples as configurations and trials. Imports neither ray nor optuna, and knows no ledger."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,11 @@ def sample(reference: Mapping[str, Scalar], search: Search, values: Mapping[str,
 
 
 def corner_samples(reference: Mapping[str, Scalar], search: Search) -> list[Trial]:
-    """Samples from the corners of the space."""
+    """Trials of samples from the corners of the space.
+
+    Raises:
+        CellError: TrialConfig refuses one.
+    """
     return [_trial(config, search, values) for values, config in corner_configs(reference, search)]
 
 
@@ -59,13 +63,13 @@ def _trial(config: TrialConfig, search: Search, values: Mapping[str, Scalar]) ->
 
 
 def fresh_trials(best: Trial, seeds: Sequence[int]) -> list[Trial]:
-    """A sample's configuration with other seeds."""
+    """Trials of a sample's configuration with other seeds."""
     config = from_settings(best.settings)
     return list(designs.trials([designs.cell_of(config, best.labels)], seeds))
 
 
 def check_length(study: Study, steps: int) -> None:
-    """Checks that a scheduler could stop anything in samples of so many steps.
+    """Checks that samples have enough steps for a scheduler to stop one.
 
     Raises:
         RequestError: it could not.

@@ -144,7 +144,7 @@ def _read_choices(name: str, entry: Entry) -> tuple[Scalar, ...]:
     is_float = isinstance(TrialConfig().to_settings().get(name), float)
     values = [item.scalar() for item in entry.items()]
     if is_float:  # the column of a parameter has one type
-        values = [float(value) if type(value) is int else value for value in values]
+        values = [float(value) if is_finite(value) else value for value in values]
     if len({type(value) for value in values}) != 1 or len(set(values)) < len(values):
         raise entry.error("must be a list of distinct values of one type")
     return tuple(values)

@@ -1,18 +1,19 @@
-"""Study files: what a sweep varies, over which seeds, and what it is expected to show.
+"""A study: what a sweep varies, over which seeds, and what it is expected to show.
 
-Everything is checked when a file is loaded, down to every cell's configuration, so that nothing starts with a
-wrong cell. The format is described in docs/study-format.md. Imports neither torch nor ray.
+Everything is checked when a study file is loaded, down to every cell's configuration, so that nothing starts
+with a wrong cell. The format is described in docs/study-format.md. Imports neither torch nor ray.
 """
 
 import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from byol.config import OnBroken, Scalar
 from byol.measure.collapse import CollapseRule
 from sweeps.study import designs
-from sweeps.study.designs import Cell, Design, Factor, Trial
+from sweeps.study.designs import Cell, Design, DesignKind, Factor, Trial
 from sweeps.study.entries import dump
 from sweeps.study.factor_section import factor_document
 from sweeps.study.spaces import Search
@@ -59,15 +60,15 @@ class Study:
     design: Design
     """Which combinations are run."""
     search: Search | None
-    """What is searched instead; a search has no factors, and its cells are drawn while it runs."""
+    """The search, if the study is one: it has no factors, and its cells are drawn while it runs."""
     seeds: tuple[int, ...]
-    """Replicates, distinct; those of a search's winner."""
+    """The replicates, distinct; in a search those of its winner."""
     resources: Resources
     """What one trial occupies."""
     collapse: CollapseRule
     """When a trial counts as collapsed."""
     on_broken: OnBroken
-    """What happens when an image of a folder cannot be read."""
+    """Whether an image that cannot be read is an error, or left out."""
     estimate: StatedCost | None
     """What a trial is said to take; None if the study does not say."""
 
@@ -77,7 +78,7 @@ class Study:
 
     @functools.cached_property
     def _cells(self) -> tuple[Cell, ...]:
-        # Thousands of configurations are checked on the way: once, however often they are asked for.
+        # There may be thousands of configurations to check: once, however often they are asked for.
         return () if self.search else designs.cells(self.reference, self.factors, self.design)
 
     def trials(self) -> tuple[Trial, ...]:
@@ -86,12 +87,12 @@ class Study:
 
     @property
     def trial_count(self) -> int:
-        """How many trials it plans: those of the design, or a search's samples and its winner's."""
+        """The number of trials: those of the design, or a search's samples and the trials of its winner."""
         return self.search.trials + len(self.seeds) if self.search else len(self.trials())
 
     @property
-    def kind(self) -> str:
-        """The kind of its design, or "search"."""
+    def kind(self) -> DesignKind | Literal["search"]:
+        """The kind of the design, or "search"."""
         return "search" if self.search else self.design.kind
 
     def to_yaml(self) -> str:
@@ -105,7 +106,7 @@ class Study:
             "exclude": list(self.design.exclude),
         }
         if self.design.kind == "fractional":
-            generators = {left: list(right) for left, right in self.design.generators.items()}
+            generators = {name: list(product) for name, product in self.design.generators.items()}
             document["design"] = {"kind": "fractional", "generators": generators}
         if self.search is None:
             del document["search"]

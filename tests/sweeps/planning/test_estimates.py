@@ -45,8 +45,8 @@ def lasting(*seconds: float) -> tuple[list[Trial], Estimate]:
         Trial(trial_id=f"t{index}", cell_id=f"c{index}", seed=0, labels={}, settings={})
         for index in range(len(seconds))
     ]
-    each = {trial.cell_id: one for trial, one in zip(trials, seconds, strict=True)}
-    return trials, Estimate(seconds=each, each=0, source="a test")
+    by_cell = {trial.cell_id: wall for trial, wall in zip(trials, seconds, strict=True)}
+    return trials, Estimate(seconds=by_cell, each=0, source="a test")
 
 
 @pytest.mark.parametrize(

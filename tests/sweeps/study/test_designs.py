@@ -46,7 +46,7 @@ def test_add_one_in_of_one_factor_has_no_cell_twice() -> None:
     assert labels(Design(kind="add-one-in"), B) == [("batch",), ("group",)]
 
 
-def test_listed_cells_stand_at_the_first_level_where_they_say_nothing() -> None:
+def test_listed_cells_have_the_first_level_of_factors_they_do_not_name() -> None:
     listed: tuple[Labels, ...] = ({"lr": 0.3}, {"encoder_norm": "group", "lr": 0.2})
     assert labels(Design(kind="listed", listed=listed), A, B) == [(0.3, "batch"), (0.2, "group")]
 
@@ -95,14 +95,14 @@ def test_ids_are_hashes_of_the_canonical_configuration() -> None:
     assert from_settings(trial.settings) == config
 
 
-def test_ids_do_not_depend_on_how_a_configuration_is_said() -> None:
-    said: list[dict[str, Scalar]] = [
+def test_ids_do_not_depend_on_how_a_configuration_is_spelt() -> None:
+    spellings: list[dict[str, Scalar]] = [
         {"views": "byol"},
         {},
         {"tau_base": 0.99, "view2.solarize_p": 0.2},
         {"tau_final": 1},
     ]
-    assert len({cells(settings, (), Design())[0].cell_id for settings in said}) == 1
+    assert len({cells(settings, (), Design())[0].cell_id for settings in spellings}) == 1
 
 
 def test_two_cells_of_one_configuration_are_refused() -> None:
@@ -124,15 +124,15 @@ CHAIN = Factor(name="symmetric", when={"predictor_norm": ("none",)}, levels=C.le
 
 
 def test_a_conditional_factor_is_absent_where_its_condition_does_not_hold() -> None:
-    found = cells({}, (PREDICTOR, NORM), Design())
-    assert [cell.labels for cell in found] == [
+    four = cells({}, (PREDICTOR, NORM), Design())
+    assert [cell.labels for cell in four] == [
         {"predictor": "mlp", "predictor_norm": "batch"},
         {"predictor": "mlp", "predictor_norm": "none"},
         {"predictor": "linear"},
         {"predictor": "none"},
     ]
     reference = TrialConfig().predictor_norm
-    norms = [cell.config.predictor_norm for cell in found]
+    norms = [cell.config.predictor_norm for cell in four]
     assert norms == ["batch", "none", reference, reference]
 
 
@@ -183,7 +183,7 @@ def test_an_exclusion_that_names_an_absent_factor_matches_nothing() -> None:
     assert labels(Design(exclude=exclude), PREDICTOR, NORM) == [("mlp", "batch"), ("linear",), ("none",)]
 
 
-def test_a_conditional_factor_keeps_the_trials_that_stand() -> None:
+def test_a_new_conditional_factor_keeps_the_trials_of_cells_without_it() -> None:
     before = cells({}, (PREDICTOR,), Design())
     after = cells({}, (PREDICTOR, NORM), Design())
     ids = [cell.cell_id for cell in after]

@@ -37,10 +37,10 @@ def plain(entry: Entry) -> object:
     ],
 )
 def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
-    found = plain(parse(f"key: {text}", "f"))
-    assert found == {"key": value}
-    assert isinstance(found, dict)
-    assert type(found["key"]) is type(value)
+    document = plain(parse(f"key: {text}", "f"))
+    assert document == {"key": value}
+    assert isinstance(document, dict)
+    assert type(document["key"]) is type(value)
 
 
 def test_entries_know_their_line_and_name() -> None:
