@@ -122,11 +122,13 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"must hold images .*, but holds none"):
         load_data(f"folder:{tmp_path}")
     save(tmp_path / "a.png", 0)
-    with pytest.raises(DataError, match="1 images are too few to hold some out"):
+    with pytest.raises(
+        DataError, match=r"must have a test split .*, or more images to take one from, but has 1$"
+    ):
         load_data(f"folder:{tmp_path}")
     save(tmp_path / "ant" / "a.png", 0)
     with pytest.raises(
-        DataError, match=r"all in class folders or all beside each other, but a\.png is beside ant/"
+        DataError, match=r"either all in class folders or all outside them, but a\.png is beside ant/"
     ):
         load_data(f"folder:{tmp_path}")
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from byol.data import DataError, ImageData, StreamedImages, load_data
-from byol.data.load import channel_statistics, chosen, digest_of
+from byol.data.load import channel_statistics, digest_of, training_subset
 from tests.byol.data.image_sources import in_memory, save
 
 
@@ -44,7 +44,7 @@ def test_fewer_training_images_are_part_of_more() -> None:
 
 
 def test_all_training_images_keep_their_order() -> None:
-    assert chosen(5, 0, "x").tolist() == [0, 1, 2, 3, 4]
+    assert training_subset(5, 0, "x").tolist() == [0, 1, 2, 3, 4]
 
 
 def test_more_training_images_than_there_are() -> None:

@@ -11,7 +11,7 @@ import torchvision.datasets  # noqa: F401  (slow: not on the clock of the first 
 
 from byol.data import DataError, load_data, named_sets
 from byol.data.assets.make_fashion_mnist_8k import DEBIAN_FOLDER, first_of_each_class, make, read_idx
-from byol.data.load import chosen
+from byol.data.load import training_subset
 from tests.byol.data.image_sources import in_memory, write_idx
 
 PIXELS_8K = "919d4005acc67494abe22942609dfcfd46404fd8cf72966db9276bfc9a78271d"
@@ -186,7 +186,7 @@ def test_stl10_layout(tmp_path: Path, no_checksums: None) -> None:
 def test_unlabelled_stl10_has_the_labelled_split_as_bank(tmp_path: Path, no_checksums: None) -> None:
     splits = write_stl10(tmp_path)
     data = in_memory("stl10-unlabelled", root=tmp_path, train_images=2)
-    kept = chosen(3, 2, "")
+    kept = training_subset(3, 2, "")
     np.testing.assert_array_equal(data.train_images, splits["unlabeled"][kept])
     assert data.train_labels is None
     assert data.bank_images is not None

@@ -180,7 +180,7 @@ def test_next_image_stands_in_for_a_broken_one(broken_photo: tuple[Path, str]) -
     data = few_held(folder, "skip")
     names = [data.train_images.name(index) for index in range(32)]
     taken = streamed_batches(CONFIG, data, start=1, total=2, workers=0)
-    with pytest.warns(UserWarning, match="cannot be read; another image stands in"):
+    with pytest.warns(UserWarning, match="cannot be read; another image takes its place"):
         batch = next(taken)
     assert batch.broken == [name]
     order = torch.randperm(32, generator=stream(CONFIG.seed, "order", 0))[8:16].tolist()
