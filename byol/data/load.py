@@ -56,7 +56,7 @@ class DataSet:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageData(DataSet):
-    """A data set held in memory as bytes."""
+    """A data set in memory, as bytes."""
 
     train_images: Pixels
     """uint8 [N, C, H, W], C 1 (gray) or 3."""
