@@ -1,8 +1,8 @@
-"""Images a second of one training process: this learner against the loop that most tutorials print.
+"""Images per second of one training process: this learner against the loop of most tutorials.
 
 The plain loop augments each image with torchvision's PIL transforms in a DataLoader, makes two separate
 forward passes through online and target network, and moves the target parameter by parameter. Both train the
-same networks on the same images at the same batch size, in turns within one run, on one thread.
+same networks on the same images at the same batch size, alternately in one run, on one thread.
 """
 
 import copy
@@ -63,7 +63,7 @@ class PilViews(Dataset[tuple[Tensor, Tensor]]):
         return self.view1(image), self.view2(image)
 
 
-def ours(data: ImageData) -> Iterator[None]:
+def this_learner(data: ImageData) -> Iterator[None]:
     """One step of this learner at each `next`."""
     config = from_settings(SETTINGS)
     device = torch.device("cpu")
@@ -73,15 +73,15 @@ def ours(data: ImageData) -> Iterator[None]:
         yield
 
 
-def plain(data: ImageData) -> Iterator[None]:
-    """One step of the tutorials' loop at each `next`."""
+def plain_loop(data: ImageData) -> Iterator[None]:
+    """One step of the loop of most tutorials at each `next`."""
     config = from_settings(SETTINGS)
-    built = Learner(config, train_images=len(data.train_images), device=torch.device("cpu"))
-    online = nn.Sequential(built.online.encoder, built.online.projector).to(
+    learner = Learner(config, train_images=len(data.train_images), device=torch.device("cpu"))
+    online = nn.Sequential(learner.online.encoder, learner.online.projector).to(
         memory_format=torch.contiguous_format
     )
     target = copy.deepcopy(online).requires_grad_(False)
-    predictor = built.predictor
+    predictor = learner.predictor
     optimizer = torch.optim.SGD([*online.parameters(), *predictor.parameters()], lr=0.05, momentum=0.9)
     loader = DataLoader(PilViews(data, config.image_size), config.batch_size, shuffle=True, drop_last=True)
     while True:
@@ -96,19 +96,19 @@ def plain(data: ImageData) -> Iterator[None]:
             loss.backward()
             optimizer.step()
             loss.item()
-            for theirs, mine in zip(target.parameters(), online.parameters(), strict=True):
-                theirs.data = 0.99 * theirs.data + 0.01 * mine.data
+            for averaged, parameter in zip(target.parameters(), online.parameters(), strict=True):
+                averaged.data = 0.99 * averaged.data + 0.01 * parameter.data
             yield
 
 
 def main() -> None:
-    """Prints images a second of both, and the ratio of their medians."""
+    """Prints the images per second of both, and the ratio of their medians."""
     torch.set_num_threads(1)
     data = load_data("fashion-mnist-8k")
     assert isinstance(data, ImageData)
-    loops = {"this learner": ours(data), "plain loop": plain(data)}
+    loops = {"this learner": this_learner(data), "plain loop": plain_loop(data)}
     rates: dict[str, list[float]] = {name: [] for name in loops}
-    for loop in loops.values():  # the first steps pay for imports and allocations
+    for loop in loops.values():  # the first steps also import and allocate
         for _ in range(3):
             next(loop)
     for _ in range(ROUNDS):
@@ -117,11 +117,10 @@ def main() -> None:
             for _ in range(STEPS):
                 next(loop)
             rates[name].append(STEPS * BATCH / (time.perf_counter() - start))
-    print(f"training_step: {SETTINGS}, one thread, {ROUNDS} rounds of {STEPS} steps in turns")
+    print(f"training_step: {SETTINGS}, one thread, {ROUNDS} alternating rounds of {STEPS} steps")
     print(f"{datetime.date.today()}, torch {torch.__version__}, {platform.processor() or platform.machine()}")
-    for name, found in rates.items():
-        print(
-            f"{name:13} median {statistics.median(found):6.0f} images/s, {min(found):.0f} to {max(found):.0f}"
-        )
-    medians = [statistics.median(found) for found in rates.values()]
+    for name, values in rates.items():
+        spread = f"{min(values):.0f} to {max(values):.0f}"
+        print(f"{name:13} median {statistics.median(values):6.0f} images/s, {spread}")
+    medians = [statistics.median(values) for values in rates.values()]
     print(f"ratio         {medians[0] / medians[1]:.2f}")

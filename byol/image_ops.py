@@ -142,7 +142,7 @@ def grayscale_(images_BCHW: Tensor, fires_B: Tensor) -> Tensor:
 
 
 def blur_radius(size: int) -> int:
-    """Taps on each side of the kernel's centre. It spans a tenth of the image: 23 taps at 224 pixels, 3 at 32.
+    """Taps on each side of the kernel's centre; it spans a tenth of the image: 23 taps at 224 px, 3 at 32 px.
 
     BYOL's code gives images below 20 pixels a single tap, which is no blur; here there are at least 3 taps.
     """

@@ -19,7 +19,7 @@ from byol.config import TrialConfig
 from byol.data import Images, StreamedImages
 from byol.data.streaming import streamed_batches
 from byol.learner import Encoder, Learner
-from byol.measure.measurer import Measurer, resident
+from byol.measure.measurer import Measurer, on_device
 from byol.measure.metrics import Metrics
 from byol.precision import uses_bf16
 from byol.seeding import epoch_order
@@ -113,7 +113,7 @@ def batches(
             crops, draws = (batch.crops1, batch.crops2), (batch.draws1, batch.draws2)
             yield _two_views(config, data, crops, draws, device, cropped=True)
         return
-    images = resident(data.train_images, device)
+    images = on_device(data.train_images, device)
     per_epoch = config.steps_per_epoch(len(images))
     order = torch.empty(0)
     for step in range(start, total):

@@ -1,7 +1,7 @@
-"""What a folder of images, or Parquet files, hold: images, labels and splits.
+"""The images, labels and splits of a folder of images, or of Parquet files.
 
-Both kinds list their images in the order of a hash of each image's name. So any first part is a fair sample
-of the classes, and an image added later moves no other one.
+Both kinds list their images in the order of a hash of each image's name. So the first images, however many,
+are a fair sample of the classes, and an image that is added later does not change the order of the others.
 
 Shape suffixes: N images.
 """
@@ -22,24 +22,24 @@ from byol.data.parquet_images import ArrowImages, import_parquet
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """What counts as an image in a folder: torchvision's list."""
 
-HELD_OUT = 0.1
-"""Share of the images that becomes the test split where the source has none."""
+TEST_SHARE = 0.1
+"""Share of the images that becomes the test split if the source has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderImages:
-    """Image files below a folder; nothing is open between calls, so it can be sent to another process."""
+    """Image files below a folder, as EncodedImages."""
 
     root: Path
     """The folder."""
     names_N: npt.NDArray[np.bytes_]
-    """Paths below it, encoded: a plain array, which forked workers share without copying it."""
+    """Paths relative to it, encoded: a plain array, which forked workers share without copying."""
 
     def __len__(self) -> int:
         return len(self.names_N)
 
     def name(self, index: int) -> str:
-        """Path of an image below the folder."""
+        """Path of an image, relative to the folder."""
         return os.fsdecode(bytes(self.names_N[index]))
 
     def size(self, index: int) -> int:
@@ -51,7 +51,7 @@ class FolderImages:
         return Image.open(self.root / self.name(index))
 
     def take(self, indices_N: npt.NDArray[np.int64]) -> "FolderImages":
-        """The chosen images, in the given order."""
+        """The images at these indices, in this order."""
         return replace(self, names_N=self.names_N[indices_N])
 
 
@@ -60,12 +60,12 @@ class EncodedSplit:
     """Encoded images with their labels."""
 
     images: EncodedImages
-    """Where they are."""
+    """The images."""
     labels: Labels | None
     """int64 [N], or None where there are none."""
 
     def take(self, indices_N: npt.NDArray[np.int64]) -> "EncodedSplit":
-        """The chosen images, in the given order."""
+        """The images at these indices, in this order."""
         labels = None if self.labels is None else self.labels[indices_N]
         return EncodedSplit(images=self.images.take(indices_N), labels=labels)
 
@@ -77,30 +77,32 @@ class EncodedSet:
     train: EncodedSplit
     """Training images."""
     test: EncodedSplit
-    """Held-out images."""
+    """Test images."""
     classes: tuple[str, ...] | None
-    """Names of the labels."""
+    """Names of the labels, or None where there are none."""
 
 
 def list_folder(path: Path) -> EncodedSet:
     """Lists a folder of images.
 
-    Splits: `train/` and `test/` or `val/` below it (the first that has class folders, if `train/` has);
-    without them, a tenth of all images is held out, chosen by a hash of their paths.
-    Labels: the sub-folders of a split are its classes. A split with none, or with just one, has no labels.
+    Splits: `train/` and `test/` or `val/` below it (the first that has class folders, if `train/` has them);
+    without them, a tenth of all images becomes the test split, chosen by a hash of their paths.
+    Labels: the sub-folders of a split are its classes. A split with none, or with only one, has no labels.
 
     Raises:
-        DataError: no such folder, no images, images beside class folders, or other classes in the test split.
+        DataError: no such folder, no images, images beside class folders, other classes in the test split, or
+            too few images for a test split.
     """
     if not path.is_dir():
         raise DataError(f"{path}: must be a folder of images, but there is none")
     has_train = (path / "train").is_dir()
     train, classes = _list_split(path / "train" if has_train else path)
-    tests = [path / name for name in ("test", "val") if (path / name).is_dir()] if has_train else []
-    listed = [_list_split(folder) for folder in tests]
-    if not listed:
-        return split_by_name(train, classes)
-    test, test_classes = next((one for one in listed if (one[1] is None) == (classes is None)), listed[0])
+    test_folders = [path / name for name in ("test", "val") if has_train and (path / name).is_dir()]
+    candidates = [_list_split(folder) for folder in test_folders]
+    if not candidates:
+        return _split_by_name(path, train, classes)
+    fitting = [split for split in candidates if (split[1] is None) == (classes is None)]
+    test, test_classes = (fitting or candidates)[0]
     if classes and test_classes and test.labels is not None:
         unknown = sorted(set(test_classes) - set(classes))
         if unknown:
@@ -110,65 +112,74 @@ def list_folder(path: Path) -> EncodedSet:
 
 
 def _list_split(folder: Path) -> tuple[EncodedSplit, tuple[str, ...] | None]:
-    files = []
-    for where, _, names in os.walk(folder, followlinks=True):
-        below = Path(where).relative_to(folder).as_posix()
-        prefix = "" if below == "." else f"{below}/"
-        shown = (name for name in names if not name.startswith("."))
-        files += [prefix + name for name in shown if name.lower().endswith(EXTENSIONS)]
-    if not files:
+    """The images below a folder with their labels, and the names of their classes."""
+    names = _image_names(folder)
+    if not names:
         raise DataError(f"{folder}: must hold images ({', '.join(EXTENSIONS)}), but holds none")
-    files.sort(key=name_hash)
-    images = FolderImages(root=folder, names_N=np.array([os.fsencode(file) for file in files]))
-    beside = [file for file in files if "/" not in file]
-    classes = tuple(sorted({file.partition("/")[0] for file in files if "/" in file}))
-    if beside and classes:
-        rule = "images must be all in class folders or all beside each other"
-        raise DataError(f"{folder}: {rule}, but {min(beside)} is beside {classes[0]}/")
+    names.sort(key=name_hash)
+    images = FolderImages(root=folder, names_N=np.array([os.fsencode(name) for name in names]))
+    outside = [name for name in names if "/" not in name]
+    classes = tuple(sorted({name.partition("/")[0] for name in names if "/" in name}))
+    if outside and classes:
+        rule = "images must be either all in class folders or all outside them"
+        raise DataError(f"{folder}: {rule}, but {min(outside)} is beside {classes[0]}/")
     if len(classes) < 2:
         return EncodedSplit(images=images, labels=None), None
-    index = {name: label for label, name in enumerate(classes)}
-    return EncodedSplit(
-        images=images, labels=np.array([index[file.partition("/")[0]] for file in files])
-    ), classes
+    label_of = {name: label for label, name in enumerate(classes)}
+    labels_N = np.array([label_of[name.partition("/")[0]] for name in names])
+    return EncodedSplit(images=images, labels=labels_N), classes
+
+
+def _image_names(folder: Path) -> list[str]:
+    """Paths of all images below a folder, relative to it; hidden files do not count."""
+    names = []
+    for parent, _, files in os.walk(folder, followlinks=True):
+        relative = Path(parent).relative_to(folder).as_posix()
+        prefix = "" if relative == "." else f"{relative}/"
+        visible = (file for file in files if not file.startswith("."))
+        names += [prefix + file for file in visible if file.lower().endswith(EXTENSIONS)]
+    return names
 
 
 def list_parquet(path: Path, cache: Path) -> EncodedSet:
     """Lists Parquet files in the Hugging Face image layout; see parquet_images.py.
 
-    The encoded images are copied once into an Arrow file in `cache`, which, unlike Parquet, gives single
-    images at once without being read into memory.
+    The encoded images are copied once into an Arrow file in `cache`, from which, unlike from Parquet, a
+    single image can be read without its neighbours.
 
     Raises:
-        DataError: no such file, or not that layout.
+        DataError: no such file, another layout, no training images, or too few images for a test split.
     """
     source = import_parquet(path, cache)
     order_N = np.array(sorted(range(len(source.names)), key=lambda row: name_hash(source.names[row])))
     images = ArrowImages(path=source.path, rows_N=order_N)
     labels = None if source.labels is None else source.labels[order_N]
-    everything = EncodedSplit(images=images, labels=labels)
+    all_images = EncodedSplit(images=images, labels=labels)
     is_test_N = source.is_test[order_N]
     if not is_test_N.any():
-        return split_by_name(everything, source.classes)
-    train, test = (everything.take(np.flatnonzero(which_N)) for which_N in (~is_test_N, is_test_N))
+        return _split_by_name(path, all_images, source.classes)
+    train, test = (all_images.take(np.flatnonzero(mask_N)) for mask_N in (~is_test_N, is_test_N))
     if len(train.images) == 0:
         raise DataError(f"{path}: must hold training images, but all files are named as test files")
-    return EncodedSet(train=_labelled(train), test=_labelled(test), classes=source.classes)
+    return EncodedSet(
+        train=_without_withheld_labels(train), test=_without_withheld_labels(test), classes=source.classes
+    )
 
 
-def _labelled(split: EncodedSplit) -> EncodedSplit:
-    """The hub writes -1 where the labels of a test split are kept back: then there are none."""
-    hidden = split.labels is not None and bool((split.labels < 0).any())
-    return replace(split, labels=None) if hidden else split
+def _without_withheld_labels(split: EncodedSplit) -> EncodedSplit:
+    """A split without labels if one of them is -1, which the Hugging Face hub writes for withheld labels."""
+    are_withheld = split.labels is not None and bool((split.labels < 0).any())
+    return replace(split, labels=None) if are_withheld else split
 
 
-def split_by_name(all_images: EncodedSplit, classes: tuple[str, ...] | None) -> EncodedSet:
-    """Holds out the images whose names hash into the lowest tenth."""
+def _split_by_name(path: Path, all_images: EncodedSplit, classes: tuple[str, ...] | None) -> EncodedSet:
+    """Makes a test split of the images whose names hash into the lowest tenth."""
     names = [all_images.images.name(index) for index in range(len(all_images.images))]
-    is_test_N = np.array([name_hash(name) < HELD_OUT * 2**64 for name in names])
+    is_test_N = np.array([name_hash(name) < TEST_SHARE * 2**64 for name in names])
     if is_test_N.all() or not is_test_N.any():
-        raise DataError(f"{len(names)} images are too few to hold some out: add a test split (docs/data.md)")
-    train, test = (all_images.take(np.flatnonzero(which_N)) for which_N in (~is_test_N, is_test_N))
+        rule = "must have a test split (docs/data.md), or more images to take one from"
+        raise DataError(f"{path}: {rule}, but has {len(names)}")
+    train, test = (all_images.take(np.flatnonzero(mask_N)) for mask_N in (~is_test_N, is_test_N))
     return EncodedSet(train=train, test=test, classes=classes)
 
 
@@ -180,16 +191,26 @@ def name_hash(name: str) -> int:
 def decode_split(
     name: str, split: EncodedSplit, channels: int, side: int, on_broken: OnBroken
 ) -> tuple[Pixels, Labels | None, tuple[str, ...]]:
-    """Pixels and labels of the images that can be read, and the names of those that cannot.
+    """Decodes a split.
+
+    Args:
+        name: of the source, for messages.
+        split: the encoded images.
+        channels: 1 or 3.
+        side: of the decoded images, in pixels.
+        on_broken: what to do about images that cannot be read.
+
+    Returns:
+        Pixels and labels of the images that can be read, and the names of those that cannot.
 
     Raises:
-        DataError: images are broken and `on_broken` is "fail", or all are.
+        DataError: images are broken and `on_broken` is "fail", or all images are.
     """
-    pixels, broken_N = decode_all(split.images, channels, side)
-    names = tuple(split.images.name(int(index)) for index in np.flatnonzero(broken_N))
-    if names and (on_broken == "fail" or len(names) == len(pixels)):
-        first = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        raise DataError(f"{name}: {len(names)} of {len(pixels)} images cannot be read: {first}")
-    if names:
-        pixels = pixels[~broken_N]
-    return pixels, split.labels if split.labels is None else split.labels[~broken_N], names
+    pixels_NCHW, broken_N = decode_all(split.images, channels, side)
+    broken = tuple(split.images.name(int(index)) for index in np.flatnonzero(broken_N))
+    if broken and (on_broken == "fail" or len(broken) == len(pixels_NCHW)):
+        examples = ", ".join(broken[:3]) + (", ..." if len(broken) > 3 else "")
+        raise DataError(f"{name}: {len(broken)} of {len(pixels_NCHW)} images cannot be read: {examples}")
+    if broken:
+        pixels_NCHW = pixels_NCHW[~broken_N]
+    return pixels_NCHW, None if split.labels is None else split.labels[~broken_N], broken

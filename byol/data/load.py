@@ -1,4 +1,4 @@
-"""Image sources by name, in memory or as a stream: `load_data("fashion-mnist-8k")`, or `"folder:photos"`.
+"""Images by name, in memory or as a stream: `load_data("fashion-mnist-8k")`, or `load_data("folder:photos")`.
 
 Imports no torch, unless torchvision reads the set.
 
@@ -21,10 +21,10 @@ from byol.data.named_sets import read_named_set
 from byol.errors import ConfigError
 
 MEMORY_LIMIT = 2 * 2**30
-"""Bytes of decoded images (two GiB) above which a folder or Parquet source is streamed."""
+"""Bytes of decoded images (2 GiB) above which a folder or Parquet source is streamed."""
 
 EVALUATION_LIMIT = 5000
-"""Test images, and training images for kNN, that a streamed set holds: .75 GB each at 224 pixels."""
+"""Test images, and training images for kNN, of a streamed set in memory: 0.75 GB each at 224 pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class DataSet:
     """Standard deviation of each channel over the same images, on the same scale."""
     digest: str
     """sha256, in hex, of all images and labels: what a sweep's manifest records. Of streamed training images,
-    it covers names and sizes in place of the pixels."""
+    it covers names and encoded sizes instead of pixels."""
     bank_labels: Labels | None = None
     """int64 [N]: labels of the bank images; None is the training labels."""
     broken: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class DataSet:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageData(DataSet):
-    """A data set held in memory as bytes."""
+    """A data set in memory, as bytes."""
 
     train_images: Pixels
     """uint8 [N, C, H, W], C 1 (gray) or 3."""
@@ -94,76 +94,91 @@ def load_data(
 ) -> Images:
     """Loads a named set, a folder of images or Parquet files (docs/data.md).
 
-    Named sets are held in memory. Folders and Parquet files are too, unless their decoded images take more
-    than `memory_limit`, before or after this: if all are squares of one size they stay as they are, otherwise
-    the shorter side is resized to `image_size` and the centre cut out.
+    Named sets are loaded into memory. Folders and Parquet files are too, unless their decoded images take
+    more than `memory_limit`, at their own sizes or as loaded: if all are squares of one size they keep it,
+    otherwise the shorter side is resized to `image_size` and the centre cut out.
 
     Args:
         dataset: one of NAMED_SETS, `folder:PATH` or `parquet:PATH`.
-        root: where downloads and Arrow files are kept; None is `data` in the working directory.
-        train_images: how many training images to keep, the first of a fixed permutation; 0 keeps all.
+        root: folder of downloads and Arrow files; None is `data` in the working directory.
+        train_images: how many training images to use, the first of a fixed permutation; 0 is all.
         image_size: in pixels, as above. Named sets keep their own.
-        on_broken: whether images that cannot be read are an error or left out.
+        on_broken: what to do about images that cannot be read.
         memory_limit: in bytes; 0 streams any folder or Parquet source.
-        evaluation_limit: most test images, and most bank images, that a streamed set holds in memory.
+        evaluation_limit: most test images, and most bank images, of a streamed set in memory.
 
     Raises:
         DataError: an unknown name, a damaged file, no such folder, broken images, a failed download, or fewer
-            training images than asked for.
+            training images than `train_images`.
     """
+    root = root or Path("data")
     try:
         check_dataset(dataset)
     except ConfigError as error:
         raise DataError(str(error)) from None
-    root = root or Path("data")
     if dataset in NAMED_SETS:
         return _named(dataset, root, train_images)
-    kind, _, path = dataset.partition(":")
-    if kind == "folder":
-        listed = list_folder(Path(path).expanduser())
-    else:
-        listed = list_parquet(Path(path).expanduser(), root / "parquet")
-    kept = chosen(len(listed.train.images), train_images, dataset)
-    listed = replace(listed, train=listed.train.take(kept))
-    found = [survey(split.images, memory_limit) for split in (listed.train, listed.test)]
-    channels = 1 if all(one.is_gray for one in found) else 3
-    sizes = found[0].sizes | found[1].sizes
-    one_square = len(sizes) == 1 and all(height == width for height, width in sizes)
-    side = min(sizes)[0] if one_square else image_size
-    as_found = sum(one.decoded_bytes for one in found)
-    as_held = (len(listed.train.images) + len(listed.test.images)) * channels * side**2
-    if max(as_found, as_held) > memory_limit:
-        return _streamed(dataset, listed, image_size, on_broken, evaluation_limit)
-    return _in_memory(dataset, listed, channels, side, on_broken)
+    source = _listed(dataset, root, train_images)
+    shape = _shape_in_memory(source, image_size, memory_limit)
+    if shape is None:
+        return _streamed(dataset, source, image_size, on_broken, evaluation_limit)
+    return _in_memory(dataset, source, *shape, on_broken)
 
 
 def _named(name: str, root: Path, train_images: int) -> ImageData:
-    found = read_named_set(name, root)
-    # A slice where all are kept: no copy of the 2.8 GB of stl10-unlabelled.
-    kept = chosen(len(found.train_images), train_images, name) if train_images else slice(None)
-    labels = None if found.train_labels is None else found.train_labels[kept]
-    images = found.train_images[kept]
+    source = read_named_set(name, root)
+    available = len(source.train_images)
+    # A slice where all are used: no copy of the 2.8 GB of stl10-unlabelled.
+    subset = training_subset(available, train_images, name) if train_images else slice(None)
+    images = source.train_images[subset]
+    labels = None if source.train_labels is None else source.train_labels[subset]
     mean, std = channel_statistics(images)
     return ImageData(
         name=name,
         train_images=images,
         train_labels=labels,
-        test_images=found.test_images,
-        test_labels=found.test_labels,
-        classes=found.classes,
+        test_images=source.test_images,
+        test_labels=source.test_labels,
+        classes=source.classes,
         mean=mean,
         std=std,
         digest=digest_of(
-            images, labels, found.test_images, found.test_labels, found.bank_images, found.bank_labels
+            images,
+            labels,
+            source.test_images,
+            source.test_labels,
+            source.bank_images,
+            source.bank_labels,
         ),
-        bank_images=found.bank_images,
-        bank_labels=found.bank_labels,
+        bank_images=source.bank_images,
+        bank_labels=source.bank_labels,
     )
 
 
-def _in_memory(name: str, listed: EncodedSet, channels: int, side: int, on_broken: OnBroken) -> ImageData:
-    train, train_labels, train_broken = decode_split(name, listed.train, channels, side, on_broken)
-    test, test_labels, test_broken = decode_split(name, listed.test, channels, side, on_broken)
+def _listed(dataset: str, root: Path, train_images: int) -> EncodedSet:
+    """The images of a folder or of Parquet files, still encoded."""
+    kind, _, location = dataset.partition(":")
+    path = Path(location).expanduser()
+    source = list_folder(path) if kind == "folder" else list_parquet(path, root / "parquet")
+    subset_N = training_subset(len(source.train.images), train_images, dataset)
+    return replace(source, train=source.train.take(subset_N))
+
+
+def _shape_in_memory(source: EncodedSet, image_size: int, memory_limit: int) -> tuple[int, int] | None:
+    """Channels and side of the images in memory; None if they take more than `memory_limit` bytes."""
+    train, test = (survey(split.images, memory_limit) for split in (source.train, source.test))
+    channels = 1 if train.is_gray and test.is_gray else 3
+    sizes = train.sizes | test.sizes
+    are_squares_of_one_size = len(sizes) == 1 and all(height == width for height, width in sizes)
+    side = min(sizes)[0] if are_squares_of_one_size else image_size
+    bytes_at_own_sizes = train.decoded_bytes + test.decoded_bytes
+    bytes_as_loaded = (len(source.train.images) + len(source.test.images)) * channels * side**2
+    return None if max(bytes_at_own_sizes, bytes_as_loaded) > memory_limit else (channels, side)
+
+
+def _in_memory(name: str, source: EncodedSet, channels: int, side: int, on_broken: OnBroken) -> ImageData:
+    train, train_labels, train_broken = decode_split(name, source.train, channels, side, on_broken)
+    test, test_labels, test_broken = decode_split(name, source.test, channels, side, on_broken)
     mean, std = channel_statistics(train)
     return ImageData(
         name=name,
@@ -171,7 +186,7 @@ def _in_memory(name: str, listed: EncodedSet, channels: int, side: int, on_broke
         train_labels=train_labels,
         test_images=test,
         test_labels=test_labels,
-        classes=listed.classes,
+        classes=source.classes,
         mean=mean,
         std=std,
         digest=digest_of(train, train_labels, test, test_labels),
@@ -179,25 +194,30 @@ def _in_memory(name: str, listed: EncodedSet, channels: int, side: int, on_broke
     )
 
 
-def _streamed(name: str, listed: EncodedSet, side: int, on_broken: OnBroken, limit: int) -> StreamedImages:
-    first = [split.take(np.arange(min(limit, len(split.images)))) for split in (listed.train, listed.test)]
-    bank, bank_labels, bank_broken = decode_split(name, first[0], 3, side, on_broken)
-    test, test_labels, test_broken = decode_split(name, first[1], 3, side, on_broken)
+def _streamed(
+    name: str, source: EncodedSet, side: int, on_broken: OnBroken, evaluation_limit: int
+) -> StreamedImages:
+    bank_split, test_split = (
+        split.take(np.arange(min(evaluation_limit, len(split.images))))
+        for split in (source.train, source.test)
+    )
+    bank, bank_labels, bank_broken = decode_split(name, bank_split, 3, side, on_broken)
+    test, test_labels, test_broken = decode_split(name, test_split, 3, side, on_broken)
     mean, std = channel_statistics(bank)
-    images = listed.train.images
+    images = source.train.images
     listing = "".join(f"{images.name(index)} {images.size(index)}\n" for index in range(len(images)))
     return StreamedImages(
         name=name,
         train_images=images,
-        train_labels=listed.train.labels,
+        train_labels=source.train.labels,
         test_images=test,
         test_labels=test_labels,
-        classes=listed.classes,
+        classes=source.classes,
         mean=mean,
         std=std,
         digest=digest_of(
             np.frombuffer(os.fsencode(listing), np.uint8),
-            listed.train.labels,
+            source.train.labels,
             bank,
             bank_labels,
             test,
@@ -210,24 +230,32 @@ def _streamed(name: str, listed: EncodedSet, side: int, on_broken: OnBroken, lim
     )
 
 
-def chosen(available: int, wanted: int, name: str) -> npt.NDArray[np.int64]:
-    """Indices of the training images to keep: all in their order, or the first of a fixed permutation.
+def training_subset(available: int, count: int, name: str) -> npt.NDArray[np.int64]:
+    """Indices of the training images to use: the first `count` of a fixed permutation, or all in their order.
 
-    The permutation knows no seed, so that trials which differ in their seed train on the same images, and
-    a smaller choice is part of every larger one.
+    The permutation does not depend on the seed, so that trials which differ in their seed train on the same
+    images; and a smaller subset is part of every larger one.
+
+    Args:
+        available: number of training images.
+        count: how many to use; 0 is all.
+        name: of the source, for messages.
+
+    Raises:
+        DataError: there are fewer.
     """
-    if wanted > available:
-        raise DataError(f"train_images: must be at most {available} for {name}, but got {wanted}")
-    if wanted == 0:
+    if count > available:
+        raise DataError(f"train_images: must be at most {available} for {name}, but got {count}")
+    if count == 0:
         return np.arange(available)
-    return np.random.default_rng(0).permutation(available)[:wanted]
+    return np.random.default_rng(0).permutation(available)[:count]
 
 
 def channel_statistics(images_NCHW: Pixels) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel over all pixels, scaled to 0..1."""
     values = np.arange(256) / 255
     means, stds = [], []
-    for channel in range(images_NCHW.shape[1]):  # from a histogram: no float copy of the images
+    for channel in range(images_NCHW.shape[1]):  # from a histogram, to avoid a float copy of the images
         counts = sum(np.bincount(image.ravel(), minlength=256) for image in images_NCHW[:, channel])
         shares = counts / np.sum(counts)
         mean = float(shares @ values)
@@ -237,7 +265,7 @@ def channel_statistics(images_NCHW: Pixels) -> tuple[tuple[float, ...], tuple[fl
 
 
 def digest_of(*arrays: npt.NDArray[np.generic] | None) -> str:
-    """sha256, in hex, of the arrays' types, shapes and contents."""
+    """sha256, in hex, of the arrays' types, shapes and contents; None differs from an empty array."""
     digest = hashlib.sha256()
     for array in arrays:
         if array is None:

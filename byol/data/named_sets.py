@@ -26,12 +26,12 @@ FASHION_CLASSES = (
 
 @dataclass(frozen=True, kw_only=True)
 class NamedSet:
-    """A complete set as its source has it; fields as in ImageData."""
+    """A complete set, as its source has it."""
 
     train_images: Pixels
     """uint8 [N, C, H, W]."""
     train_labels: Labels | None
-    """int64 [N]."""
+    """int64 [N], or None where there are none."""
     test_images: Pixels
     """uint8 [N, C, H, W]."""
     test_labels: Labels
@@ -39,13 +39,17 @@ class NamedSet:
     classes: tuple[str, ...]
     """Names of the labels."""
     bank_images: Pixels | None = None
-    """Labelled images for kNN, where the training images have no labels."""
+    """Labelled images for kNN, if the training images have no labels."""
     bank_labels: Labels | None = None
-    """int64 [N]."""
+    """int64 [N]: their labels."""
 
 
 def read_named_set(name: str, root: Path) -> NamedSet:
-    """Reads a set; torchvision downloads it into `root` first if it is not there.
+    """Reads a set; torchvision first downloads it into `root` if it is not there.
+
+    Args:
+        name: one of NAMED_SETS.
+        root: the folder of downloads.
 
     Raises:
         DataError: a damaged file, or a download that failed.
@@ -56,7 +60,7 @@ def read_named_set(name: str, root: Path) -> NamedSet:
     try:
         return _from_torchvision(name, root)
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
-        # No network, no space, a wrong checksum; of a damaged file torchvision may only assert the contrary.
+        # No network, no space, a wrong checksum; a damaged file may give no more than a failed assertion.
         reason = " ".join(str(error).split()) or "a damaged file"
         raise DataError(f"{name}: must be in {root} or downloadable, but got: {reason}") from error
 
@@ -74,13 +78,13 @@ def _embedded() -> NamedSet:
 
 
 def _embedded_split(split: str) -> tuple[Pixels, Labels]:
-    """A split of the embedded set, in the order class 0, 1, ..., 9, 0, ...: every ten images are balanced."""
+    """A split of the embedded set, in the order class 0, 1, ..., 9, 0, ...: ten images hold ten classes."""
     path = ASSETS / f"fashion-mnist-8k-{split}.png"
     lines = (ASSETS / "fashion-mnist-8k.sha256").read_text().splitlines()
     expected = {name: digest for digest, name in (line.split() for line in lines)}[path.name]
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != expected:
-        raise DataError(f"{path}: sha256 must be {expected}, but got {found}; restore the file")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != expected:
+        raise DataError(f"{path}: sha256 must be {expected}, but got {digest}; restore the file")
     side, classes = 28, len(FASHION_CLASSES)
     with Image.open(path) as image:
         sheet_HW = np.asarray(image)
@@ -113,12 +117,14 @@ def _from_torchvision(name: str, root: Path) -> NamedSet:
 
 def _pixels(dataset: Any) -> Pixels:
     """Images of a torchvision set as [N, C, H, W]; Fashion-MNIST has NHW, CIFAR NHWC, STL-10 NCHW."""
-    stored: npt.NDArray[np.uint8] = np.asarray(dataset.data)
-    if stored.ndim == 3:
-        return stored[:, None]
-    return np.ascontiguousarray(stored if stored.shape[1] == 3 else stored.transpose(0, 3, 1, 2))
+    images: npt.NDArray[np.uint8] = np.asarray(dataset.data)
+    if images.ndim == 3:
+        return images[:, None]
+    return np.ascontiguousarray(images if images.shape[1] == 3 else images.transpose(0, 3, 1, 2))
 
 
 def _labels(dataset: Any) -> Labels:
-    stored = dataset.labels if hasattr(dataset, "labels") else dataset.targets  # STL-10 has its own name
-    return np.asarray(stored).astype(np.int64)
+    labels = (
+        dataset.labels if hasattr(dataset, "labels") else dataset.targets
+    )  # STL-10 differs from the others
+    return np.asarray(labels).astype(np.int64)

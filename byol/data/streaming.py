@@ -1,8 +1,8 @@
 """Training batches of a set too large for memory: decoded and cropped in worker processes.
 
-A worker makes whole batches. It derives order, draws and crops from (seed, step) alone, as is done for sets
-in memory, so a batch depends neither on the number of workers nor on where the run was resumed. The
-rest of a view (flip, colour, blur) is left to the training device.
+A worker makes whole batches. It derives order, draws and crops from seed and step alone, as for a set in
+memory, so a batch depends neither on the number of workers nor on where the run was resumed. The rest of a
+view (flip, colour, blur) is computed on the training device.
 
 Shape suffixes: B batch, C channels, H height, W width, S draws.
 """
@@ -24,22 +24,22 @@ from byol.seeding import epoch_order
 from byol.views import crop_boxes, draw_pair
 
 PREFETCH = 2
-"""Batches that each worker prepares ahead: what bounds the memory."""
+"""Batches that each worker prepares ahead, which limits the memory."""
 
 
 class StreamedBatch(NamedTuple):
-    """What `make_view(crops, draws, ..., cropped=True)` needs for both views of one step."""
+    """The images and draws of both views of one step, for `make_view(..., cropped=True)`."""
 
     crops1: Tensor
     """uint8 [B, 3, size, size]: crops for view 1."""
     crops2: Tensor
     """uint8 [B, 3, size, size]: crops for view 2."""
     draws1: Tensor
-    """float32 [B, S]: the draws of view 1, those of its crops among them."""
+    """float32 [B, S]: the draws of view 1, including those of its crops."""
     draws2: Tensor
-    """float32 [B, S]: the draws of view 2."""
+    """float32 [B, S]: the draws of view 2, likewise."""
     broken: list[str]
-    """Names of images that could not be read; the next readable image stands in for each."""
+    """Names of images that could not be read; the next readable image takes the place of each."""
 
 
 def streamed_batches(
@@ -53,7 +53,7 @@ def streamed_batches(
 ) -> Iterator[StreamedBatch]:
     """The batches of the steps from `start` to `total`, in order.
 
-    At most `PREFETCH` batches per worker are made ahead. They come through shared memory, which a container
+    At most `PREFETCH` batches per worker are made ahead. They pass through shared memory, which a container
     may limit: 2 x 150 kB per image at 224 pixels.
 
     Args:
@@ -61,32 +61,32 @@ def streamed_batches(
         data: the images.
         start: first step, counted from 0.
         total: the step after the last.
-        workers: processes; None is one per thread that torch may use, 0 works in this process.
-        pin_memory: whether batches come in page-locked memory, for asynchronous copies to a GPU.
+        workers: processes; None is one per thread that torch may use, 0 makes the batches in this process.
+        pin_memory: whether batches are in page-locked memory, for asynchronous copies to a GPU.
 
     Raises:
-        DataError: an image cannot be read and `data.on_broken` is "fail", or none can be.
+        DataError: an image cannot be read and `data.on_broken` is "fail", or no image can be read.
     """
-    count = torch.get_num_threads() if workers is None else workers
+    worker_count = torch.get_num_threads() if workers is None else workers
     loader = DataLoader(
         cast(Dataset[StreamedBatch], _Batches(config, data.train_images)),
         batch_size=None,
         sampler=range(start, total),
-        num_workers=count,
-        prefetch_factor=PREFETCH if count else None,
+        num_workers=worker_count,
+        prefetch_factor=PREFETCH if worker_count else None,
         pin_memory=pin_memory,
-        generator=torch.Generator(),  # otherwise it would draw from the global one
+        generator=torch.Generator(),  # without it, the loader would draw from the global one
     )
     for batch in loader:
         for name in batch.broken:
             if data.on_broken == "fail":
                 raise DataError(f"{data.name}: images must be readable, but got {name}")
-            warnings.warn(f"{data.name}: {name} cannot be read; another image stands in", stacklevel=2)
+            warnings.warn(f"{data.name}: {name} cannot be read; another image takes its place", stacklevel=2)
         yield batch
 
 
 class _Batches(Dataset[StreamedBatch]):
-    """Step -> batch; runs in the workers."""
+    """Maps a step to its batch; runs in the workers."""
 
     def __init__(self, config: TrialConfig, images: EncodedImages) -> None:
         self.config = config
@@ -106,8 +106,8 @@ class _Batches(Dataset[StreamedBatch]):
         crops = np.empty((2, len(indices), 3, config.image_size, config.image_size), np.uint8)
         broken: list[str] = []
         for row, index in enumerate(indices):
-            image, unread = _read(self.images, index)
-            broken += unread
+            image, skipped = _read(self.images, index)
+            broken += skipped
             crops[0, row] = _crop(image, draws1[row : row + 1], config.view1, config.image_size)
             crops[1, row] = _crop(image, draws2[row : row + 1], config.view2, config.image_size)
         crops1, crops2 = torch.from_numpy(crops).unbind()
@@ -115,20 +115,20 @@ class _Batches(Dataset[StreamedBatch]):
 
 
 def _read(images: EncodedImages, index: int) -> tuple[Image.Image, list[str]]:
-    """The image, or the next one that can be read, and the names of those that could not."""
+    """The image at the index or else the next one that can be read, and the names of those that could not."""
     broken: list[str] = []
     for candidate in range(index, index + len(images)):
         try:
             with images.open(candidate % len(images)) as encoded:
                 return decode(encoded, channels=3), broken
-        except Exception:  # Pillow's readers raise nearly anything on damaged input
+        except Exception:  # Pillow raises nearly any type on a damaged image
             broken.append(images.name(candidate % len(images)))
     raise DataError(f"at least one image must be readable, but got {len(images)} broken ones")
 
 
 def _crop(image: Image.Image, draws_1S: Tensor, view: ViewConfig, size: int) -> Pixels:
-    """The crop as by torchvision's RandomResizedCrop, bicubic and antialiased: uint8 [3, size, size]."""
+    """A crop as by torchvision's RandomResizedCrop, bicubic and antialiased: uint8 [3, size, size]."""
     top, left, height, width = crop_boxes(draws_1S, image.height, image.width, view)[0].tolist()
-    # Cropped first: resize(box=...) would let pixels beside the box into its border.
+    # Cropped first, because resize(box=...) would mix pixels outside the box into its border.
     cropped = image.crop((left, top, left + width, top + height))
     return np.asarray(cropped.resize((size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)

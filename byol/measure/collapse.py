@@ -1,6 +1,6 @@
-"""The verdict on a trial: which of its two levels collapsed, when, and what else went wrong.
+"""Judging a trial: whether its representation or its projection collapsed, when, and what else went wrong.
 
-A pure rule over the measured rows, so that anyone can repeat it from the tables alone. It imports no torch.
+A pure rule over the measured rows, so that anyone can apply it again to the tables alone. Imports no torch.
 """
 
 import math
@@ -10,35 +10,38 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class CollapseRule:
-    """When a level counts as collapsed."""
+    """When an embedding (the representation, or the projection) counts as collapsed."""
 
     representation_threshold: float = 0.1
     """representation_std below this is collapse: 1 is isotropic, 0 a point."""
     projection_threshold: float = 0.1
-    """The same for projection_std."""
+    """projection_std below this is collapse of the projection."""
     patience: int = 3
-    """Measurements in a row below the threshold after which a trial may be stopped early."""
+    """Consecutive measurements below the threshold after which a trial may be stopped early."""
     rank_threshold: float = 2.0
     """Effective rank below this, with a healthy std, is dimensional collapse."""
     stop: bool = False
-    """Whether a trial ends once its representation has collapsed. For searches; a designed ablation that
-    stops early measures its cells at unequal steps."""
+    """Whether a trial ends once its representation has collapsed. Meant for searches: a designed ablation
+    that stops trials early measures its cells at unequal steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What became of one trial."""
+    """What the rule says of one trial."""
 
     collapsed: bool | None
-    """The representation's last std is below its threshold; None if it was never measured."""
+    """Whether the representation's last std is below its threshold; None if it is unknown or not finite."""
     projection_collapsed: bool | None
-    """The same for the projection."""
+    """Whether the projection's last std is below its threshold; None likewise."""
     onset_step: int | None
-    """First step of the last unbroken run of measurements below the representation's threshold."""
+    """First step of the unbroken run of measurements below the representation's threshold that lasts to the
+    end; None if the representation has not collapsed."""
     dimensional_collapse: bool | None
-    """The representation's std is healthy but its effective rank is below the threshold."""
+    """Whether the representation has not collapsed but its effective rank is below the threshold; None
+    likewise."""
     diverged: bool
-    """The loss, or an embedding, was not finite at the last measurement. Neither collapse nor success."""
+    """Whether the loss or the representation was not finite at the last measurement: neither collapse nor
+    success."""
 
 
 def judge(rows: Sequence[Mapping[str, float | None]], rule: CollapseRule) -> Judgement:
@@ -50,28 +53,27 @@ def judge(rows: Sequence[Mapping[str, float | None]], rule: CollapseRule) -> Jud
         rule: thresholds.
     """
     if not rows:
-        nothing: dict[str, None] = dict.fromkeys(
-            ("collapsed", "projection_collapsed", "onset_step", "dimensional_collapse")
+        return Judgement(
+            collapsed=None,
+            projection_collapsed=None,
+            onset_step=None,
+            dimensional_collapse=None,
+            diverged=False,
         )
-        return Judgement(**nothing, diverged=False)
     last = rows[-1]
-    loss, std = last["loss"], last["representation_std"]
-    # The loss of step 0 is not known yet: it is null, which is no divergence.
-    diverged = (loss is not None and not math.isfinite(loss)) or (std is not None and not math.isfinite(std))
-    collapsed = _below(std, rule.representation_threshold)
-    onset = onset_step(rows, "representation_std", rule.representation_threshold)
-    rank_low = _below(last["effective_rank"], rule.rank_threshold)
+    collapsed = _below(last["representation_std"], rule.representation_threshold)
+    low_rank = _below(last["effective_rank"], rule.rank_threshold)
     return Judgement(
         collapsed=collapsed,
         projection_collapsed=_below(last["projection_std"], rule.projection_threshold),
-        onset_step=onset,
-        dimensional_collapse=None if collapsed is None or rank_low is None else rank_low and not collapsed,
-        diverged=diverged,
+        onset_step=onset_step(rows, "representation_std", rule.representation_threshold),
+        dimensional_collapse=None if collapsed is None or low_rank is None else low_rank and not collapsed,
+        diverged=_is_not_finite(last["loss"]) or _is_not_finite(last["representation_std"]),
     )
 
 
 def onset_step(rows: Sequence[Mapping[str, float | None]], column: str, threshold: float) -> int | None:
-    """The first step of the run of measurements below `threshold` that lasts to the end; None without one."""
+    """First step of the run of measurements below `threshold` that lasts to the end; None without one."""
     onset = None
     for row in reversed(rows):
         if not _below(row[column], threshold):
@@ -86,6 +88,10 @@ def should_stop(rows: Sequence[Mapping[str, float | None]], rule: CollapseRule) 
     return len(recent) == rule.patience and all(
         _below(row["representation_std"], rule.representation_threshold) for row in recent
     )
+
+
+def _is_not_finite(value: float | None) -> bool:
+    return value is not None and not math.isfinite(value)  # null is not measured, such as the loss of step 0
 
 
 def _below(value: float | None, threshold: float) -> bool | None:

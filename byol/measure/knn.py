@@ -27,24 +27,24 @@ def knn_accuracy(
     temperature: float,
     resolution: float = COSINE_RESOLUTION,
 ) -> float:
-    """Share of queries that a vote of their k nearest bank samples labels correctly, 0..1.
+    """Share of queries that get the right label by a vote of their k nearest samples of the bank, 0..1.
 
-    Near is by cosine; a neighbour's vote weighs exp(cosine / temperature). Of classes with equal votes the
-    lowest wins; which of several equally near samples become the k-th neighbour is left to torch.topk (in
-    full collapse that is all of them, and accuracy is then at chance). Features that are not finite give NaN.
+    Nearest is by cosine; a vote weighs exp(cosine / temperature). Of classes with equal votes the lowest
+    wins. Which of equally near samples is the k-th neighbour is up to torch.topk; in full collapse all are
+    equally near, and accuracy is that of chance. Features that are not finite give NaN.
 
-    Cosines are rounded to `resolution` first. Mixed-precision benchmarks compare no more digits, whereas
-    float32 finds the classes in the remnants, a hundredth wide, of an embedding collapsed to a point.
-    A spread-out embedding loses next to nothing by it.
+    Cosines are rounded to `resolution` first, the precision of mixed-precision benchmarks. All digits of
+    float32 would tell the classes even in an embedding that has collapsed to a cloud a hundredth wide. A
+    spread-out embedding loses next to nothing.
 
     Args:
-        bank_ND: features of labelled, clean training images.
+        bank_ND: features of labelled training images, without augmentation.
         bank_labels_N: their labels.
-        queries_MD: features of clean test images.
+        queries_MD: features of test images, likewise.
         query_labels_M: their labels.
         k: neighbours, 1..N.
-        temperature: > 0; the smaller, the more the nearest count.
-        resolution: cosines closer than this are equal; 0 compares all digits of float32.
+        temperature: > 0; the smaller it is, the more the nearest neighbours count.
+        resolution: step to which cosines are rounded; 0 does not round.
 
     Raises:
         ValueError: k is not in 1..N.
@@ -64,7 +64,7 @@ def knn_accuracy(
         if resolution:
             cosine_bN.div_(resolution).round_().mul_(resolution)
         cosine_bk, nearest_bk = cosine_bN.topk(k, dim=1)
-        # softmax is exp(cosine / temperature) up to a factor per query, and can't overflow
+        # softmax is exp(cosine / temperature) up to a factor per query, and cannot overflow.
         votes_bC = cosine_bk.new_zeros(len(cosine_bk), classes)
         votes_bC.scatter_add_(1, bank_labels_N[nearest_bk], (cosine_bk / temperature).softmax(dim=1))
         correct += (votes_bC.argmax(dim=1) == query_labels_M[block]).sum()

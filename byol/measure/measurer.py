@@ -1,7 +1,7 @@
-"""What is measured of a learner while it trains, on held-out images that stay the same throughout.
+"""Measures a learner while it trains, always on the same test images.
 
-Collapse metrics see the network as the loss does: in float32, BatchNorm on the statistics of the batch.
-kNN sees it as a user would: BatchNorm on its running statistics.
+For collapse metrics the network runs as in the loss, but in float32: BatchNorm uses the statistics of the
+batch. For kNN and the probe it runs as for a user: BatchNorm uses its running statistics.
 
 Shape suffixes: N images, B batch, C channels, H height, W width, F features, D projection features.
 """
@@ -30,8 +30,8 @@ from byol.views import clean_view, draw, make_view
 _PROBE_DECAYS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 
-def resident(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
-    """A uint8 array as a tensor on the device; on the CPU it shares the array's memory."""
+def on_device(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
+    """A uint8 array as a tensor on the device; on the CPU, it shares the array's memory."""
     with warnings.catch_warnings():
         # Arrays from a shared object store are read-only, and nothing here writes to them.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -40,32 +40,34 @@ def resident(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
 
 @contextlib.contextmanager
 def evaluating(module: nn.Module, *, batch_statistics: bool) -> Iterator[None]:
-    """Within it the module is in eval mode; with `batch_statistics`, BatchNorm uses those of each batch.
+    """Inside the block the module is in eval mode, after it in train mode; running statistics stay the same.
 
-    Running statistics stay as they are either way.
+    Args:
+        module: the network.
+        batch_statistics: whether BatchNorm uses the statistics of each batch, instead of the running ones.
     """
     norms = [child for child in module.modules() if isinstance(child, _BatchNorm)] if batch_statistics else []
-    kept = [(norm.running_mean, norm.running_var) for norm in norms]
+    running_statistics = [(norm.running_mean, norm.running_var) for norm in norms]
     module.eval()
     for norm in norms:
-        norm.running_mean = norm.running_var = None  # which makes it use the batch's own
+        norm.running_mean = norm.running_var = None  # without them it uses those of the batch
     try:
         yield
     finally:
-        for norm, (mean, variance) in zip(norms, kept, strict=True):
+        for norm, (mean, variance) in zip(norms, running_statistics, strict=True):
             norm.running_mean, norm.running_var = mean, variance
         module.train()
 
 
 class Measurer:
-    """Measures one learner. Holds the held-out images and their two views on the learner's device."""
+    """Measures one learner. The test images and their two views stay on the learner's device."""
 
     def __init__(self, config: TrialConfig, data: Images, learner: Learner) -> None:
-        """Draws the two views of the held-out images.
+        """Draws the two views of the test images.
 
         Raises:
-            ConfigError: kNN is to have more neighbours than there are labelled images. (Told at once, for
-                kNN may come only at the end.)
+            ConfigError: kNN needs more neighbours than there are labelled images. (Raised here, because kNN
+                may not be measured before the end.)
         """
         self.config = config
         self.data = data
@@ -74,23 +76,29 @@ class Measurer:
         if self._is_labelled and labels is not None and config.knn_k > len(labels):
             rule = f"must not exceed the {len(labels)} labelled images of {data.name}"
             raise ConfigError("knn_k", config.knn_k, rule)
-        held_out = resident(data.test_images[: config.eval_images], learner.device)
-        self._clean = torch.cat([self._cleaned(part) for part in self._batches(held_out)])
-        # One stream for all trials, so that every trial is measured on the same draws.
+        images = on_device(data.test_images[: config.eval_images], learner.device)
+        self._clean = torch.cat([self._clean_view(part) for part in self._batches(images)])
+        # Seed 0 for all trials, so that every trial is measured on the same draws.
         self._views = [
-            self._drawn(held_out, draw(stream(0, name), len(held_out)), settings)
+            self._drawn_view(images, draw(stream(0, name), len(images)), settings)
             for name, settings in (("measured1", config.view1), ("measured2", config.view2))
         ]
 
     def measure(self, *, step: int, loss: float | None, samples_per_second: float | None) -> Metrics:
-        """One row of measurements after `step` optimiser steps; `loss` is the mean since the last one."""
+        """Measures the learner after `step` optimiser steps.
+
+        Args:
+            step: as above; the last step is always measured in full.
+            loss: mean training loss since the previous measurement.
+            samples_per_second: training images per second since then.
+        """
         with torch.no_grad(), evaluating(self.learner.online, batch_statistics=True):
             y_NF, z_ND = self._embed(self._clean)
             view1_ND, view2_ND = (self._embed(view)[1] for view in self._views)
         total = self.learner.total_steps
-        rates = min(step, total - 1)
-        every = self.config.knn_every
-        knn_is_due = self._is_labelled and (step == total or (every > 0 and step % every == 0))
+        table_index = min(step, total - 1)
+        knn_every = self.config.knn_every
+        knn_is_due = self._is_labelled and (step == total or (knn_every > 0 and step % knn_every == 0))
         probe_is_due = self._is_labelled and self.config.probe and step == total
         features = self._features() if knn_is_due or probe_is_due else None
         return Metrics(
@@ -106,8 +114,8 @@ class Measurer:
             positive_cosine=metrics.positive_cosine(view1_ND, view2_ND).item(),
             negative_cosine=metrics.negative_cosine(view1_ND, view2_ND).item(),
             knn_accuracy=self._knn(*features) if features and knn_is_due else None,
-            tau=self.learner.tau_table[rates].item(),
-            lr=self.learner.lr_table[rates].item(),
+            tau=self.learner.tau_table[table_index].item(),
+            lr=self.learner.lr_table[table_index].item(),
             samples_per_second=samples_per_second,
             representation_spectrum=metrics.covariance_spectrum(y_NF).float().cpu().numpy(),
             projection_spectrum=metrics.covariance_spectrum(z_ND).float().cpu().numpy(),
@@ -123,7 +131,7 @@ class Measurer:
         return self.data.train_labels if self.data.bank_labels is None else self.data.bank_labels
 
     def _features(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Bank and query features of clean images with their labels."""
+        """Features of bank and test images, each with their labels: bank, its labels, test, its labels."""
         bank = self.data.bank_images
         if bank is None:
             assert isinstance(self.data, ImageData), "a streamed set has a bank"
@@ -132,11 +140,12 @@ class Measurer:
         assert self.data.test_labels is not None
         device = self.learner.device
         with torch.no_grad(), evaluating(self.learner.online, batch_statistics=False):
-            features = [self._represent(resident(images, device)) for images in (bank, self.data.test_images)]
-        labels = [
-            torch.from_numpy(np.array(own)).to(device) for own in (self._bank_labels, self.data.test_labels)
-        ]
-        return features[0], labels[0], features[1], labels[1]
+            bank_NF, test_NF = (self._represent(on_device(x, device)) for x in (bank, self.data.test_images))
+        bank_labels_N, test_labels_N = (
+            torch.from_numpy(np.array(labels_N)).to(device)
+            for labels_N in (self._bank_labels, self.data.test_labels)
+        )
+        return bank_NF, bank_labels_N, test_NF, test_labels_N
 
     def _knn(self, *features: Tensor) -> float:
         return knn_accuracy(*features, k=self.config.knn_k, temperature=self.config.knn_temperature)
@@ -147,26 +156,28 @@ class Measurer:
 
     def _represent(self, images_NCHW: Tensor) -> Tensor:
         encoder = self.learner.online.encoder
-        return torch.cat([encoder(self._cleaned(part)) for part in self._batches(images_NCHW)]).float()
+        return torch.cat([encoder(self._clean_view(part)) for part in self._batches(images_NCHW)]).float()
 
-    def _cleaned(self, images_BCHW: Tensor) -> Tensor:
+    def _clean_view(self, images_BCHW: Tensor) -> Tensor:
         size, mean, std = self.config.image_size, self.data.mean, self.data.std
         return clean_view(images_BCHW, size=size, mean=mean, std=std)
 
-    def _drawn(self, images_NCHW: Tensor, draws_NS: Tensor, settings: ViewConfig) -> Tensor:
+    def _drawn_view(self, images_NCHW: Tensor, draws_NS: Tensor, settings: ViewConfig) -> Tensor:
         size, mean, std = self.config.image_size, self.data.mean, self.data.std
         draws_NS = draws_NS.to(images_NCHW.device)
         pairs = zip(self._batches(images_NCHW), self._batches(draws_NS), strict=True)
         return torch.cat([make_view(*pair, settings, size=size, mean=mean, std=std) for pair in pairs])
 
     def _embed(self, images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Representations [N, F] and projections [N, D]."""
         parts = [self.learner.online(part) for part in self._batches(images_NCHW)]
-        return torch.cat([y for y, _ in parts]), torch.cat([z for _, z in parts])
+        return torch.cat([y_BF for y_BF, _ in parts]), torch.cat([z_BD for _, z_BD in parts])
 
     def _batches(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """Parts of at most the training batch's size, equal to one row, so that no BatchNorm sees a tiny one.
+        """Parts of at most `batch_size` rows, of equal size to within a row: no BatchNorm gets a small rest.
 
-        Never a single row, of which there are no statistics; an odd number in twos ends in a part of three.
+        A part has at least two rows, because a single one has no statistics. So with a batch size of two, an
+        odd number of rows gives one part of three.
         """
         parts = min(-(-len(rows) // self.config.batch_size), len(rows) // 2)
         return rows.tensor_split(max(1, parts))

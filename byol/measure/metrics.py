@@ -1,11 +1,11 @@
-"""Collapse metrics: pure functions of embeddings; and the record of one measurement.
+"""Collapse metrics, which are pure functions of embeddings, and the record of one measurement.
 
 Shape suffixes: N samples, D dimensions of the embedding, K = min(N, D).
 
 Every function first scales each embedding to length 1 (an all-zero one stays zero) and computes in float64,
-because near collapse the numbers of interest are differences of nearly equal ones. Results are 0-dim float64
-tensors on the device of the input, spectra [D]. An input that is not finite gives NaN, never an exception: a
-diverged trial is still recorded.
+because near collapse the quantities of interest are differences of nearly equal numbers. Results are float64
+tensors on the device of the input: 0-dim, or [D] for spectra. Input that is not finite gives NaN, never an
+exception, so that a diverged trial is still recorded.
 """
 
 import math
@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_BLOCK = 256  # rows of the N x N distance matrix held at a time
+_BLOCK = 256  # rows of the N x N distance matrix that are in memory at a time
 _TINY = 1e-300  # keeps 0 / 0 at 0; NaN stays NaN
 
 
@@ -29,11 +29,11 @@ def _unit(x_ND: Tensor) -> Tensor:
 def _squared_singular_values(x_ND: Tensor) -> Tensor:
     """The K squared singular values, descending, from the smaller of the two Gram matrices.
 
-    In float64 the squaring costs digits only below 1e-8 of the largest value; it is many times faster than
-    an SVD. LAPACK refuses input that is not finite, hence the detour.
+    In float64, squaring costs digits only of values below 1e-8 of the largest, and it is many times faster
+    than an SVD.
     """
     gram_KK = x_ND.T @ x_ND if x_ND.shape[0] >= x_ND.shape[1] else x_ND @ x_ND.T
-    if not gram_KK.isfinite().all():
+    if not gram_KK.isfinite().all():  # which LAPACK refuses
         return torch.full_like(gram_KK[0], torch.nan)
     ascending_K: Tensor = torch.linalg.eigvalsh(gram_KK)
     return ascending_K.flip(0).clamp_min(0)
@@ -52,9 +52,9 @@ def embedding_std(x_ND: Tensor) -> Tensor:
 def effective_rank(x_ND: Tensor) -> Tensor:
     """RankMe: the exponential of the entropy of the singular values' shares, in 1..K.
 
-    Not centred: a common mean direction counts as one dimension, so that full collapse reads 1. (Centred,
-    what is left of a collapsed cloud is noise, which is isotropic and reads as full rank.) All-zero
-    embeddings read 1.
+    Not centred: a common mean direction counts as one dimension, so that full collapse gives 1. (If it were
+    centred, only the noise of a collapsed cloud would be left, which is isotropic and gives full rank.)
+    All-zero embeddings give 1.
 
     Source: Garrido et al. 2023 (arXiv 2210.02885), who take the embeddings at their own length and add 1e-7
     to every share.
@@ -82,8 +82,8 @@ def covariance_spectrum(x_ND: Tensor) -> Tensor:
 def participation_ratio(spectrum_D: Tensor) -> Tensor:
     """(sum l)^2 / sum l^2 of a `covariance_spectrum`: how many dimensions share the variance, 1..D.
 
-    0 where there is no variance at all. Being centred it cannot see full collapse (what noise is left reads
-    as many dimensions): read it beside `embedding_std`.
+    0 if there is no variance at all. The spectrum is centred, so this cannot show full collapse (the noise
+    that is left has many dimensions): read it together with `embedding_std`.
     """
     spectrum_D = spectrum_D.double()
     return spectrum_D.sum().square() / spectrum_D.square().sum().clamp_min(_TINY)
@@ -100,14 +100,14 @@ def alignment(x_ND: Tensor, y_ND: Tensor) -> Tensor:
 def uniformity(x_ND: Tensor) -> Tensor:
     """Log of the mean of exp(-2 |x_i - x_j|^2) over pairs of different samples' unit embeddings.
 
-    At most 0, reached by a point; lower is more uniform. Needs N >= 2, or else it is NaN.
+    At most 0, which is a point; lower is more uniform. NaN for N < 2.
 
     Source: Wang and Isola 2020 (arXiv 2005.10242), t = 2.
     """
     unit_ND = _unit(x_ND)
     count = len(unit_ND)
     length_N = unit_ND.square().sum(dim=1)
-    total = unit_ND.new_tensor(-count)  # takes out the pairs of a sample with itself
+    total = unit_ND.new_tensor(-count)  # subtracts the pairs of a sample with itself
     for start in range(0, count, _BLOCK):
         rows = slice(start, start + _BLOCK)
         exponent_bN = (4 * unit_ND[rows]) @ unit_ND.T  # of -2 (|x|^2 + |y|^2 - 2 x.y)
@@ -124,31 +124,31 @@ def positive_cosine(x_ND: Tensor, y_ND: Tensor) -> Tensor:
 def negative_cosine(x_ND: Tensor, y_ND: Tensor) -> Tensor:
     """Mean cosine between views of different images (row i of x with row j of y, i != j), -1..1.
 
-    Near the positive cosine it means collapse; Fetterman and Albrecht 2020 find .9999 for both without
-    BatchNorm, and .88 against .27 with it. Needs N >= 2, or else it is NaN.
+    A value near the positive cosine means collapse: without BatchNorm, Fetterman and Albrecht 2020 find .9999
+    for both, and with it .88 (positive) and .27 (negative). NaN for N < 2.
     """
     x_ND, y_ND = _unit(x_ND), _unit(y_ND)
     count = len(x_ND)
-    every = (x_ND.sum(dim=0) * y_ND.sum(dim=0)).sum()
-    same = (x_ND * y_ND).sum()
-    return (every - same) / (count * (count - 1)) if count > 1 else same * torch.nan
+    all_pairs = (x_ND.sum(dim=0) * y_ND.sum(dim=0)).sum()
+    same_image = (x_ND * y_ND).sum()
+    return (all_pairs - same_image) / (count * (count - 1)) if count > 1 else same_image * torch.nan
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Metrics:
     """One measurement, after `step` optimiser steps.
 
-    Loss, tau and lr come from training. Everything else is measured on held-out images; "representation" is
-    the encoder's output, "projection" the projector's, both of the online network. What a field names in
-    backquotes is a function of this module. A diverged trial has NaN where a number would be.
+    Loss, tau and lr come from training. Everything else is measured on test images; the representation is
+    the encoder's output, the projection the projector's, both of the online network. Names in backquotes are
+    functions of this module. A diverged trial has NaN where a number would be.
     """
 
     step: int
-    """Optimiser steps taken; 0 is before the first."""
+    """Optimiser steps so far; 0 is before the first."""
     epoch: float
-    """Passes over the training images taken, a fraction inside an epoch."""
+    """Passes over the training images so far, with a fraction inside an epoch."""
     loss: float | None
-    """Mean training loss since the measurement before, after loss_scale; None at step 0. BYOL's symmetric
+    """Mean training loss since the previous measurement, times loss_scale; None at step 0. BYOL's symmetric
     loss lies in 0..8 (arXiv 2006.07733, equation 2, both directions)."""
     representation_std: float
     """`embedding_std` of the representation: 1 isotropic, 0 a point."""
@@ -167,16 +167,17 @@ class Metrics:
     negative_cosine: float
     """Mean cosine between the projections of views of different images, -1..1."""
     knn_accuracy: float | None
-    """Share of test images that the kNN classifier gets right, 0..1; None where not measured."""
+    """Share of test images that the kNN classifier labels correctly, 0..1; None where not measured."""
     tau: float
     """Coefficient of the target's moving average at this step, 0..1."""
     lr: float
     """Learning rate of the optimiser at this step (not per 256 images)."""
     samples_per_second: float | None
-    """Training images per second since the measurement before, evaluation not counted; None at step 0."""
+    """Training images per second since the previous measurement, without the time for measuring; None at
+    step 0."""
     representation_spectrum: npt.NDArray[np.float32]
     """`covariance_spectrum` of the representation, descending."""
     projection_spectrum: npt.NDArray[np.float32]
     """`covariance_spectrum` of the projection, descending."""
     probe_accuracy: float | None = None
-    """Share of test images that the linear probe gets right, 0..1; None where not measured."""
+    """Share of test images that the linear probe labels correctly, 0..1; None where not measured."""

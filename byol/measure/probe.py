@@ -16,21 +16,27 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeResult:
-    """What a linear probe reached. All NaN where the features were not finite."""
+    """What a linear probe reached. All NaN if the features were not finite."""
 
     accuracy: float
-    """Share of test samples right, 0..1, after a fit to all training samples."""
+    """Share of test samples that are labelled correctly, 0..1, after a fit to all training samples."""
     validation_accuracy: float
-    """Share of the validation split right, 0..1, by which the weight decay was chosen."""
+    """Share of the validation split that is labelled correctly, 0..1, by which weight decay was chosen."""
     weight_decay: float
-    """The chosen one."""
+    """The weight decay that was chosen."""
 
 
 def fit_linear(x_ND: Tensor, labels_N: Tensor, *, classes: int, weight_decay: float) -> tuple[Tensor, Tensor]:
     """Multinomial logistic regression by full-batch L-BFGS from zero.
 
     Minimises mean cross-entropy + weight_decay / 2 times the squared norm of the weights; the bias is not
-    penalised. Convex, so the start and the seed do not matter.
+    penalised. The problem is convex, so neither the start nor a seed matters.
+
+    Args:
+        x_ND: features.
+        labels_N: their labels.
+        classes: C.
+        weight_decay: as above.
 
     Returns:
         Weights [C, D] and bias [C], in the precision of `x_ND`.
@@ -59,10 +65,10 @@ def fit_linear(x_ND: Tensor, labels_N: Tensor, *, classes: int, weight_decay: fl
 def _fitted_accuracy(
     train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], *, classes: int, weight_decay: float
 ) -> float:
-    """Accuracy on `test` of a fit to `train`, both (features, labels), standardised as `train` is."""
+    """Accuracy on `test` of a fit to `train`. Both are (features, labels), standardised by `train`."""
     (x_ND, labels_N), (x_MD, labels_M) = train, test
     mean_D, std_D = x_ND.mean(dim=0), x_ND.std(dim=0, correction=0)
-    std_D = torch.where(std_D > 0, std_D, 1.0)  # a feature that never changes is left at 0
+    std_D = torch.where(std_D > 0, std_D, 1.0)  # a feature that never changes becomes 0
     weight_CD, bias_C = fit_linear(
         (x_ND - mean_D) / std_D, labels_N, classes=classes, weight_decay=weight_decay
     )
@@ -82,24 +88,24 @@ def linear_probe(
 ) -> ProbeResult:
     """Accuracy of logistic regression on frozen, standardised features.
 
-    A random part of the training samples chooses the weight decay (of equals, the strongest); the fit is then
-    repeated on all of them, and the test samples are looked at once.
+    A random part of the training samples validates each weight decay, and the best is chosen (of equally good
+    ones, the strongest). The fit is then repeated on all training samples; test samples are used only once.
 
     Args:
-        train_ND: features of clean training images, float32 or float64.
+        train_ND: features of training images, without augmentation, float32 or float64.
         train_labels_N: their labels.
-        test_MD: features of clean test images.
+        test_MD: features of test images, likewise.
         test_labels_M: their labels.
         weight_decays: candidates, see `fit_linear`.
-        seed: fixes the split, through a generator of its own.
-        validation_fraction: share of the training samples that chooses, above 0 and below 1.
+        seed: fixes the split, by a generator of its own.
+        validation_fraction: share of the training samples that validates, above 0 and below 1.
 
     Raises:
         ValueError: no candidates, or a split with an empty side.
     """
     count = len(train_ND)
-    held = round(count * validation_fraction)
-    if not 0 < held < count:
+    validation_count = round(count * validation_fraction)
+    if not 0 < validation_count < count:
         rule = f"must leave both sides of a split of {count} samples non-empty"
         raise ValueError(f"validation_fraction {rule}, but got {validation_fraction:g}")
     if not weight_decays:
@@ -107,14 +113,17 @@ def linear_probe(
     if not (train_ND.isfinite().all() and test_MD.isfinite().all()):
         return ProbeResult(accuracy=math.nan, validation_accuracy=math.nan, weight_decay=math.nan)
     order_N = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).to(train_ND.device)
-    validation, rest = ((train_ND[part], train_labels_N[part]) for part in (order_N[:held], order_N[held:]))
+    validation, rest = (
+        (train_ND[part], train_labels_N[part])
+        for part in (order_N[:validation_count], order_N[validation_count:])
+    )
     classes = int(train_labels_N.max()) + 1
-    best, chosen = -1.0, 0.0
+    best_accuracy, best_decay = -1.0, 0.0
     for weight_decay in sorted(weight_decays, reverse=True):
         accuracy = _fitted_accuracy(rest, validation, classes=classes, weight_decay=weight_decay)
-        if accuracy > best:
-            best, chosen = accuracy, weight_decay
+        if accuracy > best_accuracy:
+            best_accuracy, best_decay = accuracy, weight_decay
     accuracy = _fitted_accuracy(
-        (train_ND, train_labels_N), (test_MD, test_labels_M), classes=classes, weight_decay=chosen
+        (train_ND, train_labels_N), (test_MD, test_labels_M), classes=classes, weight_decay=best_decay
     )
-    return ProbeResult(accuracy=accuracy, validation_accuracy=best, weight_decay=chosen)
+    return ProbeResult(accuracy=accuracy, validation_accuracy=best_accuracy, weight_decay=best_decay)

@@ -40,18 +40,18 @@ def test_l2_regression_is_two_minus_two_cosines_and_so_is_its_gradient() -> None
     loss = regression_loss(prediction, target, norm="l2")
     reference = (2 - 2 * torch.nn.functional.cosine_similarity(prediction, target)).mean()
     assert loss.item() == pytest.approx(reference.item(), abs=1e-14)
-    for ours, theirs in zip(
+    for gradient, expected in zip(
         torch.autograd.grad(loss, (prediction, target)),
         torch.autograd.grad(reference, (prediction, target)),
         strict=True,
     ):
-        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(gradient, expected, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize(("sign", "expected"), [(3.0, 0.0), (-3.0, 4.0)])
-def test_l2_regression_spans_zero_to_four(sign: float, expected: float) -> None:
+@pytest.mark.parametrize(("factor", "expected"), [(3.0, 0.0), (-3.0, 4.0)])
+def test_l2_regression_spans_zero_to_four(factor: float, expected: float) -> None:
     prediction, *_ = embeddings(1)
-    assert regression_loss(prediction, sign * prediction, norm="l2").item() == pytest.approx(
+    assert regression_loss(prediction, factor * prediction, norm="l2").item() == pytest.approx(
         expected, abs=1e-14
     )
 
@@ -114,23 +114,23 @@ def nt_xent(z1: Tensor, z2: Tensor, alpha: float) -> Tensor:
     logits = z @ z.T / alpha
     others = ~torch.eye(2 * B, dtype=torch.bool)
     positive = torch.arange(2 * B).roll(B)
-    kept = logits[others].view(2 * B, 2 * B - 1)
-    place = positive - (positive > torch.arange(2 * B)).long()
-    return torch.nn.functional.cross_entropy(kept, place)
+    logits_of_others = logits[others].view(2 * B, 2 * B - 1)
+    positive_index = positive - (positive > torch.arange(2 * B)).long()
+    return torch.nn.functional.cross_entropy(logits_of_others, positive_index)
 
 
 def test_beta_one_without_predictor_and_target_is_simclr() -> None:
     z1, z2 = embeddings(7, count=2)
     alpha = 0.2
-    ours = sum(
+    loss = sum(
         pair_loss(a, b, a, norm="l2", negatives_weight=1.0, negatives_temperature=alpha)
         for a, b in ((z1, z2), (z2, z1))
     )
-    assert isinstance(ours, Tensor)
+    assert isinstance(loss, Tensor)
     reference = 4 + 4 * alpha * nt_xent(z1, z2, alpha)  # two directions of 2 + 2 alpha NT-Xent
-    assert ours.item() == pytest.approx(reference.item(), abs=1e-12)
+    assert loss.item() == pytest.approx(reference.item(), abs=1e-12)
     for a, b in zip(
-        torch.autograd.grad(ours, (z1, z2)), torch.autograd.grad(reference, (z1, z2)), strict=True
+        torch.autograd.grad(loss, (z1, z2)), torch.autograd.grad(reference, (z1, z2)), strict=True
     ):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
 

@@ -1,4 +1,4 @@
-"""Networks: what is normalised where, which weights a seed gives, and that features are reached honestly."""
+"""Networks: what is normalised where, which weights a seed gives, and which features an encoder has."""
 
 import pytest
 import torch
@@ -52,8 +52,8 @@ def test_simsiams_heads_as_published() -> None:
     [("batch", nn.BatchNorm1d), ("layer", nn.LayerNorm), ("group", nn.GroupNorm), ("none", None)],
 )
 def test_a_heads_normalisation_is_exchanged_and_nothing_else(kind: str, norm: type[nn.Module] | None) -> None:
-    found = layers(build_projector(TrialConfig(projector_norm=kind), 64))
-    assert found == [nn.Linear, *([norm] if norm else []), nn.ReLU, nn.Linear]
+    projector = build_projector(TrialConfig(projector_norm=kind), 64)
+    assert layers(projector) == [nn.Linear, *([norm] if norm else []), nn.ReLU, nn.Linear]
 
 
 def test_predictors() -> None:
@@ -62,8 +62,8 @@ def test_predictors() -> None:
     frozen = build_predictor(TrialConfig(predictor="frozen"))
     trained = build_predictor(TrialConfig(predictor="mlp"))
     assert not any(parameter.requires_grad for parameter in frozen.parameters())
-    for ours, theirs in zip(frozen.parameters(), trained.parameters(), strict=True):
-        assert torch.equal(ours, theirs)
+    for a, b in zip(frozen.parameters(), trained.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize("encoder", ["tiny", "resnet18"])
@@ -75,9 +75,9 @@ def test_an_encoder_without_batch_norm_has_none_anywhere(
     encoder: str, kind: str, norm: type[nn.Module]
 ) -> None:
     module, _ = build_encoder(TrialConfig(encoder=encoder, encoder_norm=kind, image_size=32))
-    found = layers(module)
-    assert norm in found
-    assert (nn.BatchNorm2d in found) == (kind == "batch")
+    module_layers = layers(module)
+    assert norm in module_layers
+    assert (nn.BatchNorm2d in module_layers) == (kind == "batch")
 
 
 def test_layer_norm_of_an_encoder_is_over_all_channels() -> None:
@@ -124,12 +124,12 @@ def test_the_small_stem_keeps_the_images_size() -> None:
 
 
 def test_a_resnets_weights_load_into_torchvision() -> None:
-    ours, _ = build_encoder(TrialConfig(encoder="resnet18", image_size=96))
-    theirs = models.resnet18(weights=None)
-    theirs.fc = nn.Identity()
-    theirs.load_state_dict(ours.state_dict())
+    encoder, _ = build_encoder(TrialConfig(encoder="resnet18", image_size=96))
+    plain = models.resnet18(weights=None)
+    plain.fc = nn.Identity()
+    plain.load_state_dict(encoder.state_dict())
     images = torch.rand(2, 3, 96, 96)
-    torch.testing.assert_close(theirs.eval()(images), ours.eval()(images))
+    torch.testing.assert_close(plain.eval()(images), encoder.eval()(images))
 
 
 FEATURES = {
@@ -158,7 +158,7 @@ def test_a_backbones_features_are_the_input_of_its_last_linear_layer(name: str) 
     assert encoder.to("meta").eval()(images).shape == (2, features)
 
 
-def test_a_seed_fixes_weights_and_the_global_generator_is_left_alone() -> None:
+def test_a_seed_fixes_weights_and_the_global_generator_does_not_change() -> None:
     torch.manual_seed(1)
     state = torch.random.get_rng_state()
     first, _ = build_encoder(TrialConfig(seed=7))
@@ -171,11 +171,13 @@ def test_a_seed_fixes_weights_and_the_global_generator_is_left_alone() -> None:
     assert not torch.equal(next(first.parameters()), next(other.parameters()))
 
 
-def test_changing_one_component_leaves_the_others_weights() -> None:
+def test_changing_one_component_keeps_the_weights_of_the_others() -> None:
     """Cells with a common seed are paired: the same weights wherever the shapes are the same."""
     reference, changed = TrialConfig(seed=3), TrialConfig(seed=3, encoder_norm="group", projector_norm="none")
-    ours = [layer for layer in build_encoder(reference)[0].modules() if isinstance(layer, nn.Conv2d)]
-    theirs = [layer for layer in build_encoder(changed)[0].modules() if isinstance(layer, nn.Conv2d)]
-    assert all(torch.equal(a.weight, b.weight) for a, b in zip(ours, theirs, strict=True))
-    ours_p, theirs_p = build_predictor(reference), build_predictor(changed)
-    assert all(torch.equal(a, b) for a, b in zip(ours_p.parameters(), theirs_p.parameters(), strict=True))
+    reference_layers = [
+        layer for layer in build_encoder(reference)[0].modules() if isinstance(layer, nn.Conv2d)
+    ]
+    changed_layers = [layer for layer in build_encoder(changed)[0].modules() if isinstance(layer, nn.Conv2d)]
+    assert all(torch.equal(a.weight, b.weight) for a, b in zip(reference_layers, changed_layers, strict=True))
+    predictors = (build_predictor(config).parameters() for config in (reference, changed))
+    assert all(torch.equal(a, b) for a, b in zip(*predictors, strict=True))

@@ -41,10 +41,10 @@ def gradients(parameters: list[Tensor], step: int) -> list[Tensor]:
     return [torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in parameters]
 
 
-def run(optimizer: torch.optim.Optimizer, lrs: Iterable[float] = LRS, held: float = 1.0) -> None:
+def run(optimizer: torch.optim.Optimizer, lrs: Iterable[float] = LRS, undecayed_lr: float = 1.0) -> None:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for step, lr in enumerate(lrs):
-        set_lr(optimizer, torch.tensor(lr), torch.tensor(held))
+        set_lr(optimizer, torch.tensor(lr), torch.tensor(undecayed_lr))
         for parameter, gradient in zip(parameters, gradients(parameters, step), strict=True):
             parameter.grad = gradient
         optimizer.step()
@@ -87,22 +87,22 @@ def test_lars_against_a_written_out_calculation(weight_decay: float) -> None:
         [t.numpy() for t in tensors], [True, True, False], [weight_decay, weight_decay, 0.0], 0.02, 0.9
     )
     for parameter, value in zip(parameters, expected, strict=True):
-        # the rate is a float32 on the device, so 0.3 is only as near as that
+        # the rate is a float32 on the device, so 0.3 is only as exact as that
         np.testing.assert_allclose(parameter.detach().numpy(), value, rtol=1e-7, atol=1e-8)
     assert parameters[1].detach().abs().min() > 0.01  # at norm 0 the ratio is 1, so the tensor moved
 
 
 def test_lars_without_adaptation_is_torch_sgd() -> None:
-    ours, theirs = network(), network()
+    lars_network, sgd_network = network(), network()
     settings = {"weight_decay": 0.1, "momentum": 0.8}
-    lars = build_optimizer(named(ours), config(optimizer="lars", **settings))
+    lars = build_optimizer(named(lars_network), config(optimizer="lars", **settings))
     for group in lars.param_groups:
         group["adapt"] = False
-    sgd = build_optimizer(named(theirs), config(optimizer="sgd", **settings))
+    sgd = build_optimizer(named(sgd_network), config(optimizer="sgd", **settings))
     run(lars)
     run(sgd)
-    for role in ours:
-        for a, b in zip(ours[role].parameters(), theirs[role].parameters(), strict=True):
+    for role in lars_network:
+        for a, b in zip(lars_network[role].parameters(), sgd_network[role].parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
 
@@ -166,7 +166,7 @@ def test_predictor_learns_at_its_own_rate(optimizer: str) -> None:
     assert {rate for name, rate in rates.items() if name.startswith("predictor")} == {5.0}
 
 
-def test_predictor_lr_scale_zero_holds_the_predictor_still() -> None:
+def test_predictor_lr_scale_zero_keeps_the_predictor_as_it_is() -> None:
     roles = network()
     before = {role: [p.detach().clone() for p in module.parameters()] for role, module in roles.items()}
     run(build_optimizer(named(roles), config(predictor_lr_scale=0.0)))
@@ -186,13 +186,14 @@ def test_frozen_parameters_are_in_no_group() -> None:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_torch_optimisers_follow_the_rate_in_the_tensor(optimizer: str) -> None:
-    ours, theirs = network(), network()
+    built_network, plain_network = network(), network()
     built = build_optimizer(
-        named(ours), config(optimizer=optimizer, weight_decay=0.1, momentum=0.8, exclude_bias_and_norm=True)
+        named(built_network),
+        config(optimizer=optimizer, weight_decay=0.1, momentum=0.8, exclude_bias_and_norm=True),
     )
     run(built)
     groups = parameter_groups(
-        named(theirs), config(weight_decay=0.1, momentum=0.8, exclude_bias_and_norm=True)
+        named(plain_network), config(weight_decay=0.1, momentum=0.8, exclude_bias_and_norm=True)
     )
     plain: torch.optim.Optimizer
     if optimizer == "sgd":
@@ -206,13 +207,13 @@ def test_torch_optimisers_follow_the_rate_in_the_tensor(optimizer: str) -> None:
         for parameter, gradient in zip(tensors, gradients(tensors, step), strict=True):
             parameter.grad = gradient
         plain.step()
-    for role in ours:
-        for a, b in zip(ours[role].parameters(), theirs[role].parameters(), strict=True):
+    for role in built_network:
+        for a, b in zip(built_network[role].parameters(), plain_network[role].parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_the_rate_stays_in_the_same_tensor() -> None:
     optimizer = build_optimizer(named(network()), config(optimizer="lars"))
-    places = [group["lr"].data_ptr() for group in optimizer.param_groups]
+    addresses = [group["lr"].data_ptr() for group in optimizer.param_groups]
     run(optimizer)
-    assert [group["lr"].data_ptr() for group in optimizer.param_groups] == places
+    assert [group["lr"].data_ptr() for group in optimizer.param_groups] == addresses

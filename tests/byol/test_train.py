@@ -166,7 +166,7 @@ def test_the_exported_encoder_runs_in_plain_torchvision(norm: str, data: ImageDa
         torch.testing.assert_close(plain.eval()(images), expected, atol=1e-3, rtol=1e-3)
 
 
-def test_collapse_metrics_see_batch_statistics_and_leave_running_ones_alone(data: ImageData) -> None:
+def test_collapse_metrics_use_batch_statistics_and_do_not_change_running_ones(data: ImageData) -> None:
     config = tiny()
     learner = Learner(config, train_images=200, device=CPU)
     before = {name: buffer.clone() for name, buffer in learner.online.named_buffers()}
@@ -236,9 +236,9 @@ def test_a_streamed_set_trains_like_one_in_memory(data: ImageData, tmp_path: Pat
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(np.repeat(data.train_images[index].transpose(1, 2, 0), 3, axis=2)).save(path)
     config = tiny(dataset=f"folder:{tmp_path}", batch_size=16, steps=3, eval_every=1, eval_images=8, knn_k=5)
-    held = load_data(config.dataset, image_size=28)
+    in_memory = load_data(config.dataset, image_size=28)
     streamed = load_data(config.dataset, image_size=28, memory_limit=0)
-    assert isinstance(held, ImageData)
+    assert isinstance(in_memory, ImageData)
     assert isinstance(streamed, StreamedImages)
-    losses = [[row.loss or 0.0 for row in train(config, source)][1:] for source in (held, streamed)]
+    losses = [[row.loss or 0.0 for row in train(config, source)][1:] for source in (in_memory, streamed)]
     assert losses[1] == pytest.approx(losses[0], rel=0.1)

@@ -133,11 +133,11 @@ def test_crop_boxes_by_hand() -> None:
 def test_crop_falls_back_to_the_central_box(height: int, width: int, box: list[int]) -> None:
     row = torch.full((1, views.SLOTS), 0.999)  # 1 x the area at 4/3 never fits
     row[0, views.COLUMNS["crop_ratio"]] = 0.999 if height <= width else 0.001
-    got = views.crop_boxes(row, height, width, ViewConfig(crop_scale_min=0.99))
+    result = views.crop_boxes(row, height, width, ViewConfig(crop_scale_min=0.99))
     image = torch.empty(1, height, width)
     torch.manual_seed(0)
     theirs = RandomResizedCrop.get_params(image, [5.0, 6.0], [3 / 4, 4 / 3])  # nothing fits
-    assert got[0].tolist() == list(theirs) == box
+    assert result[0].tolist() == list(theirs) == box
 
 
 def test_one_row_on_its_own_gives_the_box_it_has_in_the_batch() -> None:
@@ -214,12 +214,12 @@ def test_gray_on_one_channel_is_gray_on_three(settings: ViewConfig) -> None:
 def test_normalisation_is_per_channel() -> None:
     images, table = photographs(4, 3, 20, 20), draws(4)
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 2.0)
-    got = views.make_view(images, table, BUSY, size=20, mean=mean, std=std)
+    result = views.make_view(images, table, BUSY, size=20, mean=mean, std=std)
     expected = tvf.normalize(view(images, table, BUSY), list(mean), list(std))
-    torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(result, expected)
     gray = photographs(4, 1, 20, 20)
-    got = views.make_view(gray, table, BUSY, size=20, mean=(0.3,), std=(0.5,))
-    torch.testing.assert_close(got, (view(gray, table, BUSY) - 0.3) / 0.5)
+    result = views.make_view(gray, table, BUSY, size=20, mean=(0.3,), std=(0.5,))
+    torch.testing.assert_close(result, (view(gray, table, BUSY) - 0.3) / 0.5)
 
 
 def test_the_images_given_are_left_as_they_are() -> None:

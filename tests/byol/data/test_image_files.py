@@ -17,7 +17,7 @@ def test_folder_with_splits_and_classes(tmp_path: Path) -> None:
             for copy in range(3):
                 save(tmp_path / split / name / "deeper" / f"{copy}.png", base + 10 * index + copy)
     shutil.rmtree(tmp_path / "test" / "ant")
-    save(tmp_path / "train" / "ant" / "._0.png", 255)  # left by another system
+    save(tmp_path / "train" / "ant" / "._0.png", 255)  # a file that another system adds
     (tmp_path / "train" / "notes.txt").write_text("not an image")
     data = in_memory(f"folder:{tmp_path}")
     assert data.classes == ("ant", "bee", "cat")
@@ -29,7 +29,7 @@ def test_folder_with_splits_and_classes(tmp_path: Path) -> None:
     assert data.train_labels.tolist() != sorted(data.train_labels.tolist()), "any first part is a sample"
 
 
-def test_val_stands_in_for_an_unlabelled_test(tmp_path: Path) -> None:
+def test_val_is_used_where_test_has_no_labels(tmp_path: Path) -> None:
     for name in ("ant", "bee"):
         save(tmp_path / "train" / name / "0.png", 1)
         save(tmp_path / "val" / name / "0.png", 2)
@@ -37,7 +37,7 @@ def test_val_stands_in_for_an_unlabelled_test(tmp_path: Path) -> None:
     assert values(in_memory(f"folder:{tmp_path}").test_images) == [2, 2]
 
 
-def test_flat_folder_holds_out_a_tenth_that_growing_does_not_move(tmp_path: Path) -> None:
+def test_a_tenth_of_a_flat_folder_is_the_test_split_and_stays_so_as_it_grows(tmp_path: Path) -> None:
     for index in range(200):
         save(tmp_path / f"{index}.png", index)
     before = in_memory(f"folder:{tmp_path}")
@@ -73,7 +73,7 @@ def test_mixed_sizes_are_resized_and_cut_at_the_centre(tmp_path: Path) -> None:
     assert data.test_images.shape == (1, 3, 10, 10), "gray as colour beside colour"
 
 
-def test_squares_of_one_size_stay_as_they_are(tmp_path: Path) -> None:
+def test_squares_of_one_size_keep_it(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (12, 12, 3), np.uint8)
     for split in ("train", "test"):
         (tmp_path / split).mkdir()
@@ -96,10 +96,10 @@ def test_broken_images_are_counted_and_named(tmp_path: Path, on_broken: OnBroken
     if on_broken == "fail":
         with pytest.raises(DataError) as caught:
             load_data(f"folder:{tmp_path}")
-        said = str(caught.value)
-        assert said.startswith(f"folder:{tmp_path}: 4 of 6 images cannot be read: ")
-        assert said.endswith(", ...")
-        assert said.count(".png") == 3
+        message = str(caught.value)
+        assert message.startswith(f"folder:{tmp_path}: 4 of 6 images cannot be read: ")
+        assert message.endswith(", ...")
+        assert message.count(".png") == 3
     else:
         data = in_memory(f"folder:{tmp_path}", on_broken="skip")
         assert sorted(data.broken) == ["a/0.png", "a/2.png", "b/1.png", "b/3.png"]
@@ -122,11 +122,13 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"must hold images .*, but holds none"):
         load_data(f"folder:{tmp_path}")
     save(tmp_path / "a.png", 0)
-    with pytest.raises(DataError, match="1 images are too few to hold some out"):
+    with pytest.raises(
+        DataError, match=r"must have a test split .*, or more images to take one from, but has 1$"
+    ):
         load_data(f"folder:{tmp_path}")
     save(tmp_path / "ant" / "a.png", 0)
     with pytest.raises(
-        DataError, match=r"all in class folders or all beside each other, but a\.png is beside ant/"
+        DataError, match=r"either all in class folders or all outside them, but a\.png is beside ant/"
     ):
         load_data(f"folder:{tmp_path}")
 

@@ -8,18 +8,18 @@ import numpy.typing as npt
 import pytest
 
 from byol.data import DataError, ImageData, StreamedImages, load_data
-from byol.data.load import channel_statistics, chosen, digest_of
+from byol.data.load import channel_statistics, digest_of, training_subset
 from tests.byol.data.image_sources import in_memory, save
 
 
-def test_importing_data_leaves_torch_alone() -> None:
+def test_loading_the_embedded_set_does_not_import_torch() -> None:
     code = "import sys, byol.data; byol.data.load_data('fashion-mnist-8k'); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize(
-    ("asked", "nearest"),
+    ("name", "nearest"),
     [
         ("fashion-mnist-8", "fashion-mnist-8k"),
         ("cifar-100", "cifar100"),
@@ -27,9 +27,9 @@ def test_importing_data_leaves_torch_alone() -> None:
         ("foldr:here", "folder"),
     ],
 )
-def test_unknown_set_names_the_nearest(asked: str, nearest: str) -> None:
-    with pytest.raises(DataError, match=f'.did you mean "{nearest}".., but got {asked!r}'):
-        load_data(asked)
+def test_unknown_set_names_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(DataError, match=f'.did you mean "{nearest}".., but got {name!r}'):
+        load_data(name)
 
 
 def test_fewer_training_images_are_part_of_more() -> None:
@@ -44,7 +44,7 @@ def test_fewer_training_images_are_part_of_more() -> None:
 
 
 def test_all_training_images_keep_their_order() -> None:
-    assert chosen(5, 0, "x").tolist() == [0, 1, 2, 3, 4]
+    assert training_subset(5, 0, "x").tolist() == [0, 1, 2, 3, 4]
 
 
 def test_more_training_images_than_there_are() -> None:
@@ -79,7 +79,7 @@ def test_too_large_for_memory_is_streamed(tmp_path: Path, image_size: int) -> No
     if image_size == 4:
         assert isinstance(data, ImageData)
     else:
-        assert isinstance(data, StreamedImages), "counted at the size at which they would be held"
+        assert isinstance(data, StreamedImages), "counted as they would be in memory"
         assert data.bank_images.shape == (5, 3, 512, 512)
     streamed = load_data(f"folder:{tmp_path}", image_size=image_size, memory_limit=5000, evaluation_limit=5)
-    assert isinstance(streamed, StreamedImages), "counted as they are"
+    assert isinstance(streamed, StreamedImages), "counted at their own sizes"

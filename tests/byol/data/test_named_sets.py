@@ -11,7 +11,7 @@ import torchvision.datasets  # noqa: F401  (slow: not on the clock of the first 
 
 from byol.data import DataError, load_data, named_sets
 from byol.data.assets.make_fashion_mnist_8k import DEBIAN_FOLDER, first_of_each_class, make, read_idx
-from byol.data.load import chosen
+from byol.data.load import training_subset
 from tests.byol.data.image_sources import in_memory, write_idx
 
 PIXELS_8K = "919d4005acc67494abe22942609dfcfd46404fd8cf72966db9276bfc9a78271d"
@@ -46,10 +46,10 @@ def test_embedded_images_are_the_first_of_their_class_in_the_debian_package(spli
     images = read_idx(DEBIAN_FOLDER / f"{prefix}-images-idx3-ubyte.gz")
     labels = read_idx(DEBIAN_FOLDER / f"{prefix}-labels-idx1-ubyte.gz")
     data = in_memory("fashion-mnist-8k")
-    held = data.train_images if split == "train" else data.test_images
-    chosen_KN = first_of_each_class(labels, len(held) // 10)
+    embedded = data.train_images if split == "train" else data.test_images
+    indices_KN = first_of_each_class(labels, len(embedded) // 10)
     for label in range(10):
-        np.testing.assert_array_equal(held[label::10, 0], images[chosen_KN[label]])
+        np.testing.assert_array_equal(embedded[label::10, 0], images[indices_KN[label]])
 
 
 def test_corrupted_embedded_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,8 +63,8 @@ def test_corrupted_embedded_file_is_refused(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(named_sets, "ASSETS", tmp_path)
     with pytest.raises(DataError) as caught:
         load_data("fashion-mnist-8k")
-    found = hashlib.sha256(content).hexdigest()
-    assert str(caught.value) == f"{broken}: sha256 must be {expected}, but got {found}; restore the file"
+    digest = hashlib.sha256(content).hexdigest()
+    assert str(caught.value) == f"{broken}: sha256 must be {expected}, but got {digest}; restore the file"
 
 
 def test_idx_round_trip(tmp_path: Path) -> None:
@@ -186,8 +186,8 @@ def test_stl10_layout(tmp_path: Path, no_checksums: None) -> None:
 def test_unlabelled_stl10_has_the_labelled_split_as_bank(tmp_path: Path, no_checksums: None) -> None:
     splits = write_stl10(tmp_path)
     data = in_memory("stl10-unlabelled", root=tmp_path, train_images=2)
-    kept = chosen(3, 2, "")
-    np.testing.assert_array_equal(data.train_images, splits["unlabeled"][kept])
+    subset = training_subset(3, 2, "")
+    np.testing.assert_array_equal(data.train_images, splits["unlabeled"][subset])
     assert data.train_labels is None
     assert data.bank_images is not None
     np.testing.assert_array_equal(data.bank_images, splits["train"])

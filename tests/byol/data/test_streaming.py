@@ -44,10 +44,10 @@ def streamed(folder: Path, on_broken: OnBroken = "fail") -> StreamedImages:
     return data
 
 
-def assert_same(one: list[StreamedBatch], other: list[StreamedBatch]) -> None:
-    assert len(one) == len(other)
-    for left, right in zip(one, other, strict=True):
-        for a, b in zip(left, right, strict=True):
+def assert_same(first: list[StreamedBatch], second: list[StreamedBatch]) -> None:
+    assert len(first) == len(second)
+    for batches in zip(first, second, strict=True):
+        for a, b in zip(*batches, strict=True):
             if isinstance(a, Tensor) and isinstance(b, Tensor):
                 assert torch.equal(a, b)
             else:
@@ -70,7 +70,7 @@ def test_each_epoch_is_a_permutation_in_the_order_of_the_trainer(tmp_path: Path)
     color = [int(data.train_images.name(index).removesuffix(".png")) for index in range(20)]
     epochs = list(
         streamed_batches(CONFIG, data, start=0, total=4, workers=0)
-    )  # two steps each, 4 images left
+    )  # two steps each; 4 images do not fill a batch
     for epoch in (0, 1):
         order = torch.randperm(20, generator=stream(CONFIG.seed, "order", epoch))[:16].tolist()
         seen = torch.cat([epochs[2 * epoch + step].crops1[:, 0, 0, 0] for step in (0, 1)])
@@ -95,18 +95,20 @@ def test_views_are_those_of_the_same_images_in_memory(tmp_path: Path) -> None:
         path = tmp_path / ("train" if index < 16 else "test") / f"{index}.png"
         path.parent.mkdir(exist_ok=True)
         photo(40, 40, index).save(path)
-    held = load_data(f"folder:{tmp_path}", image_size=16)
-    assert isinstance(held, ImageData)
+    in_memory = load_data(f"folder:{tmp_path}", image_size=16)
+    assert isinstance(in_memory, ImageData)
     data = streamed(tmp_path)
     plain = replace(CONFIG.view1, jitter_p=0, grayscale_p=0, blur_p=0)
     order = torch.randperm(16, generator=stream(CONFIG.seed, "order", 0))[8:]
-    images, draws = torch.from_numpy(held.train_images)[order], draw(stream(CONFIG.seed, "view1", 1), 8)
-    expected = make_view(images, draws, plain, size=16, mean=held.mean, std=held.std)
+    images, draws = torch.from_numpy(in_memory.train_images)[order], draw(stream(CONFIG.seed, "view1", 1), 8)
+    expected = make_view(images, draws, plain, size=16, mean=in_memory.mean, std=in_memory.std)
     config = replace(CONFIG, view1=plain)
     batch = next(streamed_batches(config, data, start=1, total=2, workers=0))
     assert torch.equal(batch.draws1, draws)
-    view = make_view(batch.crops1, draws, plain, size=16, mean=held.mean, std=held.std, cropped=True)
-    difference = (view - expected).abs() * min(held.std) * 255
+    view = make_view(
+        batch.crops1, draws, plain, size=16, mean=in_memory.mean, std=in_memory.std, cropped=True
+    )
+    difference = (view - expected).abs() * min(in_memory.std) * 255
     assert difference.max() <= 3, "Pillow rounds to 8 bits between its two passes"
 
 
@@ -131,10 +133,12 @@ def test_no_more_batches_are_made_than_prefetched(
         time.sleep(0.05)
         made = log.stat().st_size
     time.sleep(0.5)
-    assert log.stat().st_size == (1 + streaming.PREFETCH) * 8, "the one taken, and those made ahead"
+    assert log.stat().st_size == (1 + streaming.PREFETCH) * 8, (
+        "the batch that was taken, and those made ahead"
+    )
 
 
-def test_the_global_generator_is_left_alone(photos: Path) -> None:
+def test_the_global_generator_does_not_change(photos: Path) -> None:
     data = streamed(photos)
     before = torch.random.get_rng_state()
     next(streamed_batches(CONFIG, data, start=0, total=1, workers=0))
@@ -143,7 +147,7 @@ def test_the_global_generator_is_left_alone(photos: Path) -> None:
 
 @pytest.fixture
 def broken_photo(photos: Path, tmp_path: Path) -> tuple[Path, str]:
-    """A copy of the photos in which one that is used in step 1, not held in memory, is cut short."""
+    """A copy of the photos in which a file that only step 1 reads is cut short, and its name."""
     for path in photos.rglob("*.png"):
         target = tmp_path / path.relative_to(photos)
         target.parent.mkdir(exist_ok=True)
@@ -157,7 +161,7 @@ def broken_photo(photos: Path, tmp_path: Path) -> tuple[Path, str]:
     return tmp_path, name
 
 
-def few_held(folder: Path, on_broken: OnBroken) -> StreamedImages:
+def few_in_memory(folder: Path, on_broken: OnBroken) -> StreamedImages:
     data = load_data(
         f"folder:{folder}", image_size=16, memory_limit=0, evaluation_limit=4, on_broken=on_broken
     )
@@ -168,19 +172,19 @@ def few_held(folder: Path, on_broken: OnBroken) -> StreamedImages:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_broken_training_image_ends_the_stream(broken_photo: tuple[Path, str], workers: int) -> None:
     folder, name = broken_photo
-    taken = streamed_batches(CONFIG, few_held(folder, "fail"), start=0, total=3, workers=workers)
+    taken = streamed_batches(CONFIG, few_in_memory(folder, "fail"), start=0, total=3, workers=workers)
     next(taken)
     with pytest.raises(DataError) as caught:
         next(taken)
     assert str(caught.value) == f"folder:{folder}: images must be readable, but got {name}"
 
 
-def test_next_image_stands_in_for_a_broken_one(broken_photo: tuple[Path, str]) -> None:
+def test_next_image_takes_the_place_of_a_broken_one(broken_photo: tuple[Path, str]) -> None:
     folder, name = broken_photo
-    data = few_held(folder, "skip")
+    data = few_in_memory(folder, "skip")
     names = [data.train_images.name(index) for index in range(32)]
     taken = streamed_batches(CONFIG, data, start=1, total=2, workers=0)
-    with pytest.warns(UserWarning, match="cannot be read; another image stands in"):
+    with pytest.warns(UserWarning, match="cannot be read; another image takes its place"):
         batch = next(taken)
     assert batch.broken == [name]
     order = torch.randperm(32, generator=stream(CONFIG.seed, "order", 0))[8:16].tolist()
@@ -202,8 +206,8 @@ def test_parquet_streams_as_its_folder_does(tmp_path: Path, photos: Path) -> Non
     data = load_data(f"parquet:{tmp_path}", root=tmp_path, image_size=16, memory_limit=0)
     assert isinstance(data, StreamedImages)
     assert data.test_images.shape == (8, 3, 16, 16)
-    one, two = (list(streamed_batches(CONFIG, data, start=0, total=2, workers=n)) for n in (0, 1))
-    assert_same(one, two)
+    unshared, by_worker = (list(streamed_batches(CONFIG, data, start=0, total=2, workers=n)) for n in (0, 1))
+    assert_same(unshared, by_worker)
     originals = {(photos / "train" / file.name).read_bytes() for file in (photos / "train").iterdir()}
     sizes = sorted(data.train_images.size(index) for index in range(len(data.train_images)))
     assert sizes == sorted(len(content) for content in originals)

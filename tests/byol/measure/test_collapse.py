@@ -1,4 +1,4 @@
-"""The verdict: collapse at two levels, dimensional collapse and divergence, each told apart."""
+"""Judging a trial: collapse of representation or projection, dimensional collapse and divergence."""
 
 import math
 
@@ -25,25 +25,29 @@ def rows(
 
 
 def test_a_healthy_trial() -> None:
-    found = judge(rows([0.5, 0.6, 0.7]), RULE)
-    assert (found.collapsed, found.projection_collapsed, found.dimensional_collapse) == (False, False, False)
-    assert (found.onset_step, found.diverged) == (None, False)
+    result = judge(rows([0.5, 0.6, 0.7]), RULE)
+    assert (result.collapsed, result.projection_collapsed, result.dimensional_collapse) == (
+        False,
+        False,
+        False,
+    )
+    assert (result.onset_step, result.diverged) == (None, False)
 
 
 def test_collapse_starts_where_the_last_run_below_the_threshold_starts() -> None:
-    found = judge(rows([0.5, 0.05, 0.2, 0.05, 0.01]), RULE)
-    assert found.collapsed is True
-    assert found.onset_step == 30
+    result = judge(rows([0.5, 0.05, 0.2, 0.05, 0.01]), RULE)
+    assert result.collapsed is True
+    assert result.onset_step == 30
 
 
 def test_a_dip_that_recovers_is_not_collapse() -> None:
-    found = judge(rows([0.5, 0.01, 0.01, 0.01, 0.4]), RULE)
-    assert (found.collapsed, found.onset_step) == (False, None)
+    result = judge(rows([0.5, 0.01, 0.01, 0.01, 0.4]), RULE)
+    assert (result.collapsed, result.onset_step) == (False, None)
 
 
-def test_the_projection_can_collapse_alone() -> None:
-    found = judge(rows([0.5, 0.5], projection=0.01), RULE)
-    assert (found.collapsed, found.projection_collapsed) == (False, True)
+def test_the_projection_can_collapse_while_the_representation_does_not() -> None:
+    result = judge(rows([0.5, 0.5], projection=0.01), RULE)
+    assert (result.collapsed, result.projection_collapsed) == (False, True)
 
 
 def test_dimensional_collapse_has_a_healthy_std() -> None:
@@ -53,17 +57,17 @@ def test_dimensional_collapse_has_a_healthy_std() -> None:
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_is_divergence_and_not_collapse(loss: float) -> None:
-    found = judge(rows([0.5, math.nan], loss=loss), RULE)
-    assert (found.diverged, found.collapsed, found.onset_step) == (True, None, None)
+    result = judge(rows([0.5, math.nan], loss=loss), RULE)
+    assert (result.diverged, result.collapsed, result.onset_step) == (True, None, None)
 
 
 def test_the_unknown_loss_of_step_zero_is_not_divergence() -> None:
     assert judge(rows([0.5]), RULE).diverged is False
 
 
-def test_nothing_measured_gives_no_verdict() -> None:
-    found = judge([], RULE)
-    assert (found.collapsed, found.projection_collapsed, found.diverged) == (None, None, False)
+def test_without_measurements_nothing_is_known() -> None:
+    result = judge([], RULE)
+    assert (result.collapsed, result.projection_collapsed, result.diverged) == (None, None, False)
 
 
 def test_a_trial_stops_only_after_patience_measurements() -> None:

@@ -41,8 +41,8 @@ def test_fit_is_the_minimum_that_scipy_finds(weight_decay: float) -> None:
 
     reference = scipy.optimize.minimize(objective, np.zeros(classes * (size + 1)), options={"gtol": 1e-6})
     weight, bias = fit_linear(x, labels, classes=classes, weight_decay=weight_decay)
-    ours = objective(np.concatenate([weight.numpy().ravel(), bias.numpy()]))
-    assert ours == pytest.approx(reference.fun, abs=1e-9)
+    loss = objective(np.concatenate([weight.numpy().ravel(), bias.numpy()]))
+    assert loss == pytest.approx(reference.fun, abs=1e-9)
     np.testing.assert_allclose(weight.numpy().ravel(), reference.x[: classes * size], atol=2e-4)
 
 
@@ -71,7 +71,7 @@ def test_separable_features_are_separated_whatever_their_scale() -> None:
     assert result.weight_decay == 1.0  # of equals, the strongest
 
 
-def test_regularisation_is_chosen_on_the_training_samples_alone() -> None:
+def test_weight_decay_is_chosen_by_the_training_samples_only() -> None:
     # 60 samples in 200 dimensions of noise plus one that tells: too little decay fits the noise
     generator = torch.Generator().manual_seed(5)
     train, test = (torch.randn(n, 200, generator=generator) for n in (60, 400))
@@ -79,8 +79,8 @@ def test_regularisation_is_chosen_on_the_training_samples_alone() -> None:
     train[:, 0] += 6.0 * labels
     test[:, 0] += 6.0 * test_labels
     results = [
-        linear_probe(train, labels, test, own, weight_decays=(1e-5, 0.1, 1e4), seed=1)
-        for own in (test_labels, 1 - test_labels)
+        linear_probe(train, labels, test, evaluated_labels, weight_decays=(1e-5, 0.1, 1e4), seed=1)
+        for evaluated_labels in (test_labels, 1 - test_labels)
     ]
     # labels of the test set change its accuracy, and nothing else
     assert results[0].accuracy == pytest.approx(1 - results[1].accuracy)
@@ -92,8 +92,8 @@ def test_the_decay_that_validates_best_is_chosen() -> None:
     # the difference of two features tells the class; strong decay keeps to the one whose mean differs
     generator = torch.Generator().manual_seed(6)
     labels = torch.randint(2, (400,), generator=generator)
-    common, own = (torch.randn(400, generator=generator) for _ in range(2))
-    x = torch.stack([labels + 10 * common, 10 * common + 0.1 * own], dim=1)
+    common, separate = (torch.randn(400, generator=generator) for _ in range(2))
+    x = torch.stack([labels + 10 * common, 10 * common + 0.1 * separate], dim=1)
     result = linear_probe(x, labels, x, labels, weight_decays=(10.0, 1e-6, 1.0), seed=0)
     assert result.weight_decay == 1e-6
     assert result.validation_accuracy > 0.95
