@@ -43,6 +43,7 @@ class SimulatedMetrics:
     samples_per_second: float | None
     representation_spectrum: npt.NDArray[np.float32]
     projection_spectrum: npt.NDArray[np.float32]
+    probe_accuracy: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
