@@ -26,6 +26,13 @@ def from_settings(settings: Mapping[str, object]) -> TrialConfig:
 
     Raises:
         ConfigError: an unknown key or bundle, a wrong type, or a value that breaks a rule.
+
+    >>> config = from_settings({"preset": "simsiam", "lr": 0.05, "view2.hue": 0.2})
+    >>> config.projector_depth, config.lr, config.view2.hue
+    (3, 0.05, 0.2)
+    >>> from_settings({"tau_bas": 0.99})
+    Traceback (most recent call last):
+    byol.errors.ConfigError: tau_bas: is not a setting (did you mean "tau_base"?), but got 0.99
     """
     fields: dict[str, Any] = {}
     views: dict[str, dict[str, object]] = {"view1": {}, "view2": {}}

@@ -53,6 +53,16 @@ def train(
         ConfigError: the configuration does not fit the data (batch size, warm-up, neighbours) or the encoder.
         CheckpointError: the saved state belongs to another trial, or cannot be read.
         DataError: a streamed image cannot be read, and the data says that this is an error.
+
+    >>> from byol.data import load_data
+    >>> from byol.presets import from_settings
+    >>> settings = {"image_size": 12, "batch_size": 64, "steps": 2, "eval_every": 1, "eval_images": 64}
+    >>> config, data = from_settings(settings), load_data("fashion-mnist-8k", train_images=128)
+    >>> for metrics in train(config, data, device="cpu"):
+    ...     print(metrics.step, metrics.epoch, "-" if metrics.loss is None else metrics.loss > 0)
+    0 0.0 -
+    1 0.5 True
+    2 1.0 True
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     learner = Learner(

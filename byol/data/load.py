@@ -110,6 +110,10 @@ def load_data(
     Raises:
         DataError: an unknown name, a damaged file, no such folder, broken images, a failed download, or fewer
             training images than `train_images`.
+
+    >>> data = load_data("fashion-mnist-8k", train_images=500)
+    >>> data.train_images.shape, data.test_images.shape, data.classes[9]
+    ((500, 1, 28, 28), (2000, 1, 28, 28), 'Ankle boot')
     """
     root = root or Path("data")
     try:

@@ -97,8 +97,8 @@ def import_parquet(path: Path, cache: Path) -> ParquetSource:
     files = [file for file in files if file.is_file()]
     if not files:
         raise DataError(f"{path}: must be a Parquet file or a folder of them, but there is none")
-    is_test_file = _test_files([file.relative_to(root) for file in files])
-    files = [file for file in files if file.relative_to(root) in is_test_file]
+    is_test_file = _test_files([str(file.relative_to(root)) for file in files])
+    files = [file for file in files if str(file.relative_to(root)) in is_test_file]
     try:
         schemas = [pyarrow.parquet.read_schema(file) for file in files]
     except pyarrow.ArrowInvalid as error:
@@ -113,20 +113,18 @@ def import_parquet(path: Path, cache: Path) -> ParquetSource:
     return ParquetSource(
         path=target,
         names=names,
-        is_test=np.array([is_test_file[Path(name.rpartition("#")[0])] for name in names], np.bool_),
+        is_test=np.array([is_test_file[name.rpartition("#")[0]] for name in names], np.bool_),
         labels=table["label"].to_numpy().astype(np.int64) if has_labels else None,
         classes=_class_names(schemas[0], columns[0][1]) if has_labels else None,
     )
 
 
-def _test_files(files: list[Path]) -> dict[Path, bool]:
+def _test_files(paths: list[str]) -> dict[str, bool]:
     """Whether each file belongs to the test split; without validation files if there are test files."""
-    words = {file: set(re.split(r"[^a-z]+", str(file).lower())) for file in files}
-    if not any("test" in file_words for file_words in words.values()):
-        return {file: bool(file_words & VALIDATION_WORDS) for file, file_words in words.items()}
-    return {
-        file: "test" in file_words for file, file_words in words.items() if not file_words & VALIDATION_WORDS
-    }
+    words_of = {path: set(re.split(r"[^a-z]+", path.lower())) for path in paths}
+    if not any("test" in words for words in words_of.values()):
+        return {path: bool(words & VALIDATION_WORDS) for path, words in words_of.items()}
+    return {path: "test" in words for path, words in words_of.items() if not words & VALIDATION_WORDS}
 
 
 def _columns(file: Path, schema: Any) -> tuple[str, str | None]:

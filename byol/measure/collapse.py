@@ -51,6 +51,15 @@ def judge(rows: Sequence[Mapping[str, float | None]], rule: CollapseRule) -> Jud
         rows: the trial's rows of metrics.parquet in order of step; `step`, `loss`, `representation_std`,
             `projection_std` and `effective_rank` are read.
         rule: thresholds.
+
+    >>> columns = {"loss": 1.2, "projection_std": 0.5, "effective_rank": 9.0}
+    >>> stds = {0: 0.9, 100: 0.4, 200: 0.06, 300: 0.02}
+    >>> rows = [{"step": step, "representation_std": std, **columns} for step, std in stds.items()]
+    >>> judgement = judge(rows, CollapseRule())
+    >>> judgement.collapsed, judgement.onset_step, judgement.projection_collapsed
+    (True, 200, False)
+    >>> judge(rows, CollapseRule(representation_threshold=0.01)).collapsed
+    False
     """
     if not rows:
         return Judgement(

@@ -50,6 +50,11 @@ def knn_accuracy(
         ValueError: k is not in 1..N.
 
     Source: Wu et al. 2018 (arXiv 1805.01978), section 3.4.
+
+    >>> bank, labels = torch.tensor([[3.0, 0.1], [0.1, 1.0]]), torch.tensor([0, 1])
+    >>> queries, query_labels = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 0])
+    >>> knn_accuracy(bank, labels, queries, query_labels, k=1, temperature=0.1)
+    0.5
     """
     if not 1 <= k <= len(bank_ND):
         raise ValueError(f"knn_k must be between 1 and the {len(bank_ND)} samples of the bank, but got {k}")

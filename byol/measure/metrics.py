@@ -45,6 +45,11 @@ def embedding_std(x_ND: Tensor) -> Tensor:
     1 for an isotropic cloud, 0 for a point. The deviation is that of the population (divided by N).
 
     Source: Chen and He 2021 (SimSiam, arXiv 2011.10566), section 4.1, times sqrt(D).
+
+    >>> axes = torch.eye(4)
+    >>> isotropic, point = torch.cat([axes, -axes]), torch.ones(8, 4)
+    >>> embedding_std(isotropic).item(), embedding_std(point).item()
+    (1.0, 0.0)
     """
     return _unit(x_ND).std(dim=0, correction=0).mean() * math.sqrt(x_ND.shape[1])
 
