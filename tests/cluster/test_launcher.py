@@ -88,6 +88,11 @@ def test_it_is_valid() -> None:
             "does not install requirements.txt",
             id="not pinned",
         ),
+        pytest.param(
+            replaced("setup_commands", " -c ~/byol-sweeps/requirements.lock", ""),
+            "as requirements.lock has it",
+            id="not locked",
+        ),
         pytest.param(replaced("setup_commands", "uv==", "uv==1"), "another uv", id="other uv"),
         pytest.param(
             replaced("head_setup_commands", "ray[default]==", "ray[default]==1"),
