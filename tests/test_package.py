@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 import sweeps
 from sweeps.study import list_studies
@@ -156,3 +157,12 @@ def test_the_lock_holds_each_requirement_with_digests_and_no_address() -> None:
         lines = (ROOT / name).read_text().splitlines()
         pins = {re.sub(r"\[.*\]", "", line).lower() for line in lines if "==" in line}
         assert pins - versions == set()
+
+
+def test_version_and_date_are_the_same_everywhere() -> None:
+    newest = re.search(r"^## (\S+) \((\S+)\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (citation["version"], str(citation["date-released"])) == newest.groups()
+    assert citation["version"] == sweeps.__version__
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
