@@ -1,15 +1,18 @@
 # make sweep   run the quickstart study, write its report      make test    run all tests
 # make check   formatter, linter, types, import rules         make bench   run the benchmarks
+# make lock    write requirements.lock again                  make format  repair what a machine can repair
 PYTHON ?= python3
 STUDY ?= collapse-quickstart
 OUT ?= runs/$(STUDY)
 
 BIN := .venv/bin
-# uv takes seconds where pip takes minutes; hard links across file systems only make it warn.
-INSTALL := UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python $(BIN)/python -r
+# uv takes seconds where pip takes minutes; hard links across file systems only make it warn. The lock names one
+# version of each package and the digests of its files, also of those that requirements.txt does not name.
+INSTALL := UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes \
+  --constraint requirements.lock --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test check format bench clean
+.PHONY: help sweep test check format bench lock clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -33,8 +36,13 @@ format: .venv/.development
 bench: .venv/.development
 	@$(BIN)/python -m benchmarks
 
+# For Python 3.11 and later, on every platform. Versions stay as they are unless the requirements change.
+lock: | $(BIN)/uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command "make lock" --output-file requirements.lock requirements-dev.txt
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache
+	rm -rf .venv .mypy_cache .ruff_cache build dist *.egg-info
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else \
@@ -44,10 +52,10 @@ $(BIN)/uv:
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv==0.13.9
 
-.venv/.runtime: requirements.txt | $(BIN)/uv
+.venv/.runtime: requirements.txt requirements.lock | $(BIN)/uv
 	@$(INSTALL) requirements.txt
 	@touch $@
 
-.venv/.development: requirements.txt requirements-dev.txt | $(BIN)/uv
+.venv/.development: requirements.txt requirements-dev.txt requirements.lock | $(BIN)/uv
 	@$(INSTALL) requirements-dev.txt
 	@touch $@ .venv/.runtime

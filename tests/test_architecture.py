@@ -162,3 +162,15 @@ def test_ruff_sees_a_function_that_is_too_complex() -> None:
     ).stdout
     for rule in ("C901", "PLR0912", "PLR0913", "PLR0915"):
         assert f" {rule} " in shown
+
+
+def folders(top: Path) -> set[str]:
+    """The folders in `top` that hold a file, with a slash at the end, relative to the root."""
+    files = [file for file in top.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
+    return {f"{file.parent.relative_to(ROOT)}/" for file in files}
+
+
+def test_the_map_in_contributing_shows_the_folders() -> None:
+    rows = re.findall(r"^\| `(\S+/)` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    shown = [*PACKAGES, "benchmarks", "docs"]
+    assert sorted(rows) == sorted({"tests/"}.union(*(folders(ROOT / name) for name in shown)))

@@ -1,6 +1,7 @@
 """The package: what is in it, and that it works far from the checkout."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 import sweeps
 from sweeps.study import list_studies
@@ -142,3 +144,25 @@ def test_an_installed_tool_knows_its_own_commit_and_requirements(site: Path, tmp
     assert told() == [{"commit": None, "clean": None}, requirements]
     origin.write_text(json.dumps({"url": "file:///sources", "vcs_info": {"vcs": "git", "commit_id": "ab12"}}))
     assert told() == [{"commit": "ab12", "clean": True}, requirements]
+
+
+def test_the_lock_holds_each_requirement_with_digests_and_no_address() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    packages = [block.splitlines() for block in re.split(r"\n(?=[a-z])", text)[1:]]
+    assert all(line.startswith("    --hash=sha256:") for _, *digests in packages for line in digests)
+    assert all(len(package) > 1 for package in packages)
+    assert "://" not in text
+    versions = {package[0].split(" ")[0] for package in packages}
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        lines = (ROOT / name).read_text().splitlines()
+        pins = {re.sub(r"\[.*\]", "", line).lower() for line in lines if "==" in line}
+        assert pins - versions == set()
+
+
+def test_version_and_date_are_the_same_everywhere() -> None:
+    newest = re.search(r"^## (\S+) \((\S+)\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (citation["version"], str(citation["date-released"])) == newest.groups()
+    assert citation["version"] == sweeps.__version__
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)

@@ -89,8 +89,8 @@ def _access(complete: Any) -> Iterator[str]:
 def _software(complete: Any) -> Iterator[str]:
     for role in ("head", "worker"):
         setup = "\n".join(_setup(complete, role))
-        if "-r ~/byol-sweeps/requirements.txt" not in setup:
-            yield f"{role} does not install requirements.txt"
+        if "-r ~/byol-sweeps/requirements.txt -c ~/byol-sweeps/requirements.lock" not in setup:
+            yield f"{role} does not install requirements.txt as requirements.lock has it"
         if any(version != pins()["ray[tune]"] for version in re.findall(r"ray\[\w+\]==([\d.]+)", setup)):
             yield f"{role} installs another Ray than requirements.txt"
         uv = re.search(r"uv==([\d.]+)", (ROOT / "Makefile").read_text())
@@ -105,7 +105,7 @@ def _software(complete: Any) -> Iterator[str]:
         yield "compiled files are copied"
 
 
-_PARTS = ("requirements.txt", "run_sweep.py", "byol", "sweeps", "analysis")
+_PARTS = ("requirements.txt", "requirements.lock", "run_sweep.py", "byol", "sweeps", "analysis")
 
 
 def _start(complete: Any, role: str) -> str:

@@ -88,6 +88,11 @@ def test_it_is_valid() -> None:
             "does not install requirements.txt",
             id="not pinned",
         ),
+        pytest.param(
+            replaced("setup_commands", " -c ~/byol-sweeps/requirements.lock", ""),
+            "as requirements.lock has it",
+            id="not locked",
+        ),
         pytest.param(replaced("setup_commands", "uv==", "uv==1"), "another uv", id="other uv"),
         pytest.param(
             replaced("head_setup_commands", "ray[default]==", "ray[default]==1"),
@@ -125,18 +130,20 @@ def test_ray_launches_it_on_a_pretended_aws(tmp_path: Path, monkeypatch: pytest.
             label = {tags.TAG_RAY_NODE_NAME: name, tags.TAG_RAY_NODE_KIND: name}
             nodes.create_node(kind["node_config"], {**label, tags.TAG_RAY_LAUNCH_CONFIG: "it"}, 1)
         aws = boto3.client("ec2", region_name="us-west-2")
-        started = [one["Instances"][0] for one in aws.describe_instances()["Reservations"]]
+        reservations = aws.describe_instances()["Reservations"]
+        instances = [reservation["Instances"][0] for reservation in reservations]
         assert {
             (
-                one["InstanceType"],
-                one.get("InstanceLifecycle"),
-                one["IamInstanceProfile"]["Arn"].split("/")[-1],
+                instance["InstanceType"],
+                instance.get("InstanceLifecycle"),
+                instance["IamInstanceProfile"]["Arn"].split("/")[-1],
             )
-            for one in started
+            for instance in instances
         } == {("m7i.large", None, "byol-sweeps-head"), ("g6.xlarge", "spot", "byol-sweeps-worker")}
-        groups = {group["GroupId"] for one in started for group in one["SecurityGroups"]}
-        rules = aws.describe_security_groups(GroupIds=sorted(groups))["SecurityGroups"]
-        from_outside = {rule["ToPort"] for one in rules for rule in one["IpPermissions"] if rule["IpRanges"]}
+        ids = {group["GroupId"] for instance in instances for group in instance["SecurityGroups"]}
+        groups = aws.describe_security_groups(GroupIds=sorted(ids))["SecurityGroups"]
+        rules = [rule for group in groups for rule in group["IpPermissions"]]
+        from_outside = {rule["ToPort"] for rule in rules if rule["IpRanges"]}
         assert from_outside == {22}, "of Ray's ports none is open to the world"
 
 
