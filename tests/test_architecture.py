@@ -111,7 +111,7 @@ def test_the_check_sees_a_forbidden_import() -> None:
 
 
 LONGEST_FUNCTION = 60
-LONGEST_FILE = 400
+LONGEST_FILE = 450
 USUAL_FILE = 250
 """Lines of nine files in ten, at most."""
 
