@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from analysis.outcomes import JUDGED
+from analysis.outcomes import Outcome, judged
 from analysis.stats import Floats
 
 
@@ -84,13 +84,13 @@ def onset_times(trials: pd.DataFrame) -> tuple[Floats, npt.NDArray[np.bool_]]:
     A trial's end is censoring. Scheduler-stopped, diverged and failed trials are not judged, so stay out.
     A collapsed trial without an onset (never below the threshold when measured) counts at its end.
     """
-    judged = trials[trials["outcome"].isin(JUDGED)]
-    events = (judged["outcome"] == "collapsed").to_numpy(bool)
-    ends = judged["steps_run"].to_numpy(np.float64, na_value=np.nan)
-    onsets = judged["onset_step"].to_numpy(np.float64, na_value=np.nan)
+    judged_trials = judged(trials)
+    events = (judged_trials["outcome"] == Outcome.COLLAPSED).to_numpy(bool)
+    ends = judged_trials["steps_run"].to_numpy(np.float64, na_value=np.nan)
+    onsets = judged_trials["onset_step"].to_numpy(np.float64, na_value=np.nan)
     times = np.where(events & ~np.isnan(onsets), onsets, ends)
-    known = ~np.isnan(times)
-    return times[known], events[known]
+    has_time = ~np.isnan(times)
+    return times[has_time], events[has_time]
 
 
 def numbers_at_risk(times: Floats, steps: Floats) -> npt.NDArray[np.int64]:
