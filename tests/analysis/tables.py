@@ -102,18 +102,18 @@ def knn(cell: Mapping[str, Any]) -> float:
 def _cells(
     factors: Mapping[str, Sequence[Any]], design: str, when: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+    cells: dict[str, dict[str, Any]] = {}
     for labels in itertools.product(*factors.values()):
         cell = dict(zip(factors, labels, strict=True))
         for name, conditions in when.items():
             if any(cell[other] != level for other, level in conditions.items()):
                 cell[name] = None
-        found[repr(cell)] = cell
+        cells[repr(cell)] = cell
     if design != "leave-one-out":
-        return list(found.values())
+        return list(cells.values())
     return [
         cell
-        for cell in found.values()
+        for cell in cells.values()
         if sum(cell[name] not in (factors[name][0], None) for name in factors) <= 1
     ]
 

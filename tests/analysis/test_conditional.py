@@ -135,8 +135,8 @@ def test_the_map_lists_every_cell_by_what_changed(study: StudyResults) -> None:
 
 
 def test_the_table_of_trials_shows_it(study: StudyResults, sweep: Path) -> None:
-    found = trial_rows(study)
-    shown = {(row[0], row[1]) for row in found["rows"]}
+    table = trial_rows(study)
+    shown = {(row[0], row[1]) for row in table["rows"]}
     assert shown == {("batch", NOT_SET), ("group", "batch"), ("group", "none")}
-    assert None not in found["cells"]
+    assert None not in table["cells"]
     assert render(load_results([sweep]))

@@ -23,8 +23,8 @@ def test_main_effects_by_hand() -> None:
 
 
 def test_interaction_by_hand() -> None:
-    (found,) = interactions(VALUES, TWO_BY_TWO, [2, 2])
-    assert found.contrasts.tolist() == [-6.0, -7.0]  # 5 - 13 - 8 + 10; 14 - 24 - 17 + 20
+    (effect,) = interactions(VALUES, TWO_BY_TWO, [2, 2])
+    assert effect.contrasts.tolist() == [-6.0, -7.0]  # 5 - 13 - 8 + 10; 14 - 24 - 17 + 20
 
 
 def test_effects_equal_those_of_a_linear_model() -> None:
@@ -57,8 +57,8 @@ def test_a_missing_cell_makes_an_effect_incomplete() -> None:
 
 
 def test_three_levels_give_two_effects_against_the_first() -> None:
-    found = main_effects(np.array([[1.0], [4.0], [9.0]]), [(0,), (1,), (2,)], [3])
-    assert [effect.contrasts.tolist() for effect in found] == [[3.0], [8.0]]
+    effects = main_effects(np.array([[1.0], [4.0], [9.0]]), [(0,), (1,), (2,)], [3])
+    assert [effect.contrasts.tolist() for effect in effects] == [[3.0], [8.0]]
 
 
 CONDITIONAL = [(0, 0), (0, 1), (1, -1), (2, -1)]

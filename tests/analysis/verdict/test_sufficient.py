@@ -10,9 +10,9 @@ TWO_BY_TWO = [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
 def test_one_component_suffices() -> None:
-    found = sufficient_sets(TWO_BY_TWO, [0, 0, 3, 3], [3, 3, 3, 3], [2, 2])
-    assert found.sets == ((0,),)
-    assert found.determined
+    sufficient = sufficient_sets(TWO_BY_TWO, [0, 0, 3, 3], [3, 3, 3, 3], [2, 2])
+    assert sufficient.sets == ((0,),)
+    assert sufficient.determined
 
 
 def test_either_of_two_suffices() -> None:
@@ -28,9 +28,9 @@ def test_nothing_is_needed_where_nothing_collapses() -> None:
 
 
 def test_a_missing_cell_leaves_it_undetermined() -> None:
-    found = sufficient_sets(TWO_BY_TWO, [0, 0, 3, 0], [3, 0, 3, 3], [2, 2])
-    assert not found.determined
-    assert (0,) in found.open_sets
+    sufficient = sufficient_sets(TWO_BY_TWO, [0, 0, 3, 0], [3, 0, 3, 3], [2, 2])
+    assert not sufficient.determined
+    assert (0,) in sufficient.open_sets
 
 
 def test_a_larger_alternative_is_found_beside_the_smallest() -> None:
@@ -40,9 +40,9 @@ def test_a_larger_alternative_is_found_beside_the_smallest() -> None:
 
 
 def test_a_collapsed_reference_leaves_no_set() -> None:
-    found = sufficient_sets(TWO_BY_TWO, [1, 0, 0, 0], [3, 3, 3, 3], [2, 2])
-    assert found.reference_collapsed
-    assert found.sets == ()
+    sufficient = sufficient_sets(TWO_BY_TWO, [1, 0, 0, 0], [3, 3, 3, 3], [2, 2])
+    assert sufficient.reference_collapsed
+    assert sufficient.sets == ()
 
 
 CONDITIONAL = [(0, 0), (0, 1), (1, -1), (2, -1)]
@@ -64,16 +64,16 @@ CONDITIONAL = [(0, 0), (0, 1), (1, -1), (2, -1)]
 def test_sufficient_sets_of_conditional_factors(
     collapsed: list[int], sets: tuple[tuple[int, ...], ...]
 ) -> None:
-    found = sufficient_sets(CONDITIONAL, collapsed, [3] * 4, [3, 2])
-    assert found.sets == sets
-    assert found.determined
-    assert found.reference_collapsed is False
+    sufficient = sufficient_sets(CONDITIONAL, collapsed, [3] * 4, [3, 2])
+    assert sufficient.sets == sets
+    assert sufficient.determined
+    assert sufficient.reference_collapsed is False
 
 
 def test_a_missing_cell_of_conditional_factors_leaves_it_undetermined() -> None:
-    found = sufficient_sets(CONDITIONAL, [0, 0, 3, 0], [3, 0, 3, 3], [3, 2])
-    assert not found.determined
-    assert found.open_sets == ((0,),)
+    sufficient = sufficient_sets(CONDITIONAL, [0, 0, 3, 0], [3, 0, 3, 3], [3, 2])
+    assert not sufficient.determined
+    assert sufficient.open_sets == ((0,),)
 
 
 def test_a_factor_that_the_reference_lacks_is_none_of_its_components() -> None:
