@@ -3,7 +3,7 @@
 Read verdict.py first: it says which case a study is. The sentences about it are in analysis/findings.
 """
 
-from analysis.verdict.removals import Removals, changed_in_one_factor, removals
+from analysis.verdict.neighbours import Removals, changed_in_one_factor, removals
 from analysis.verdict.seeds import seeds_with_collapse
 from analysis.verdict.sufficient import Sufficient, sufficient_sets
 from analysis.verdict.verdict import Case, Evidence, Verdict, evidence, study_verdict

@@ -7,7 +7,7 @@ from enum import StrEnum, auto
 from analysis.cells import Cell
 from analysis.results import StudyResults
 from analysis.stats import Rate
-from analysis.verdict.removals import Removals, removals
+from analysis.verdict.neighbours import Removals, removals
 from analysis.verdict.seeds import seeds_with_collapse
 from analysis.verdict.sufficient import Sufficient, sufficient_sets
 

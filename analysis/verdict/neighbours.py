@@ -1,4 +1,4 @@
-"""What happens when one component alone leaves the reference's level."""
+"""The cells that differ from the reference in one factor, and what that change did."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from analysis.cells import Cell, reference_of
 
 @dataclass(frozen=True, kw_only=True)
 class Removals:
-    """The cells that differ from the reference in one factor, by what the change did."""
+    """The cells that differ from the reference in one factor."""
 
     fatal: tuple[Cell, ...]
     """Those in which any trial collapsed."""
