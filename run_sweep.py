@@ -322,16 +322,18 @@ def _finish(folders: list[Path], path: Path, closing: list[str]) -> None:
     """Writes the report, and the findings in words beside it and here, followed by `closing`."""
     from analysis.findings import findings
     from analysis.load import load_results
-    from analysis.page.report import write_report
+    from analysis.page.report import render
+    from byol.files import write_text
 
     try:
         results = load_results(folders)
     except ValueError as error:
         raise RequestError(" ".join(str(error).split())) from None
-    report = write_report(results, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, render(results))
     text = "\n".join(("", *findings(results).sentences, ""))
     path.with_name(files.FINDINGS).write_text(text, encoding="utf-8")
-    print("\n".join((text, *closing, f"Report: {report}")))
+    print("\n".join((text, *closing, f"Report: {path}")))
 
 
 def _export(options: Namespace) -> int:

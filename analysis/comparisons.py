@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.findings.verdict import one_changed
-from analysis.outcomes import Cell, seed_table
+from analysis.cells import Cell, collapse_by_seed, reference_of, values_by_seed
 from analysis.results import StudyResults
 from analysis.stats import (
     Mean,
@@ -17,6 +16,7 @@ from analysis.stats import (
     risk_difference,
     sign_flip,
 )
+from analysis.verdict import changed_in_one_factor
 from analysis.wording import number, percent_range, points, points_range
 
 HEADER = (
@@ -30,33 +30,34 @@ HEADER = (
 )
 
 
-def comparison_rows(study: StudyResults, found: Sequence[Cell]) -> list[tuple[str, ...]]:
+def comparison_rows(study: StudyResults, cells: Sequence[Cell]) -> list[tuple[str, ...]]:
     """Rows under HEADER, the reference first; none if nothing can be compared.
 
     The tests of a column are one family, adjusted by Holm. With too few seeds for p < .05 there is no p.
     """
-    reference = next((cell for cell in found if cell.is_reference and cell.judged), None)
-    single = one_changed(found)
-    if reference is None or not single:
+    reference, neighbours = reference_of(cells), changed_in_one_factor(cells)
+    if reference is None or not reference.judged or not neighbours:
         return []
-    tables = [seed_table([reference, cell], study.seeds, "collapsed") for cell in single]
-    collapse_tests = _adjusted([mcnemar(*table) for table in tables])
-    compared = [_accuracy(study, reference, cell) for cell in single]
-    flips = _adjusted([test for _, test in compared])
+    pairs = [collapse_by_seed([reference, cell], study.seeds) for cell in neighbours]
+    collapse_tests = _adjusted([mcnemar(*pair) for pair in pairs])
+    accuracies = [_accuracy(study, reference, cell) for cell in neighbours]
+    accuracy_tests = _adjusted([test for _, test in accuracies])
     rows: list[tuple[str, ...]] = [("reference", *_share(reference), "–", "–", "–", "–")]
-    for cell, collapse_test, (accuracy, _), flip in zip(single, collapse_tests, compared, flips, strict=True):
+    for cell, collapse_test, (accuracy, _), accuracy_test in zip(
+        neighbours, collapse_tests, accuracies, accuracy_tests, strict=True
+    ):
         (index,) = cell.changed
         name = f"{study.factors[index].name} = {cell.labels[index]}"
         counts = reference.collapsed, reference.judged, cell.collapsed, cell.judged
         difference, interval = risk_difference(*counts)
         risk = f"{points(difference, 0)} ({points_range(interval, 0)})"
-        rows.append((name, *_share(cell), risk, collapse_test, accuracy, flip))
+        rows.append((name, *_share(cell), risk, collapse_test, accuracy, accuracy_test))
     return rows
 
 
 def _accuracy(study: StudyResults, reference: Cell, cell: Cell) -> tuple[str, PValue | None]:
     """The paired difference in kNN accuracy, and its test where neither cell collapsed."""
-    accuracies = seed_table([reference, cell], study.seeds, "knn_accuracy")
+    accuracies = values_by_seed([reference, cell], study.seeds, "knn_accuracy")
     both = ~np.isnan(accuracies).any(axis=0)
     if not both.any():
         return "–", None
@@ -69,17 +70,16 @@ def _accuracy(study: StudyResults, reference: Cell, cell: Cell) -> tuple[str, PV
 
 def _adjusted(tests: Sequence[PValue | None]) -> list[str]:
     """p-values, or why there is none to give: never a star. Holm over those that could be significant."""
-    able = [index for index, test in enumerate(tests) if test is not None and test.least <= 0.05]
-    texts = ["–" if test is None else _too_few(test) for test in tests]
-    for index, p in zip(able, holm([test.p for test in tests if test and test.least <= 0.05]), strict=True):
-        test = tests[index]
-        assert test is not None
-        texts[index] = f"p = {number(p, 2)}, n = {test.n}"
+    adjusted = iter(holm([test.p for test in tests if test is not None and test.least <= 0.05]))
+    texts = []
+    for test in tests:
+        if test is None:
+            texts.append("–")
+        elif test.least > 0.05:
+            texts.append(f"too few (n = {test.n})" if test.n else "no discordant seed")
+        else:
+            texts.append(f"p = {number(next(adjusted), 2)}, n = {test.n}")
     return texts
-
-
-def _too_few(test: PValue) -> str:
-    return f"too few (n = {test.n})" if test.n else "no discordant seed"
 
 
 def _paired(mean: Mean) -> str:
@@ -88,5 +88,5 @@ def _paired(mean: Mean) -> str:
 
 
 def _share(cell: Cell) -> tuple[str, str]:
-    found = clopper_pearson(cell.collapsed, cell.judged)
-    return f"{found.k} of {found.n}", percent_range(found.interval) if found.interval else "–"
+    share = clopper_pearson(cell.collapsed, cell.judged)
+    return f"{share.k} of {share.n}", percent_range(share.interval) if share.interval else "–"

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from analysis.outcomes import NOT_SET, classify, ran_full_length
-from analysis.results import Factor, Results, StudyResults
+from analysis.outcomes import classify, ran_full_length
+from analysis.results import NOT_SET, SEARCH, Factor, Results, StudyResults
+from analysis.states import TrialState
 
 _TEXT, _WHOLE, _REAL, _FLAG = "str", "Int64", "float64", "boolean"
 
@@ -47,10 +48,10 @@ def load_results(dirs: Sequence[Path]) -> Results:
     groups: dict[str, list[StudyResults]] = {}
     for directory in dirs:
         study = _read(Path(directory))
-        document = study.documents[0]
-        same = [study.name, document.get("reference"), [factor.name for factor in study.factors]]
-        same += [study.representation_threshold, study.projection_threshold, study.searched]
-        groups.setdefault(json.dumps(same, sort_keys=True, default=str), []).append(study)
+        factors = [factor.name for factor in study.factors]
+        identity = [study.name, study.documents[0].get("reference"), factors, study.is_search]
+        identity += [study.representation_threshold, study.projection_threshold]
+        groups.setdefault(json.dumps(identity, sort_keys=True, default=str), []).append(study)
     return Results(studies=tuple(_merge(group) for group in groups.values()))
 
 
@@ -68,13 +69,8 @@ def _read(directory: Path) -> StudyResults:
     manifest_path = directory / "manifest.json"
     manifest = _document(manifest_path) if manifest_path.exists() else {}
     trials = _table(directory / "trials.parquet", TRIAL_COLUMNS)
-    kind = document.get("design", "full-factorial")
-    design = str(kind.get("kind", "full-factorial") if isinstance(kind, Mapping) else kind)
-    search = document.get("search")
-    if search or (trials["design"] == "search").any():
-        design = "search"
-    rule = document.get("collapse") or {}
-    factors = _factors(document.get("factors") or [], (search or {}).get("space") or {}, trials)
+    search, rule = document.get("search") or {}, document.get("collapse") or {}
+    factors = _factors(document.get("factors") or [], search.get("space") or {}, trials)
     trials = trials.assign(outcome=classify(trials))
     trials = trials.assign(full_length=ran_full_length(trials))
     for factor in factors:
@@ -86,7 +82,7 @@ def _read(directory: Path) -> StudyResults:
         question=str(document.get("question") or ""),
         source=str(document.get("source") or ""),
         expected=str(document.get("expected") or ""),
-        design=design,
+        design=_design(document, trials),
         factors=factors,
         representation_threshold=float(rule.get("representation_threshold", 0.1)),
         projection_threshold=float(rule.get("projection_threshold", 0.1)),
@@ -100,6 +96,13 @@ def _read(directory: Path) -> StudyResults:
         documents=(document,),
         manifests=(manifest,),
     )
+
+
+def _design(document: Mapping[str, Any], trials: pd.DataFrame) -> str:
+    if document.get("search") or (trials["design"] == SEARCH).any():
+        return SEARCH
+    design = document.get("design", "full-factorial")
+    return str(design.get("kind", "full-factorial") if isinstance(design, Mapping) else design)
 
 
 def _document(path: Path) -> Mapping[str, Any]:
@@ -136,25 +139,25 @@ def _optional_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _factors(entries: object, space: Mapping[str, Any], trials: pd.DataFrame) -> tuple[Factor, ...]:
-    """The study's factors, or its search's space, in order, and then those of the table alone."""
-    levels: dict[str, list[str]] = {}
+    """The study's factors, or its search's space, in order, and then those that only the table has."""
+    stated_levels: dict[str, list[str]] = {}
     for entry in entries if isinstance(entries, list) else []:
         labels = [level["label"] for level in entry.get("levels") or []]
-        levels[str(entry["name"])] = [level_text(label) for label in labels]
+        stated_levels[str(entry["name"])] = [level_text(label) for label in labels]
     for name, parameter in space.items():
-        levels[name] = [level_text(label) for label in parameter.get("choices") or []]
+        stated_levels[name] = [level_text(label) for label in parameter.get("choices") or []]
     for name in map(str, trials.columns):
         if name.startswith("f_"):
-            levels.setdefault(name[2:], [])
+            stated_levels.setdefault(name[2:], [])
     factors = []
-    for name, labels in levels.items():
+    for name, stated in stated_levels.items():
         if f"f_{name}" not in trials:
             continue
         column = trials[f"f_{name}"]
-        many = pd.api.types.is_float_dtype(column) and not labels and column.nunique() > 8
-        drawn = "low" in space.get(name, {}) or many
-        seen = [] if drawn else list(dict.fromkeys(_texts(column.dropna())))
-        factors.append(Factor(name=name, levels=tuple(dict.fromkeys([*labels, *seen]))))
+        many_numbers = pd.api.types.is_float_dtype(column) and not stated and column.nunique() > 8
+        drawn = "low" in space.get(name, {}) or many_numbers
+        occurring = [] if drawn else list(dict.fromkeys(_texts(column.dropna())))
+        factors.append(Factor(name=name, levels=tuple(dict.fromkeys([*stated, *occurring]))))
     return tuple(factors)
 
 
@@ -166,38 +169,42 @@ def _texts(column: pd.Series) -> pd.Series:
     return pd.Series([text(value) for value in column.tolist()], index=column.index, dtype="str")
 
 
-_FURTHEST = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
+_FURTHEST = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
 
 
-def _merge(group: list[StudyResults]) -> StudyResults:
-    if len(group) == 1:
-        return group[0]
-    order = {state: rank for rank, state in enumerate(_FURTHEST)}
-    parts = [study.trials.assign(_source=index) for index, study in enumerate(group)]
-    trials = pd.concat(parts, ignore_index=True)
-    ranked = trials.assign(_rank=trials["state"].map(order).fillna(len(order)))
-    kept = ranked.sort_values(["_rank", "_source"], kind="stable").drop_duplicates("trial_id").sort_index()
-    sources = dict(zip(kept["trial_id"], kept["_source"], strict=True))
-    levels = [
-        Factor(name=same[0].name, levels=tuple(dict.fromkeys(label for one in same for label in one.levels)))
-        for same in zip(*(study.factors for study in group), strict=True)
-    ]
+def _merge(studies: Sequence[StudyResults]) -> StudyResults:
+    """One study out of several directories; each trial is taken where it got furthest."""
+    if len(studies) == 1:
+        return studies[0]
+    rank = {state.value: index for index, state in enumerate(_FURTHEST)}
+    parts = [study.trials.assign(_source=index) for index, study in enumerate(studies)]
+    every_row = pd.concat(parts, ignore_index=True)
+    ranked = every_row.assign(_rank=every_row["state"].map(rank).fillna(len(rank)))
+    trials = ranked.sort_values(["_rank", "_source"], kind="stable").drop_duplicates("trial_id").sort_index()
+    sources = dict(zip(trials["trial_id"], trials["_source"], strict=True))
 
-    def rows(tables: list[pd.DataFrame]) -> pd.DataFrame:
-        wanted = [
+    def rows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        parts = [
             table[table["trial_id"].map(sources) == index] for index, table in enumerate(tables) if len(table)
         ]
-        return pd.concat(wanted, ignore_index=True) if wanted else tables[0]
+        return pd.concat(parts, ignore_index=True) if parts else tables[0]
 
     return replace(
-        group[0],
-        factors=tuple(levels),
-        seeds=tuple(sorted({seed for study in group for seed in study.seeds})),
-        trials=kept.drop(columns=["_source", "_rank"]).reset_index(drop=True),
-        metrics=rows([study.metrics for study in group]),
-        spectra=rows([study.spectra for study in group]),
-        directories=tuple(name for study in group for name in study.directories),
-        documents=tuple(document for study in group for document in study.documents),
-        manifests=tuple(manifest for study in group for manifest in study.manifests),
-        duplicates=len(trials) - len(kept),
+        studies[0],
+        factors=tuple(
+            _merge_factor(factors) for factors in zip(*(study.factors for study in studies), strict=True)
+        ),
+        seeds=tuple(sorted({seed for study in studies for seed in study.seeds})),
+        trials=trials.drop(columns=["_source", "_rank"]).reset_index(drop=True),
+        metrics=rows([study.metrics for study in studies]),
+        spectra=rows([study.spectra for study in studies]),
+        directories=tuple(name for study in studies for name in study.directories),
+        documents=tuple(document for study in studies for document in study.documents),
+        manifests=tuple(manifest for study in studies for manifest in study.manifests),
+        duplicates=len(every_row) - len(trials),
     )
+
+
+def _merge_factor(factors: Sequence[Factor]) -> Factor:
+    levels = dict.fromkeys(level for factor in factors for level in factor.levels)
+    return Factor(name=factors[0].name, levels=tuple(levels))

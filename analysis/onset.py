@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from analysis.outcomes import JUDGED
+from analysis.outcomes import Outcome, judged
 from analysis.stats import Floats
 
 
@@ -33,10 +33,6 @@ class Survival:
     median: float | None
     """First step at which at most half survive; None if more than half do to the end."""
 
-    def at(self, step: float) -> float:
-        """The survival at a step."""
-        return float(self.survival[np.searchsorted(self.steps, step, side="right") - 1])
-
 
 def kaplan_meier(times: npt.ArrayLike, events: npt.ArrayLike, horizon: float | None = None) -> Survival:
     """The product-limit estimate.
@@ -49,27 +45,24 @@ def kaplan_meier(times: npt.ArrayLike, events: npt.ArrayLike, horizon: float | N
     t, event = np.asarray(times, dtype=np.float64), np.asarray(events, dtype=bool)
     end = float(t.max()) if horizon is None else horizon
     if not event.any():
-        one = np.ones(1)
         return Survival(
-            steps=np.zeros(1), survival=one, low=np.full(1, np.nan), high=one, n=len(t), events=0,
-            horizon=end, restricted_mean=end, median=None,
+            steps=np.zeros(1), survival=np.ones(1), low=np.full(1, np.nan), high=np.ones(1),
+            n=len(t), events=0, horizon=end, restricted_mean=end, median=None,
         )  # fmt: skip
-    found = stats.ecdf(stats.CensoredData(uncensored=t[event], right=t[~event])).sf
+    curve = stats.ecdf(stats.CensoredData(uncensored=t[event], right=t[~event])).sf
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # log-log is undefined where survival is 0 or 1
-        band = found.confidence_interval(method="log-log")
-    steps, survival = found.quantiles, found.probabilities
-    low, high = band.low.probabilities, band.high.probabilities
-    if steps[0] > 0:
-        steps, survival = np.r_[0.0, steps], np.r_[1.0, survival]
-        low, high = np.r_[np.nan, low], np.r_[1.0, high]
+        band = curve.confidence_interval(method="log-log")
+    steps = np.union1d(0.0, curve.quantiles)
+    survival = curve.evaluate(steps)
+    low = np.where(steps < curve.quantiles[0], np.nan, band.low.evaluate(steps))
     widths = np.diff(np.r_[np.minimum(steps, end), end])
     half = np.flatnonzero(survival <= 0.5)
     return Survival(
         steps=steps,
         survival=survival,
         low=low,
-        high=high,
+        high=band.high.evaluate(steps),
         n=len(t),
         events=int(event.sum()),
         horizon=end,
@@ -84,13 +77,13 @@ def onset_times(trials: pd.DataFrame) -> tuple[Floats, npt.NDArray[np.bool_]]:
     A trial's end is censoring. Scheduler-stopped, diverged and failed trials are not judged, so stay out.
     A collapsed trial without an onset (never below the threshold when measured) counts at its end.
     """
-    judged = trials[trials["outcome"].isin(JUDGED)]
-    events = (judged["outcome"] == "collapsed").to_numpy(bool)
-    ends = judged["steps_run"].to_numpy(np.float64, na_value=np.nan)
-    onsets = judged["onset_step"].to_numpy(np.float64, na_value=np.nan)
+    judged_trials = judged(trials)
+    events = (judged_trials["outcome"] == Outcome.COLLAPSED).to_numpy(bool)
+    ends = judged_trials["steps_run"].to_numpy(np.float64, na_value=np.nan)
+    onsets = judged_trials["onset_step"].to_numpy(np.float64, na_value=np.nan)
     times = np.where(events & ~np.isnan(onsets), onsets, ends)
-    known = ~np.isnan(times)
-    return times[known], events[known]
+    has_time = ~np.isnan(times)
+    return times[has_time], events[has_time]
 
 
 def numbers_at_risk(times: Floats, steps: Floats) -> npt.NDArray[np.int64]:

@@ -6,6 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+NOT_SET = "not set"
+"""What stands for a level where a factor has none: it does not apply there."""
+SEARCH, WINNER = "search", "winner"
+"""What the column `design` says of a search's trials: its samples, and the winner's with fresh seeds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Factor:
@@ -58,9 +63,9 @@ class StudyResults:
     """Trials that stood in more than one directory, and were read once."""
 
     @property
-    def searched(self) -> bool:
+    def is_search(self) -> bool:
         """Whether the trials are a search's samples, which carry no intervals."""
-        return self.design == "search"
+        return self.design == SEARCH
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,13 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.outcomes import JUDGED
-from analysis.results import StudyResults
-from analysis.stats import Mean, mean_interval
+from analysis.results import NOT_SET, WINNER, StudyResults
+from analysis.stats import Floats, Mean, mean_interval
+from analysis.winner import Candidate, eligible, winner
 from analysis.wording import mean_percent, number, percent, why_interval
-
-WINNER = "winner"
-"""What `design` says of the trials with fresh seeds; all others are samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +49,8 @@ class Objective:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Searched:
-    """A search's results."""
+class SearchResult:
+    """What a search came to."""
 
     objectives: tuple[Objective, ...]
     """The first decides on the winner."""
@@ -61,9 +58,11 @@ class Searched:
     """The study's `search`; empty where the document lacks one."""
     samples: pd.DataFrame
     """Rows of the table of trials, in order."""
-    values: npt.NDArray[np.float64]
+    values: Floats
     """Of the objectives, NaN where a sample has no result. Shape [samples, objectives]."""
-    best: int | None
+    eligible: npt.NDArray[np.bool_]
+    """Which samples can win, see analysis/winner.py. Shape [samples]."""
+    winner: int | None
     """Position of the winner among the samples."""
     fresh: pd.DataFrame
     """The winner's trials with fresh seeds."""
@@ -71,56 +70,60 @@ class Searched:
     """Of the objectives over the fresh seeds; None without a value."""
 
     @property
-    def eligible(self) -> npt.NDArray[np.bool_]:
-        """Which samples could win: those with results that did not collapse, or any if all did. [samples]"""
-        known = ~np.isnan(self.values).any(axis=1)
-        alive = known & (self.samples["outcome"] != "collapsed").to_numpy(dtype=bool)
-        return np.asarray(alive if alive.any() else known)
-
-    @property
     def front(self) -> npt.NDArray[np.bool_]:
         """Which eligible samples no other one beats in every objective. Shape [samples]."""
         return pareto_front(np.where(self.eligible[:, None], self.values, np.nan), self.objectives)
 
 
-def searched(study: StudyResults) -> Searched:
+def search_result(study: StudyResults) -> SearchResult:
     """Reads a search out of a study's results."""
     section = study.documents[0].get("search") or {}
-    ways = section.get("objectives") or {"knn_accuracy": "maximize"}
-    objectives = tuple(Objective(column=name, maximize=way == "maximize") for name, way in ways.items())
-    fresh = (study.trials["design"] == WINNER).fillna(False).astype(bool)
-    samples = study.trials[~fresh].reset_index(drop=True)
-    found = Searched(
-        objectives=objectives, section=section, samples=samples, values=_values(samples, objectives),
-        best=None, fresh=study.trials[[]], scores=(),
-    )  # fmt: skip
-    best = _best(found)
-    mine = (
-        fresh & (study.trials["cell_id"] == samples["cell_id"].iloc[best])
-        if best is not None
-        else fresh & False
+    directions = section.get("objectives") or {"knn_accuracy": "maximize"}
+    objectives = tuple(
+        Objective(column=name, maximize=direction == "maximize") for name, direction in directions.items()
     )
-    runs = study.trials[mine.astype(bool)].reset_index(drop=True)
-    scores = [column[~np.isnan(column)] for column in _values(runs, objectives).T]
-    return Searched(
-        objectives=objectives, section=section, samples=samples, values=found.values, best=best, fresh=runs,
+    is_fresh = (study.trials["design"] == WINNER).fillna(False).astype(bool)
+    samples = study.trials[~is_fresh].reset_index(drop=True)
+    candidates = _candidates(samples, objectives)
+    best = winner(candidates, [objective.maximize for objective in objectives])
+    winning_cell = None if best is None else samples["cell_id"].iloc[best]
+    is_winners = (study.trials["cell_id"] == winning_cell).fillna(False).astype(bool)
+    fresh = study.trials[is_fresh & is_winners].reset_index(drop=True)
+    fresh_values = _values(_candidates(fresh, objectives), len(objectives))
+    scores = [column[~np.isnan(column)] for column in fresh_values.T]
+    return SearchResult(
+        objectives=objectives,
+        section=section,
+        samples=samples,
+        values=_values(candidates, len(objectives)),
+        eligible=np.isin(np.arange(len(samples)), eligible(candidates)),
+        winner=best,
+        fresh=fresh,
         scores=tuple(mean_interval(values) if len(values) else None for values in scores),
-    )  # fmt: skip
+    )
 
 
-def _values(trials: pd.DataFrame, objectives: Sequence[Objective]) -> npt.NDArray[np.float64]:
-    """Of trials that came to a result: not of failed, diverged or pruned ones."""
-    table = trials[[one.column for one in objectives]].to_numpy(dtype=np.float64, na_value=np.nan)
-    has_result = trials["outcome"].isin((*JUDGED, "unknown")).to_numpy(dtype=bool)
-    return np.where(has_result[:, None] & np.isfinite(table), table, np.nan)
+def _candidates(trials: pd.DataFrame, objectives: Sequence[Objective]) -> list[Candidate]:
+    values = trials[[objective.column for objective in objectives]].to_numpy(np.float64, na_value=np.nan)
+    return [
+        Candidate(
+            state=state,
+            end_reason=None if pd.isna(end_reason) else end_reason,
+            collapsed=None if pd.isna(collapsed) else bool(collapsed),
+            values=row,
+        )
+        for state, end_reason, collapsed, row in zip(
+            trials["state"], trials["end_reason"], trials["collapsed"], values.tolist(), strict=True
+        )
+    ]
 
 
-def _best(found: Searched) -> int | None:
-    """By the first objective, and by the next ones where that is equal; the earliest of equals."""
-    places = np.flatnonzero(found.eligible)
-    signs = np.array([1.0 if one.maximize else -1.0 for one in found.objectives])
-    best = max(places, key=lambda place: tuple(signs * found.values[place]), default=None)
-    return None if best is None else int(best)
+def _values(candidates: Sequence[Candidate], n_objectives: int) -> Floats:
+    """The finite values of those that ran to their end, else NaN. Shape [candidates, objectives]."""
+    nothing = [None] * n_objectives
+    values = [candidate.values if candidate.ended_normally else nothing for candidate in candidates]
+    table = np.array(values, dtype=np.float64).reshape(len(candidates), n_objectives)
+    return np.where(np.isfinite(table), table, np.nan)
 
 
 def pareto_front(values: npt.NDArray[np.float64], objectives: Sequence[Objective]) -> npt.NDArray[np.bool_]:
@@ -130,12 +133,13 @@ def pareto_front(values: npt.NDArray[np.float64], objectives: Sequence[Objective
         values: shape [rows, objectives]; a row with a NaN is never in the front and dominates none.
         objectives: which way is better.
     """
-    signed = values * np.array([1.0 if one.maximize else -1.0 for one in objectives])
-    known = ~np.isnan(signed).any(axis=1)
-    front = known.copy()
-    for row in np.flatnonzero(known):
-        others = signed[known]
-        front[row] = not ((others >= signed[row]).all(axis=1) & (others > signed[row]).any(axis=1)).any()
+    oriented = values * np.array([1.0 if objective.maximize else -1.0 for objective in objectives])
+    complete = ~np.isnan(oriented).any(axis=1)
+    front = complete.copy()
+    others = oriented[complete]
+    for row in np.flatnonzero(complete):
+        better = (others > oriented[row]).any(axis=1)
+        front[row] = not ((others >= oriented[row]).all(axis=1) & better).any()
     return np.asarray(front)
 
 
@@ -144,7 +148,7 @@ def settings_text(study: StudyResults, row: "pd.Series[Any]") -> str:
     parts = []
     for factor in study.factors:
         value = row[factor.column]
-        if value is None or value != value or value == "not set":
+        if value is None or value != value or value == NOT_SET:
             continue
         parts.append(f"{factor.name} = {value if isinstance(value, str) else f'{value:.4g}'}")
     return ", ".join(parts)

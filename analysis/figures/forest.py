@@ -1,32 +1,61 @@
 """How much each factor matters: main effects and two-way interactions."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import plotly.graph_objects as go
 
-from analysis.effects import Effect, interactions, main_effects
+from analysis.cells import cells_of, collapse_by_seed, values_by_seed
+from analysis.effects import Effect, study_effects
 from analysis.figures.theme import Panel, axis, colour, facets, key, rounded, text
-from analysis.outcomes import Cell, cells, seed_table
 from analysis.results import StudyResults
 from analysis.wording import listed, mean_points
 
 _INTERACTIONS_UP_TO = 10
 
+_Column: TypeAlias = tuple[str, list[Effect]]
+"""What the effects are on, and the effects."""
 
-def effects_of(
-    study: StudyResults, found: Sequence[Cell], value: str, *, survivors_only: bool
-) -> tuple[Effect, ...]:
-    """Main effects, then interactions, of a value (see `seed_table`).
 
-    For values that are not conditional, an effect of a full factorial that lacks pairs of cells is left
-    without an estimate: an average over unbalanced cells would compare different things.
-    """
-    table = seed_table(found, study.seeds, value, survivors_only=survivors_only)
-    arguments = table, [cell.codes for cell in found], [len(factor.levels) for factor in study.factors]
-    every = (*main_effects(*arguments), *interactions(*arguments))
-    return tuple(
-        effect for effect in every if effect.mean is not None and (survivors_only or effect.complete)
-    )
+def forest(study: StudyResults) -> Panel | None:
+    """Effects on the collapse rate and on kNN accuracy, in percentage points with t intervals over seeds."""
+    cells = cells_of(study)
+    bimodal = any(cell.collapsed for cell in cells)
+    accuracies = values_by_seed(cells, study.seeds, "knn_accuracy", survivors_only=bimodal)
+    effects_on = {
+        "collapse rate, points": study_effects(
+            study, cells, collapse_by_seed(cells, study.seeds), survivors_only=False
+        ),
+        "kNN accuracy, points" + (", given no collapse" if bimodal else ""): study_effects(
+            study, cells, accuracies, survivors_only=bimodal
+        ),
+    }
+    columns = [(title, _largest(effects)) for title, effects in effects_on.items() if effects]
+    if not columns:
+        return None
+    figure = _figure(study, columns)
+    rows = [
+        (title, effect_name(study, effect), mean_points(effect.mean), f"{effect.matched} of {effect.planned}")
+        for title, effects in columns
+        for effect in effects
+        if effect.mean is not None
+    ]
+    hidden = len(rows) < sum(map(len, effects_on.values()))
+    caption = _caption(study, columns, hidden=hidden, bimodal=bimodal)
+    return Panel(name="effects", title="Effects of the factors", caption=caption, figure=figure,
+                 table=(("on", "effect", "estimate", "matched pairs of cells"), rows))  # fmt: skip
+
+
+def _largest(effects: Sequence[Effect]) -> list[Effect]:
+    """All main effects, and the largest interactions in the order of the factors."""
+    main = [effect for effect in effects if len(effect.factors) == 1]
+    crossed = [effect for effect in effects if len(effect.factors) == 2]
+    largest = sorted(crossed, key=_size, reverse=True)[:_INTERACTIONS_UP_TO]
+    return [*main, *sorted(largest, key=lambda effect: (effect.factors, effect.levels))]
+
+
+def _size(effect: Effect) -> float:
+    return abs(effect.mean.estimate) if effect.mean else 0.0
 
 
 def effect_name(study: StudyResults, effect: Effect) -> str:
@@ -38,38 +67,32 @@ def effect_name(study: StudyResults, effect: Effect) -> str:
     return " × ".join(parts)
 
 
-def forest(study: StudyResults) -> Panel | None:
-    """Effects on the collapse rate and on kNN accuracy, in percentage points with t intervals over seeds."""
-    found = cells(study)
-    bimodal, hidden = any(cell.collapsed for cell in found), 0
-    columns: list[tuple[str, list[Effect]]] = []
-    for title, value, conditional in (
-        ("collapse rate, points", "collapsed", False),
-        ("kNN accuracy, points" + (", given no collapse" if bimodal else ""), "knn_accuracy", bimodal),
-    ):
-        known = effects_of(study, found, value, survivors_only=conditional)
-        mains = [effect for effect in known if len(effect.factors) == 1]
-        crossed = [effect for effect in known if len(effect.factors) == 2]
-        hidden += max(0, len(crossed) - _INTERACTIONS_UP_TO)
-        crossed = sorted(crossed, key=_size, reverse=True)[:_INTERACTIONS_UP_TO]
-        crossed.sort(key=lambda effect: (effect.factors, effect.levels))
-        if known:
-            columns.append((title, [*mains, *crossed]))
-    if not columns:
-        return None
-    named = {
-        effect_name(study, effect): _short(study, effect) for _, effects in columns for effect in effects
+def _short_name(study: StudyResults, effect: Effect) -> str:
+    """The name of an effect on an axis: an interaction does not repeat the reference's levels."""
+    if len(effect.factors) == 1:
+        return effect_name(study, effect)
+    factors = [study.factors[index] for index in effect.factors]
+    return " × ".join(
+        factor.name if len(factor.levels) == 2 else f"{factor.name} → {factor.levels[level]}"
+        for factor, level in zip(factors, effect.levels, strict=True)
+    )
+
+
+def _figure(study: StudyResults, columns: Sequence[_Column]) -> go.Figure:
+    """A plot per column, with the same effects at the same heights."""
+    short_names = {
+        effect_name(study, effect): _short_name(study, effect) for _, effects in columns for effect in effects
     }
-    names = list(named)
+    places = {name: place for place, name in enumerate(short_names)}
     figure = facets(
         [title for title, _ in columns],
         columns=(len(columns), 1),
-        row_px=34 + 21 * len(names),
+        row_px=34 + 21 * len(places),
         x=axis(zeroline=True, zerolinecolor=colour("axis"), zerolinewidth=1, nticks=6),
         y=axis(
-            tickvals=list(range(len(names))),
-            ticktext=[text(name) for name in named.values()],
-            range=[len(names) - 0.4, -0.6],
+            tickvals=list(range(len(places))),
+            ticktext=[text(name) for name in short_names.values()],
+            range=[len(places) - 0.4, -0.6],
             showgrid=False,
             ticks="",
         ),
@@ -80,19 +103,38 @@ def forest(study: StudyResults) -> Panel | None:
         figure.layout.yaxis2.showticklabels = False
         figure.layout.meta["wide"]["yaxis2.showticklabels"] = False
         figure.layout.meta["narrow"]["yaxis2.showticklabels"] = True
-    rows = []
-    for index, (title, effects) in enumerate(columns):
-        _draw(figure, index, effects, [names.index(effect_name(study, effect)) for effect in effects])
-        rows += [
-            (
-                title,
-                effect_name(study, effect),
-                mean_points(effect.mean),
-                f"{effect.matched} of {effect.planned}",
-            )
-            for effect in effects
-            if effect.mean is not None
-        ]
+    for index, (_, effects) in enumerate(columns):
+        for effect in effects:
+            _draw(figure, index, effect, places[effect_name(study, effect)])
+    return figure
+
+
+def _draw(figure: go.Figure, index: int, effect: Effect, place: int) -> None:
+    mean = effect.mean
+    assert mean is not None
+    middle = 100 * mean.estimate
+    tint = colour("accent") if len(effect.factors) == 1 else colour("muted")
+    whiskers = None
+    if mean.interval is not None:
+        whiskers = {
+            "color": tint, "thickness": 1.8, "width": 0, "type": "data", "symmetric": False,
+            "array": rounded([100 * mean.interval.high - middle]),
+            "arrayminus": rounded([middle - 100 * mean.interval.low]),
+        }  # fmt: skip
+    figure.add_scatter(
+        x=rounded([middle]),
+        y=[place],
+        mode="markers",
+        error_x=whiskers,
+        marker={"color": tint, "size": 9, "symbol": "circle" if whiskers else "circle-open",
+                "line": {"width": 2, "color": tint}},
+        xaxis=f"x{key(index)}",
+        yaxis=f"y{key(index)}",
+        hovertemplate=f"{mean_points(mean)}<extra></extra>",
+    )  # fmt: skip
+
+
+def _caption(study: StudyResults, columns: Sequence[_Column], *, hidden: bool, bimodal: bool) -> str:
     caption = (
         "What leaving the reference's level changes: mean over matched pairs of cells within each seed, then "
         "a t interval over seeds. An open mark has no interval (one seed, or the same value in all seeds). × "
@@ -109,46 +151,4 @@ def forest(study: StudyResults) -> Panel | None:
             " kNN effects are conditional: only cells without any collapse count, so they say nothing about "
             "collapse itself, and cover only some of the pairs (see the table)."
         )
-    return Panel(name="effects", title="Effects of the factors", caption=caption, figure=figure,
-                 table=(("on", "effect", "estimate", "matched pairs of cells"), rows))  # fmt: skip
-
-
-def _size(effect: Effect) -> float:
-    return abs(effect.mean.estimate) if effect.mean else 0.0
-
-
-def _short(study: StudyResults, effect: Effect) -> str:
-    """The name of an effect on an axis: an interaction does not repeat the reference's levels."""
-    if len(effect.factors) == 1:
-        return effect_name(study, effect)
-    factors = [study.factors[index] for index in effect.factors]
-    return " × ".join(
-        factor.name if len(factor.levels) == 2 else f"{factor.name} → {factor.levels[level]}"
-        for factor, level in zip(factors, effect.levels, strict=True)
-    )
-
-
-def _draw(figure: go.Figure, index: int, effects: Sequence[Effect], places: Sequence[int]) -> None:
-    for place, effect in zip(places, effects, strict=True):
-        mean = effect.mean
-        assert mean is not None
-        middle = 100 * mean.estimate
-        interval = None if mean.interval is None else [100 * mean.interval.low, 100 * mean.interval.high]
-        tint = colour("accent") if len(effect.factors) == 1 else colour("muted")
-        whiskers = {"color": tint, "thickness": 1.8, "width": 0, "type": "data", "symmetric": False}
-        if interval is not None:
-            whiskers |= {
-                "array": rounded([interval[1] - middle]),
-                "arrayminus": rounded([middle - interval[0]]),
-            }
-        figure.add_scatter(
-            x=rounded([middle]),
-            y=[place],
-            mode="markers",
-            error_x=whiskers if interval is not None else None,
-            marker={"color": tint, "size": 9, "symbol": "circle" if interval else "circle-open",
-                    "line": {"width": 2, "color": tint}},
-            xaxis=f"x{key(index)}",
-            yaxis=f"y{key(index)}",
-            hovertemplate=f"{mean_points(mean)}<extra></extra>",
-        )  # fmt: skip
+    return caption

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.outcomes import JUDGED, cells
+from analysis.cells import cells_of
+from analysis.outcomes import Outcome, is_judged
 from analysis.results import StudyResults
 
 
@@ -19,7 +20,7 @@ class Group:
     """Levels alone."""
     trials: pd.DataFrame
     merged: bool
-    """Whether it holds more than one cell."""
+    """Whether it has more than one cell."""
 
     @property
     def short(self) -> str:
@@ -28,13 +29,13 @@ class Group:
 
     @property
     def judged(self) -> int:
-        """Trials with a verdict."""
-        return int(self.trials["outcome"].isin(JUDGED).sum())
+        """Judged trials."""
+        return int(is_judged(self.trials).sum())
 
     @property
     def collapsed(self) -> int:
         """Trials whose representation collapsed."""
-        return int((self.trials["outcome"] == "collapsed").sum())
+        return int((self.trials["outcome"] == Outcome.COLLAPSED).sum())
 
 
 def groups(study: StudyResults, most: int) -> list[Group]:
@@ -42,18 +43,18 @@ def groups(study: StudyResults, most: int) -> list[Group]:
 
     A search is grouped by outcome.
     """
-    found = cells(study)
-    if not found:
+    cells = cells_of(study)
+    if not cells:
         return _by_outcome(study.trials)
-    kept = len(study.factors)
-    while kept > 1 and len({cell.codes[:kept] for cell in found}) > most:
-        kept -= 1
-    members: dict[tuple[str, ...], list[pd.DataFrame]] = {}
-    for cell in found:
-        members.setdefault(cell.labels[:kept], []).append(cell.trials)
-    if len(members) > most:
+    depth = len(study.factors)
+    while depth > 1 and len({cell.codes[:depth] for cell in cells}) > most:
+        depth -= 1
+    tables: dict[tuple[str, ...], list[pd.DataFrame]] = {}
+    for cell in cells:
+        tables.setdefault(cell.labels[:depth], []).append(cell.trials)
+    if len(tables) > most:
         return _by_outcome(study.trials)
-    return [_group(study, labels, tables) for labels, tables in members.items()]
+    return [_group(study, labels, group_tables) for labels, group_tables in tables.items()]
 
 
 def _group(study: StudyResults, labels: tuple[str, ...], tables: Sequence[pd.DataFrame]) -> Group:

@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text, threshold_line
-from analysis.outcomes import JUDGED
+from analysis.outcomes import judged
 from analysis.results import StudyResults
 from analysis.stats import threshold_sensitivity
 from analysis.wording import exact, number, percent, plural
@@ -36,23 +36,23 @@ def rank_plane(study: StudyResults) -> Panel | None:
 
 
 def _plane(study: StudyResults, column: str, label: str, name: str, title: str, caption: str) -> Panel | None:
-    ended = study.trials[study.trials["outcome"].isin((*JUDGED, "diverged"))]
-    known = ended[np.isfinite(ended["representation_std"]) & np.isfinite(ended[column])]
-    if known.empty:
+    ended = study.trials[study.trials["outcome"].isin(tuple(SYMBOLS))]
+    finite = ended[np.isfinite(ended["representation_std"]) & np.isfinite(ended[column])]
+    if finite.empty:
         return None
-    drawn = known.iloc[:: -(-len(known) // _POINTS_UP_TO)]
+    drawn = finite.iloc[:: -(-len(finite) // _POINTS_UP_TO)]
     figure, rows = go.Figure(layout=base(320)), []
     for outcome in SYMBOLS:
-        own = drawn[drawn["outcome"] == outcome]
-        every = known[known["outcome"] == outcome]
-        if own.empty:
+        points = drawn[drawn["outcome"] == outcome]
+        trials = finite[finite["outcome"] == outcome]
+        if points.empty:
             continue
         figure.add_scatter(
-            x=rounded(own["representation_std"].clip(lower=_FLOOR)),
-            y=rounded(own[column]),
+            x=rounded(points["representation_std"].clip(lower=_FLOOR)),
+            y=rounded(points[column]),
             mode="markers",
-            name=f"{outcome} ({len(every)})",
-            text=[text(label) for label in trial_names(study, own)],
+            name=f"{outcome} ({len(trials)})",
+            text=[text(name) for name in trial_names(study, points)],
             marker={
                 "color": colour(outcome),
                 "symbol": SYMBOLS[outcome],
@@ -62,17 +62,16 @@ def _plane(study: StudyResults, column: str, label: str, name: str, title: str, 
             opacity=0.75,
             hovertemplate="%{text}<br>std %{x:.3g}, " + label + " %{y:.3g}<extra></extra>",
         )
-        quarters = [number(float(value)) for value in np.quantile(every[column], [0, 0.5, 1])]
-        rows.append(
-            (outcome, str(len(every)), number(float(every["representation_std"].median())), *quarters)
-        )
+        median_std = number(float(trials["representation_std"].median()))
+        quantiles = [number(float(value)) for value in np.quantile(trials[column], [0, 0.5, 1])]
+        rows.append((outcome.value, str(len(trials)), median_std, *quantiles))
     figure.update_layout(xaxis=axis("representation std at the end", type="log", dtick=1), yaxis=axis(label))
     threshold_line(figure, study.representation_threshold, vertical=True)
-    left_out = len(ended) - len(known)
-    if left_out:
-        caption += f" {plural(left_out, 'trial')} without finite values are not shown."
-    if len(drawn) < len(known):
-        caption += f" {len(drawn):,} of {len(known):,} trials are drawn, evenly picked."
+    missing = len(ended) - len(finite)
+    if missing:
+        caption += f" {plural(missing, 'trial')} without finite values are not shown."
+    if len(drawn) < len(finite):
+        caption += f" {len(drawn):,} of {len(finite):,} trials are drawn, evenly picked."
     header = ("outcome", "trials", "median std", f"least {column}", f"median {column}", f"greatest {column}")
     return Panel(name=name, title=title, caption=caption, figure=figure, table=(header, rows), half=True)
 
@@ -85,45 +84,45 @@ def trial_names(study: StudyResults, trials: pd.DataFrame) -> list[str]:
         .tolist()
         for factor in study.factors
     ]
-    cells = [" · ".join(map(str, levels)) for levels in zip(*columns, strict=True)] or [""] * len(trials)
-    return [f"{cell}, seed {seed}" for cell, seed in zip(cells, trials["seed"], strict=True)]
+    names = [" · ".join(map(str, levels)) for levels in zip(*columns, strict=True)] or [""] * len(trials)
+    return [f"{name}, seed {seed}" for name, seed in zip(names, trials["seed"], strict=True)]
 
 
 def sensitivity(study: StudyResults) -> Panel | None:
     """How many trials would count as collapsed at other thresholds."""
-    judged = study.trials[study.trials["outcome"].isin(JUDGED)]
-    if judged.empty or study.representation_threshold <= 0:
+    trials, recorded = judged(study.trials), study.representation_threshold
+    if trials.empty or recorded <= 0:
         return None
-    std = judged["representation_std"].to_numpy(np.float64)
-    found = threshold_sensitivity(std, study.representation_threshold)
-    if not found.n:
+    std = trials["representation_std"].to_numpy(np.float64)
+    counts = threshold_sensitivity(std, recorded)
+    if not counts.n:
         return None
     figure = go.Figure(layout=base(240, legend=False))
     figure.add_scatter(
-        x=rounded(found.thresholds),
-        y=found.collapsed.tolist(),
+        x=rounded(counts.thresholds),
+        y=counts.collapsed.tolist(),
         mode="lines",
         line={"color": colour("collapsed"), "width": 2.2, "shape": "hv"},
         hovertemplate="threshold %{x:.3g}: %{y} collapsed<extra></extra>",
     )
     figure.update_layout(
         xaxis=axis(
-            "threshold on representation std", type="log", range=list(np.log10(found.thresholds[[0, -1]]))
+            "threshold on representation std", type="log", range=list(np.log10(counts.thresholds[[0, -1]]))
         ),
-        yaxis=axis("collapsed trials", range=[-0.03 * found.n, found.n * 1.05], nticks=5),
+        yaxis=axis("collapsed trials", range=[-0.03 * counts.n, counts.n * 1.05], nticks=5),
     )
-    threshold_line(figure, study.representation_threshold, vertical=True)
-    high = "any" if found.stable.high == np.inf else number(found.stable.high, 2)
+    threshold_line(figure, recorded, vertical=True)
+    high = "any" if counts.stable.high == np.inf else number(counts.stable.high, 2)
     caption = (
-        f"A flat line around the recorded threshold ({exact(study.representation_threshold)}, dotted) means "
+        f"A flat line around the recorded threshold ({exact(recorded)}, dotted) means "
         "that the verdicts do not hang on it: none changes for thresholds from "
-        f"{number(found.stable.low, 2)} to {high}."
+        f"{number(counts.stable.low, 2)} to {high}."
     )
-    if found.unknown:
-        caption += f" {plural(found.unknown, 'trial')} without a std are not counted."
-    picks = [study.representation_threshold * factor for factor in (0.2, 0.5, 1, 2, 5)]
-    rows = [
-        (number(p, 2), str(int((std < p).sum())), percent(float((std < p).sum()) / found.n)) for p in picks
-    ]
+    if counts.unknown:
+        caption += f" {plural(counts.unknown, 'trial')} without a std are not counted."
+    rows = []
+    for threshold in (recorded * factor for factor in (0.2, 0.5, 1, 2, 5)):
+        below = int((std < threshold).sum())
+        rows.append((number(threshold, 2), str(below), percent(below / counts.n)))
     return Panel(name="sensitivity", title="What another threshold would say", caption=caption, figure=figure,
                  table=(("threshold", "collapsed", "share"), rows), half=True)  # fmt: skip

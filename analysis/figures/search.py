@@ -8,169 +8,215 @@ import plotly.graph_objects as go
 
 from analysis.figures.planes import trial_names
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, facets, key, rounded, text
-from analysis.outcomes import NOT_SET
-from analysis.results import StudyResults
-from analysis.search import Objective, Searched, searched
+from analysis.outcomes import Outcome
+from analysis.results import NOT_SET, Factor, StudyResults
+from analysis.search import Objective, SearchResult, search_result
+from analysis.stats import Floats, Mean
 from analysis.wording import number, plural
 
 _POINTS_UP_TO = 1000
 
-MARKS = {**SYMBOLS, "pruned": "triangle-down-open", "failed": "square-x-open", "unknown": "circle-open"}
+SAMPLE_SYMBOLS = {
+    **SYMBOLS,
+    Outcome.PRUNED: "triangle-down-open",
+    Outcome.FAILED: "square-x-open",
+    Outcome.UNKNOWN: "circle-open",
+}
 """Outcome -> symbol, for samples."""
 
+RING = {
+    "mode": "markers",
+    "name": "winner",
+    "legendgroup": "winner",
+    "hoverinfo": "skip",
+    "marker": {"color": colour("ink"), "symbol": "circle-open", "size": 14, "line": {"width": 2}},
+}
+"""A scatter trace, without x and y, that rings the winner."""
 
-def search(study: StudyResults) -> Panel | None:
+
+def parameters(study: StudyResults) -> Panel | None:
     """A plot per parameter, a mark per sample with a result; None for a design, whose cells say more."""
-    if not study.searched:
+    if not study.is_search:
         return None
-    found = searched(study)
-    objective = found.objectives[0]
-    judged = found.samples[~np.isnan(found.values[:, 0])]
-    factors = [factor for factor in study.factors if judged[factor.column].nunique() > 1]
-    if judged.empty or not factors:
+    result = search_result(study)
+    objective = result.objectives[0]
+    samples = result.samples[~np.isnan(result.values[:, 0])]
+    factors = [factor for factor in study.factors if samples[factor.column].nunique() > 1]
+    if samples.empty or not factors:
         return None
-    drawn = judged.iloc[:: -(-len(judged) // _POINTS_UP_TO)]
+    drawn = samples.iloc[:: -(-len(samples) // _POINTS_UP_TO)]
     figure = facets([text(factor.name) for factor in factors], columns=(3, 1), row_px=190, x=axis(nticks=5),
                     y=objective_axis(objective, nticks=5), shared=False)  # fmt: skip
     rows = []
     for index, factor in enumerate(factors):
-        log = found.section.get("space", {}).get(factor.name, {}).get("log", False)
-        unset = [NOT_SET] if factor.levels and (judged[factor.column] == NOT_SET).any() else []
-        x, more = _positions(judged[factor.column], [*factor.levels, *unset], log=log)
-        figure.update_layout({f"xaxis{key(index)}": more})
-        place = {"xaxis": f"x{key(index)}", "yaxis": f"y{key(index)}"}
-        for outcome in [outcome for outcome in MARKS if (drawn["outcome"] == outcome).any()]:
-            own = drawn[drawn["outcome"] == outcome]
-            marks(figure, study, own, x[own.index], own[objective.column], outcome, objective,
-                  showlegend=index == 0, **place)  # fmt: skip
-        if found.best is not None:
-            ring(figure, [float(x.loc[found.best])], [float(found.values[found.best, 0])],
-                 showlegend=index == 0, **place)  # fmt: skip
-        ranks = x.rank().corr(judged[objective.column].rank())
-        known = int(x.notna().sum()) if not factor.levels else len(judged)
-        rows.append((factor.name, str(known), number(float(ranks), 2) if not factor.levels else "–"))
+        x, x_axis = _positions(result, samples, factor)
+        figure.update_layout({f"xaxis{key(index)}": x_axis})
+        place = {"showlegend": index == 0, "xaxis": f"x{key(index)}", "yaxis": f"y{key(index)}"}
+        for outcome, trials in by_outcome(drawn):
+            marks = sample_marks(study, trials, outcome, objective)
+            figure.add_scatter(
+                x=rounded(x[trials.index]), y=rounded(trials[objective.column]), **marks, **place
+            )
+        if result.winner is not None:
+            position, value = float(x.loc[result.winner]), float(result.values[result.winner, 0])
+            figure.add_scatter(x=rounded([position]), y=rounded([value]), **RING, **place)
+        rows.append((factor.name, *_correlation(factor, x, samples[objective.column])))
     caption = (
         "A mark per sample with a result. A search tries what looked promising, so marks crowd where it was "
         "lucky before: this describes, and no interval or effect is drawn from it."
     )
-    if len(drawn) < len(judged):
-        caption += f" {len(drawn):,} of {plural(len(judged), 'sample')} are drawn, evenly picked."
+    if len(drawn) < len(samples):
+        caption += f" {len(drawn):,} of {plural(len(samples), 'sample')} are drawn, evenly picked."
     header = ("parameter", "samples", f"rank correlation with {objective.name}")
-    title = f"{upper(objective.name)} against what was searched"
+    title = f"{capitalised(objective.name)} against what was searched"
     return Panel(name="search", title=title, caption=caption, figure=figure, table=(header, rows))
+
+
+def _positions(
+    result: SearchResult, samples: pd.DataFrame, factor: Factor
+) -> tuple[pd.Series, dict[str, object]]:
+    """Where each sample stands, and the axis: linear or logarithmic for numbers, a place each for levels."""
+    values = samples[factor.column]
+    if not factor.levels:
+        log = result.section.get("space", {}).get(factor.name, {}).get("log", False)
+        return values.astype(np.float64), {"type": "log" if log else "linear"}
+    levels = [*factor.levels, *([NOT_SET] if (values == NOT_SET).any() else [])]
+    places = values.map({level: place for place, level in enumerate(levels)}).astype(np.float64)
+    ticks = {"tickvals": list(range(len(levels))), "ticktext": [text(level) for level in levels]}
+    return places, {**ticks, "range": [-0.5, len(levels) - 0.5]}
+
+
+def _correlation(factor: Factor, x: pd.Series, y: pd.Series) -> tuple[str, str]:
+    """How many samples have the parameter, and its rank correlation where it is a number."""
+    if factor.levels:
+        return str(len(y)), "–"
+    return str(int(x.notna().sum())), number(float(x.rank().corr(y.rank())), 2)
 
 
 def history(study: StudyResults) -> Panel | None:
     """The objective of each sample in order, the best so far, and the winner's score on fresh seeds."""
-    if not study.searched:
+    if not study.is_search:
         return None
-    found = searched(study)
-    objective, samples = found.objectives[0], found.samples
-    shown = samples[samples["outcome"].isin(tuple(MARKS))]
-    if shown.empty or np.isnan(found.values[:, 0]).all():
+    result = search_result(study)
+    objective, samples, values = result.objectives[0], result.samples, result.values[:, 0]
+    ended = samples[samples["outcome"].isin(tuple(SAMPLE_SYMBOLS))]
+    if ended.empty or np.isnan(values).all():
         return None
-    measured = samples[objective.column].astype(np.float64)
-    floor = float(measured.min()) - 0.06 * float(measured.max() - measured.min() or 1)
+    best = _best_so_far(result)
     figure = go.Figure(layout=base(320))
-    line = _best_so_far(found)
-    figure.add_scatter(
-        x=list(range(1, len(samples) + 1)), y=rounded(line), mode="lines", name="best so far",
-        line={"color": colour("accent"), "width": 2, "shape": "hv"},
-        hovertemplate=f"best of the first %{{x}}: %{{y{_format(objective)}}}<extra></extra>",
-    )  # fmt: skip
-    for outcome in [outcome for outcome in MARKS if (shown["outcome"] == outcome).any()]:
-        own = shown[shown["outcome"] == outcome]
-        values = measured[own.index].fillna(floor)
-        marks(figure, study, own, pd.Series(own.index + 1, index=own.index), values, outcome, objective,
-              name=f"{outcome} ({len(own)})")  # fmt: skip
-    caption = "A mark per sample in the order in which they were drawn. "
-    if found.best is not None:
-        ring(figure, [found.best + 1.0], [float(found.values[found.best, 0])])
-    score = found.scores[0] if found.scores else None
-    if score is not None:
-        _score_band(figure, score.estimate, score.interval, len(samples))
-        caption += (
-            f"Dashed: the winner's score, the mean over {plural(score.n, 'fresh seed')}"
-            f"{', with its 95 % interval' if score.interval else ''}. "
-        )
-    short = shown[np.isnan(found.values[shown.index, 0])]
-    if len(short):
-        caption += (
-            f"{plural(len(short), 'sample')} without a result: drawn at the last measurement, at the bottom "
-            "where there is none. "
-        )
+    _draw_history(figure, study, result, ended, best)
     figure.update_layout(
         xaxis=axis("sample", range=[0.2, len(samples) + 0.8]),
         yaxis=objective_axis(objective, title=True),
         meta={"wide": {"height": 320}, "narrow": {"height": 420}},  # the legend takes several lines
     )
-    own_values = found.values[:, 0]
     rows = [
-        (str(place + 1), str(outcome), objective.shown(own_values[place]), objective.shown(line[place]))
+        (str(place + 1), str(outcome), objective.shown(values[place]), objective.shown(best[place]))
         for place, outcome in enumerate(samples["outcome"])
     ]
+    caption = "A mark per sample in the order in which they were drawn. "
+    score = result.scores[0]
+    if score is not None:
+        interval = ", with its 95 % interval" if score.interval else ""
+        caption += f"Dashed: the winner's score, the mean over {plural(score.n, 'fresh seed')}{interval}. "
+    without_result = int(np.isnan(values[ended.index]).sum())
+    if without_result:
+        caption += (
+            f"{plural(without_result, 'sample')} without a result: drawn at the last measurement, at the "
+            "bottom where there is none. "
+        )
     header = ("sample", "outcome", objective.name, "best so far")
-    title = f"{upper(objective.name)} by sample"
+    title = f"{capitalised(objective.name)} by sample"
     return Panel(name="history", title=title, caption=caption.strip(), figure=figure, table=(header, rows))
 
 
-def _best_so_far(found: Searched) -> np.ndarray:
+def _best_so_far(result: SearchResult) -> Floats:
     """The best eligible value up to each sample; NaN before the first. Shape [samples]."""
-    values = np.where(found.eligible, found.values[:, 0], np.nan)
-    return np.asarray((np.fmax if found.objectives[0].maximize else np.fmin).accumulate(values))
+    values = np.where(result.eligible, result.values[:, 0], np.nan)
+    return np.asarray((np.fmax if result.objectives[0].maximize else np.fmin).accumulate(values))
 
 
-def _score_band(figure: go.Figure, middle: float, interval: Any, n: int) -> None:
-    ends = {"xref": "x", "yref": "y", "x0": 0.2, "x1": n + 0.8, "layer": "below"}
-    if interval is not None:
-        figure.add_shape(type="rect", y0=interval.low, y1=interval.high, line={"width": 0},
-                         fillcolor=colour("survived-band"), **ends)  # fmt: skip
+def _draw_history(
+    figure: go.Figure, study: StudyResults, result: SearchResult, ended: pd.DataFrame, best: Floats
+) -> None:
+    objective, n = result.objectives[0], len(result.samples)
     figure.add_scatter(
-        x=[0.2, n + 0.8], y=rounded([middle, middle]), mode="lines", name="score on fresh seeds",
-        line={"color": colour("ink"), "width": 1.4, "dash": "dash"}, hoverinfo="skip",
+        x=list(range(1, n + 1)), y=rounded(best), mode="lines", name="best so far",
+        line={"color": colour("accent"), "width": 2, "shape": "hv"},
+        hovertemplate=f"best of the first %{{x}}: %{{y{_format(objective)}}}<extra></extra>",
+    )  # fmt: skip
+    measured = result.samples[objective.column].astype(np.float64)
+    bottom = float(measured.min()) - 0.06 * float(measured.max() - measured.min() or 1)
+    for outcome, trials in by_outcome(ended):
+        marks = sample_marks(study, trials, outcome, objective, name=f"{outcome} ({len(trials)})")
+        y = measured[trials.index].fillna(bottom)
+        figure.add_scatter(x=rounded(trials.index + 1), y=rounded(y), **marks)
+    if result.winner is not None:
+        value = float(result.values[result.winner, 0])
+        figure.add_scatter(x=[result.winner + 1.0], y=rounded([value]), **RING)
+    if result.scores[0] is not None:
+        _draw_score(figure, result.scores[0], n)
+
+
+def _draw_score(figure: go.Figure, score: Mean, n_samples: int) -> None:
+    left, right = 0.2, n_samples + 0.8
+    if score.interval is not None:
+        figure.add_shape(type="rect", y0=score.interval.low, y1=score.interval.high, line={"width": 0},
+                         fillcolor=colour("survived-band"), xref="x", yref="y", x0=left, x1=right,
+                         layer="below")  # fmt: skip
+    figure.add_scatter(
+        x=[left, right], y=rounded([score.estimate, score.estimate]), mode="lines",
+        name="score on fresh seeds", line={"color": colour("ink"), "width": 1.4, "dash": "dash"},
+        hoverinfo="skip",
     )  # fmt: skip
 
 
-def marks(figure: go.Figure, study: StudyResults, own: pd.DataFrame, x: Any, y: Any, outcome: str,
-          objective: Objective, *, name: str = "", **more: Any) -> None:  # fmt: skip
-    """Draws the samples `own` of one outcome at x and y."""
+def by_outcome(samples: pd.DataFrame) -> list[tuple[Outcome, pd.DataFrame]]:
+    """The samples of each outcome that occurs, in the order of SAMPLE_SYMBOLS."""
+    tables = [(outcome, samples[samples["outcome"] == outcome]) for outcome in SAMPLE_SYMBOLS]
+    return [(outcome, table) for outcome, table in tables if len(table)]
+
+
+def sample_marks(
+    study: StudyResults, samples: pd.DataFrame, outcome: Outcome, objective: Objective, *, name: str = ""
+) -> dict[str, Any]:
+    """A scatter trace, without x and y, for samples of one outcome.
+
+    Args:
+        study: the study.
+        samples: rows of the search's samples, whose index is their order.
+        outcome: theirs.
+        objective: what y shows.
+        name: in the legend; the outcome if empty.
+    """
     tint = colour(outcome if outcome in SYMBOLS else "other")
-    labels = zip(own.index, trial_names(study, own), strict=True)
-    figure.add_scatter(
-        x=rounded(x), y=rounded(y), mode="markers", name=name or outcome, legendgroup=outcome, opacity=0.75,
-        text=[text(f"sample {place + 1}: {label}") for place, label in labels],
-        marker={"color": tint, "symbol": MARKS[outcome], "size": 7, "line": {"width": 1.6, "color": tint}},
-        hovertemplate=f"%{{text}}: %{{y{_format(objective)}}}<extra></extra>", **more,
-    )  # fmt: skip
+    names = zip(samples.index, trial_names(study, samples), strict=True)
+    return {
+        "mode": "markers",
+        "name": name or outcome.value,
+        "legendgroup": outcome.value,
+        "opacity": 0.75,
+        "text": [text(f"sample {place + 1}: {name}") for place, name in names],
+        "marker": {
+            "color": tint,
+            "symbol": SAMPLE_SYMBOLS[outcome],
+            "size": 7,
+            "line": {"width": 1.6, "color": tint},
+        },
+        "hovertemplate": f"%{{text}}: %{{y{_format(objective)}}}<extra></extra>",
+    }
 
 
-def ring(figure: go.Figure, x: list[float], y: list[float], **more: Any) -> None:
-    """Rings the winner."""
-    figure.add_scatter(
-        x=rounded(x), y=rounded(y), mode="markers", name="winner", legendgroup="winner", hoverinfo="skip",
-        marker={"color": colour("ink"), "symbol": "circle-open", "size": 14, "line": {"width": 2}}, **more,
-    )  # fmt: skip
-
-
-def objective_axis(objective: Objective, *, title: bool = False, **more: Any) -> dict[str, Any]:
+def objective_axis(objective: Objective, *, title: bool = False, **properties: Any) -> dict[str, Any]:
     """An axis for its values."""
     shares = {"tickformat": ".0%"} if objective.is_share else {}
-    return axis(text(objective.name) if title else None, **shares, **more)
+    return axis(text(objective.name) if title else None, **shares, **properties)
 
 
 def _format(objective: Objective) -> str:
     return ":.1%" if objective.is_share else ":.4g"
 
 
-def upper(words: str) -> str:
+def capitalised(words: str) -> str:
     """A title, with a capital, unless it is kNN's."""
     return words if words.startswith("kNN") else words.capitalize()
-
-
-def _positions(values: pd.Series, levels: list[str], *, log: bool) -> tuple[pd.Series, dict[str, object]]:
-    """Where each value stands, and the axis: linear or logarithmic for numbers, a place each for levels."""
-    if levels:
-        places = values.map({level: place for place, level in enumerate(levels)}).astype(np.float64)
-        ticks = {"tickvals": list(range(len(levels))), "ticktext": [text(level) for level in levels]}
-        return places, {**ticks, "range": [-0.5, len(levels) - 0.5]}
-    return values.astype(np.float64), {"type": "log" if log else "linear"}

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import plotly.graph_objects as go
 
+from analysis.outcomes import Outcome
+
 Table: TypeAlias = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
 """Header and rows, as text."""
 
@@ -38,11 +40,12 @@ LINES_DARK = ("#74b3e4", "#f28d54", "#7fc4ab", "#b9a0e2", "#e0b354", "#9aa3b4", 
 """For levels of a factor and for seeds."""
 
 SYMBOLS = {
-    "survived": "circle",
-    "collapsed": "x-thin-open",
-    "dimensional": "diamond-open",
-    "diverged": "cross-thin-open",
+    Outcome.SURVIVED: "circle",
+    Outcome.COLLAPSED: "x-thin-open",
+    Outcome.DIMENSIONAL: "diamond-open",
+    Outcome.DIVERGED: "cross-thin-open",
 }
+"""The outcomes of trials that are drawn as marks -> their symbols."""
 
 
 def colour(name: str) -> str:

@@ -35,9 +35,11 @@ def trajectories(study: StudyResults) -> Panel | None:
     rows = []
     for index, group in enumerate(shown):
         threshold_line(figure, study.representation_threshold, index)
-        own = measured[measured["trial_id"].isin(group.trials["trial_id"])]
+        rows_of_group = measured[measured["trial_id"].isin(group.trials["trial_id"])]
         for column, level in LEVELS.items():
-            table = own.pivot_table(index="trial_id", columns="step", values=column, sort=True, dropna=False)
+            table = rows_of_group.pivot_table(
+                index="trial_id", columns="step", values=column, sort=True, dropna=False
+            )
             if table.empty:
                 continue
             _draw(figure, index, table, level)
@@ -58,7 +60,7 @@ def trajectories(study: StudyResults) -> Panel | None:
 
 def groups_note(study: StudyResults, shown: Sequence[Group]) -> str:
     """What a facet is."""
-    if study.searched:
+    if study.is_search:
         return "Trials are put together by outcome."
     if any(group.merged for group in shown):
         return (

@@ -1,20 +1,21 @@
 """What limits the findings: missing trials, few seeds, unequal lengths, nulls. Said, never left out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from analysis.cells import Cell
 from analysis.findings.finding import Finding, Value
-from analysis.outcomes import JUDGED, Cell, Counts
+from analysis.outcomes import Counts, Outcome, judged
 from analysis.results import StudyResults
 from analysis.stats import threshold_sensitivity
 from analysis.wording import exact, listed, number, plural
 
 
-def caveats(study: StudyResults, found: Sequence[Cell], counts: Counts) -> tuple[Finding, ...]:
+def caveats(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> tuple[Finding, ...]:
     """Those that apply, the gravest first."""
     candidates = (
-        _missing(found, counts),
+        _missing(cells, counts),
         _ends(counts),
         _seeds(study, counts),
         _early(counts),
@@ -25,28 +26,32 @@ def caveats(study: StudyResults, found: Sequence[Cell], counts: Counts) -> tuple
     return tuple(item for item in candidates if item is not None)
 
 
-def _caveat(kind: str, text: str, **values: Value) -> Finding:
+def _caveat(kind: str, text: str, values: Mapping[str, Value]) -> Finding:
     return Finding(kind=kind, text=text, values=values, caveat=True)
 
 
-def _missing(found: Sequence[Cell], counts: Counts) -> Finding | None:
-    left = counts.running + counts.waiting + counts.interrupted
-    if not left:
+def _missing(cells: Sequence[Cell], counts: Counts) -> Finding | None:
+    remaining = counts.running + counts.waiting + counts.interrupted
+    if not remaining:
         return None
-    empty = sum(cell.judged == 0 for cell in found)
-    text = f"Not finished: {plural(left, 'trial')} of {counts.planned} still to come"
+    empty = sum(cell.judged == 0 for cell in cells)
+    text = f"Not finished: {plural(remaining, 'trial')} of {counts.planned} still to come"
     text += f", and {plural(empty, 'cell')} without any result" if empty else ""
-    return _caveat("missing", f"{text}.", left=left, empty=empty)
+    return _caveat("missing", f"{text}.", {"left": remaining, "empty": empty})
+
+
+_ENDS = {
+    Outcome.FAILED: "failed",
+    Outcome.DIVERGED: "diverged (loss or embedding not finite, which is neither collapse nor success)",
+    Outcome.PRUNED: "stopped by a scheduler",
+    Outcome.UNKNOWN: "finished without a measurement",
+}
+"""The ends that rates leave out, in words."""
 
 
 def _ends(counts: Counts) -> Finding | None:
-    words = {
-        "failed": "failed",
-        "diverged": "diverged (loss or embedding not finite, which is neither collapse nor success)",
-        "pruned": "stopped by a scheduler",
-        "unknown": "finished without a measurement",
-    }
-    parts = [f"{getattr(counts, name)} {said}" for name, said in words.items() if getattr(counts, name)]
+    excluded = {end: number for end in _ENDS if (number := getattr(counts, end))}
+    parts = [f"{number} {_ENDS[end]}" for end, number in excluded.items()]
     if counts.dimensional:
         dimensional = (
             f"{plural(counts.dimensional, 'trial')} kept the spread on hardly more than one direction"
@@ -54,21 +59,21 @@ def _ends(counts: Counts) -> Finding | None:
         parts.append(f"{dimensional} (dimensional collapse, counted apart)")
     if not parts:
         return None
-    left_out = counts.failed + counts.diverged + counts.pruned + counts.unknown
+    n = sum(excluded.values())
     text = f"Of {plural(counts.planned, 'trial')}, {listed(parts)}"
-    text += f"; {left_out} {'is' if left_out == 1 else 'are'} left out of the rates." if left_out else "."
-    return _caveat("ends", text, left_out=left_out, dimensional=counts.dimensional)
+    text += f"; {n} {'is' if n == 1 else 'are'} left out of the rates." if n else "."
+    return _caveat("ends", text, {"left_out": n, "dimensional": counts.dimensional})
 
 
 def _seeds(study: StudyResults, counts: Counts) -> Finding | None:
     n = len(study.seeds)
-    if study.searched or n >= 6 or not counts.judged:
+    if study.is_search or n >= 6 or not counts.judged:
         return None
     if n == 1:
-        return _caveat("seeds", "One seed only: nothing here has an interval or can be tested.", n=1)
+        return _caveat("seeds", "One seed only: nothing here has an interval or can be tested.", {"n": 1})
     least = number(2 ** (1 - n), 2)
     text = f"{n} seeds are too few for p < .05 in an exact paired test (the least possible is {least})."
-    return _caveat("seeds", text, n=n)
+    return _caveat("seeds", text, {"n": n})
 
 
 def _early(counts: Counts) -> Finding | None:
@@ -76,7 +81,7 @@ def _early(counts: Counts) -> Finding | None:
         return None
     text = f"{plural(counts.stopped_early, 'trial')} ended before the planned number of steps: "
     text += "their kNN accuracy and last std are not compared with those of full-length trials."
-    return _caveat("early", text, n=counts.stopped_early)
+    return _caveat("early", text, {"n": counts.stopped_early})
 
 
 def _lengths(study: StudyResults) -> Finding | None:
@@ -85,33 +90,31 @@ def _lengths(study: StudyResults) -> Finding | None:
         return None
     span = f"{min(lengths):,} to {max(lengths):,} steps"
     text = f"Trials were planned with {span}, so accuracies are at unequal steps."
-    return _caveat("lengths", text, least=int(min(lengths)), most=int(max(lengths)))
+    return _caveat("lengths", text, {"least": int(min(lengths)), "most": int(max(lengths))})
 
 
 def _labels(counts: Counts) -> Finding | None:
     if not counts.without_knn:
         return None
     if counts.without_knn == counts.judged:
-        return _caveat(
-            "labels", "No trial has a kNN accuracy (no labels); the verdicts do not need it.", n=counts.judged
-        )
+        text = "No trial has a kNN accuracy (no labels); the verdicts do not need it."
+        return _caveat("labels", text, {"n": counts.judged})
     text = f"{counts.without_knn} of {plural(counts.judged, 'judged trial')} have no kNN accuracy."
-    return _caveat("labels", text, n=counts.without_knn)
+    return _caveat("labels", text, {"n": counts.without_knn})
 
 
 def _threshold(study: StudyResults) -> Finding | None:
     """Says if another threshold near the recorded one, by a factor of two, would change verdicts."""
-    judged = study.trials[study.trials["outcome"].isin(JUDGED)]
-    threshold = study.representation_threshold
-    if judged.empty or threshold <= 0:
+    trials, threshold = judged(study.trials), study.representation_threshold
+    if trials.empty or threshold <= 0:
         return None
-    std = judged["representation_std"].to_numpy(np.float64)
+    std = trials["representation_std"].to_numpy(np.float64)
     low, middle, high = (int((std < threshold * factor).sum()) for factor in (0.5, 1.0, 2.0))
-    stable = threshold_sensitivity(std, threshold).stable
     if low == middle == high:
         return None
     text = (
         f"The count depends on the threshold: {low} trials below {exact(threshold / 2)}, {middle} below "
         f"{exact(threshold)} (the recorded one), {high} below {exact(threshold * 2)}."
     )
-    return _caveat("threshold", text, low=low, middle=middle, high=high, stable_low=stable.low)
+    stable_low = threshold_sensitivity(std, threshold).stable.low
+    return _caveat("threshold", text, {"low": low, "middle": middle, "high": high, "stable_low": stable_low})

@@ -1,16 +1,23 @@
-"""The verdict in sentences, each built from its numbers, which stay beside it for whoever wants to check."""
+"""What a study's results show, in sentences that carry their numbers."""
 
-from dataclasses import dataclass, fields
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
+import pandas as pd
+
+from analysis.cells import Cell, cells_of, reference_of, values_by_seed
 from analysis.effects import main_effects
 from analysis.findings.caveats import caveats
 from analysis.findings.finding import Finding, Value
 from analysis.findings.search import search_findings
-from analysis.findings.verdict import removals, verdict
+from analysis.findings.verdict import headline, removals_finding
 from analysis.onset import cadence, kaplan_meier, onset_times
-from analysis.outcomes import Cell, Counts, cells, count, seed_table
+from analysis.outcomes import Counts, Outcome, count
 from analysis.results import Results, StudyResults
 from analysis.stats import Mean, clopper_pearson, loss_rank_agreement, mean_interval
+from analysis.verdict import removals
 from analysis.wording import mean_percent, mean_points, number, plural, rate
 
 __all__ = ["Finding", "Findings", "findings", "study_findings"]
@@ -35,77 +42,69 @@ def findings(results: Results) -> Findings:
     """Says what the results show. With several studies, each sentence begins with its study's name."""
     several = len(results.studies) > 1
     items: list[Finding] = []
-    total: dict[str, int] = {}
+    totals = dict.fromkeys((field.name for field in fields(Counts)), 0)
     for study in results.studies:
-        found = study_findings(study)
-        for field in fields(Counts):
-            total[field.name] = total.get(field.name, 0) + getattr(found.counts, field.name)
+        one_study = study_findings(study)
+        for name in totals:
+            totals[name] += getattr(one_study.counts, name)
         prefix = f"{study.name}: " if several else ""
-        items += [
-            Finding(kind=item.kind, text=prefix + item.text, values=item.values, caveat=item.caveat)
-            for item in found.items
-        ]
-    return Findings(items=tuple(items), counts=Counts(**total))
+        items += [replace(item, text=prefix + item.text) for item in one_study.items]
+    return Findings(items=tuple(items), counts=Counts(**totals))
 
 
 def study_findings(study: StudyResults) -> Findings:
     """Says what one study's results show."""
-    found = cells(study)
-    counts = count(study.trials)
-    items = search_findings(study) if study.searched else [verdict(study, found, counts)]
+    cells, counts = cells_of(study), count(study.trials)
+    items = search_findings(study) if study.is_search else [headline(study, cells, counts)]
     if counts.judged:
-        items += [
-            item
-            for item in (
-                _reference(study, found),
-                removals(study, found) if "fatal" not in items[0].values else None,
-                _split(found),
-                _projection(counts),
-                _onset(study),
-                _knn(study, found),
-                _loss(study),
-            )
-            if item is not None
-        ]
-    return Findings(items=(*items, *caveats(study, found, counts)), counts=counts)
+        single = removals(cells)
+        candidates = (
+            _reference(cells),
+            removals_finding(study, single) if single and "fatal" not in items[0].values else None,
+            _split(cells),
+            _projection(counts),
+            _onset(study),
+            _knn(study, cells),
+            _loss(study),
+        )
+        items += [item for item in candidates if item is not None]
+    return Findings(items=(*items, *caveats(study, cells, counts)), counts=counts)
 
 
-def _reference(study: StudyResults, found: tuple[Cell, ...]) -> Finding | None:
-    reference = next((cell for cell in found if cell.is_reference), None)
+def _reference(cells: Sequence[Cell]) -> Finding | None:
+    reference = reference_of(cells)
     if reference is None or not reference.judged:
         return None
-    rated = clopper_pearson(reference.collapsed, reference.judged)
-    interval = rate(rated) if reference.judged > 1 else "one seed, so no interval"
-    text = (
-        f"The reference ({reference.text}) collapsed in {rated.k} of {plural(rated.n, 'seed')} ({interval})"
-    )
-    values: dict[str, Value] = {"k": rated.k, "n": rated.n}
+    collapse = clopper_pearson(reference.collapsed, reference.judged)
+    interval = rate(collapse) if collapse.n > 1 else "one seed, so no interval"
+    seeds = f"{collapse.k} of {plural(collapse.n, 'seed')}"
+    text = f"The reference ({reference.text}) collapsed in {seeds} ({interval})"
+    values: dict[str, Value] = {"k": collapse.k, "n": collapse.n}
     accuracies = reference.values("knn_accuracy")
     if len(accuracies):
         mean = mean_interval(accuracies)
         text += f"; its kNN accuracy is {mean_percent(mean)}"
         values["knn"] = mean.estimate
-    std = reference.values("representation_std")
-    if len(std):
-        text += f", its last representation std {number(float(std.mean()))}"
-        values["std"] = float(std.mean())
+    stds = reference.values("representation_std")
+    if len(stds):
+        text += f", its last representation std {number(float(stds.mean()))}"
+        values["std"] = float(stds.mean())
     return Finding(kind="reference", text=f"{text}.", values=values)
 
 
-def _split(found: tuple[Cell, ...]) -> Finding | None:
-    judged = [cell for cell in found if cell.judged]
-    if len(judged) < 2:
+def _split(cells: Sequence[Cell]) -> Finding | None:
+    judged_cells = [cell for cell in cells if cell.judged]
+    if len(judged_cells) < 2:
         return None
-    every = sum(cell.collapsed == cell.judged for cell in judged)
-    none = sum(cell.collapsed == 0 for cell in judged)
-    some = len(judged) - every - none
-    text = f"Of {len(judged)} cells with results, {every} collapsed in every seed and {none} in none"
-    text += (
-        f"; {some} {'depends' if some == 1 else 'depend'} on the seed."
-        if some
-        else "; none depends on the seed."
+    every = sum(cell.collapsed == cell.judged for cell in judged_cells)
+    none = sum(cell.collapsed == 0 for cell in judged_cells)
+    some = len(judged_cells) - every - none
+    depend = f"{some} {'depends' if some == 1 else 'depend'}" if some else "none depends"
+    text = (
+        f"Of {len(judged_cells)} cells with results, {every} collapsed in every seed and {none} in none; "
+        f"{depend} on the seed."
     )
-    values = {"cells": len(judged), "every": every, "none": none, "some": some}
+    values = {"cells": len(judged_cells), "every": every, "none": none, "some": some}
     return Finding(kind="split", text=text, values=values)
 
 
@@ -120,40 +119,43 @@ def _onset(study: StudyResults) -> Finding | None:
     times, events = onset_times(study.trials)
     if not events.any():
         return None
-    onsets, every = times[events], cadence(study.metrics)
+    onsets, interval = times[events], cadence(study.metrics)
     curve = kaplan_meier(times, events)
-    middle = float(sorted(onsets)[(len(onsets) - 1) // 2])
+    median = float(sorted(onsets)[(len(onsets) - 1) // 2])
     first, last = f"{onsets.min():,.0f}", f"{onsets.max():,.0f}"
     text = (
-        f"Where it happened, collapse was first seen between steps {first} and {last} (median {middle:,.0f}, "
+        f"Where it happened, collapse was first seen between steps {first} and {last} (median {median:,.0f}, "
     )
-    text += plural(len(onsets), "trial") + (f", measured every {plural(every, 'step')})." if every else ").")
-    values: dict[str, Value] = {"first": float(onsets.min()), "last": float(onsets.max()), "median": middle}
-    values |= {"n": len(onsets), "cadence": every, "restricted_mean": curve.restricted_mean}
+    text += plural(len(onsets), "trial")
+    text += f", measured every {plural(interval, 'step')})." if interval else ")."
+    values: dict[str, Value] = {"first": float(onsets.min()), "last": float(onsets.max()), "median": median}
+    values |= {"n": len(onsets), "cadence": interval, "restricted_mean": curve.restricted_mean}
     return Finding(kind="onset", text=text, values=values)
 
 
-def _knn(study: StudyResults, found: tuple[Cell, ...]) -> Finding | None:
+def _knn(study: StudyResults, cells: Sequence[Cell]) -> Finding | None:
     """The factor that moves kNN most, among cells that did not collapse."""
-    survivors = [cell for cell in found if cell.judged and not cell.collapsed]
+    survivors = [cell for cell in cells if cell.judged and not cell.collapsed]
     if len(survivors) < 2:
         return None
-    table = seed_table(found, study.seeds, "knn_accuracy", survivors_only=True)
-    codes = [cell.codes for cell in found]
-    effects = main_effects(table, codes, [len(factor.levels) for factor in study.factors])
-    known = [effect for effect in effects if effect.mean is not None]
-    if not known:
+    accuracies = values_by_seed(cells, study.seeds, "knn_accuracy", survivors_only=True)
+    n_levels = [len(factor.levels) for factor in study.factors]
+    effects = [
+        (effect, effect.mean)
+        for effect in main_effects(accuracies, [cell.codes for cell in cells], n_levels)
+        if effect.mean is not None
+    ]
+    if not effects:
         return None
-    top = max(known, key=lambda effect: abs(effect.mean.estimate) if effect.mean else 0.0)
-    assert top.mean is not None
-    factor, level = study.factors[top.factors[0]], top.levels[0]
+    largest, mean = max(effects, key=lambda pair: abs(pair[1].estimate))
+    factor, level = study.factors[largest.factors[0]], largest.levels[0]
     text = (
         f"Among the {len(survivors)} cells that did not collapse, the largest kNN effect is that of "
         f"{factor.name}: {factor.levels[level]} instead of {factor.levels[0]} changes it by "
-        f"{mean_points(top.mean)}, over {top.matched} of {plural(top.planned, 'matched pair')} of cells"
-        f"{', which may be none at all.' if _covers_zero(top.mean) else '.'}"
+        f"{mean_points(mean)}, over {largest.matched} of {plural(largest.planned, 'matched pair')} of cells"
+        f"{', which may be none at all.' if _covers_zero(mean) else '.'}"
     )
-    values: dict[str, Value] = {"effect": top.mean.estimate, "seeds": top.mean.n, "pairs": top.matched}
+    values: dict[str, Value] = {"effect": mean.estimate, "seeds": mean.n, "pairs": largest.matched}
     values |= {"cells": len(survivors), "factor": factor.name}
     return Finding(kind="knn", text=text, values=values)
 
@@ -167,20 +169,26 @@ def _loss(study: StudyResults) -> Finding | None:
     agreement = loss_rank_agreement(rows["loss"], rows["knn_accuracy"])
     if agreement is None:
         return None
-    lowest = rows.sort_values(["loss", "trial_id"]).iloc[0]
-    fate = {"collapsed": "collapsed", "dimensional": "collapsed to few dimensions"}
-    ended = fate.get(str(lowest["outcome"]), "did not collapse")
-    if ended == "did not collapse" and lowest["projection_collapsed"] is True:
-        ended = "collapsed at the projection"
-    parts = [
-        f"Low loss is not success: the trial with the lowest loss {ended} and ranks "
-        f"{agreement.best_loss_knn_rank} of {agreement.n} by kNN accuracy"
-        if agreement.best_loss_knn_rank > 1 or ended != "did not collapse"
-        else f"The trial with the lowest loss is also first of {agreement.n} by kNN accuracy"
-    ]
-    if agreement.spearman == agreement.spearman:
+    fate = _fate(rows.sort_values(["loss", "trial_id"]).iloc[0])
+    rank = f"{agreement.best_loss_knn_rank} of {agreement.n} by kNN accuracy"
+    if agreement.best_loss_knn_rank > 1 or fate != _SURVIVED:
+        text = f"Low loss is not success: the trial with the lowest loss {fate} and ranks {rank}"
+    else:
+        text = f"The trial with the lowest loss is also first of {agreement.n} by kNN accuracy"
+    if not math.isnan(agreement.spearman):
         correlation = number(agreement.spearman, 2)
-        parts.append(f"low loss and high kNN correlate at {correlation} (Spearman, full-length trials)")
+        text += f"; low loss and high kNN correlate at {correlation} (Spearman, full-length trials)"
     values: dict[str, Value] = {"rank": agreement.best_loss_knn_rank, "n": agreement.n}
     values["spearman"] = agreement.spearman
-    return Finding(kind="loss", text=f"{'; '.join(parts)}.", values=values)
+    return Finding(kind="loss", text=f"{text}.", values=values)
+
+
+_SURVIVED = "did not collapse"
+
+
+def _fate(trial: "pd.Series[Any]") -> str:
+    if trial["outcome"] == Outcome.COLLAPSED:
+        return "collapsed"
+    if trial["outcome"] == Outcome.DIMENSIONAL:
+        return "collapsed to few dimensions"
+    return "collapsed at the projection" if trial["projection_collapsed"] is True else _SURVIVED

@@ -2,31 +2,32 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from analysis.outcomes import ABSENT, Cell
+from analysis.cells import ABSENT, Cell
+from analysis.outcomes import Outcome, outcome_counts
 from analysis.page.markup import element, escaped
 from analysis.results import Factor, StudyResults
 from analysis.stats import clopper_pearson
 from analysis.wording import percent
 
 _TILES_UP_TO = 600
+_NOTED = (Outcome.DIMENSIONAL, Outcome.DIVERGED, Outcome.FAILED, Outcome.PRUNED, Outcome.UNKNOWN)
+_TO_COME = (Outcome.RUNNING, Outcome.WAITING, Outcome.INTERRUPTED)
 _VIEWS = (("representation", "Representation"), ("projection", "Projection"), ("knn", "kNN accuracy"))
 
 
-def collapse_map(study: StudyResults, found: Sequence[Cell]) -> str:
+def collapse_map(study: StudyResults, cells: Sequence[Cell]) -> str:
     """The map as HTML: nested rows and columns if the design fills half of all combinations, else a list.
     A factor that does not apply in some cells has no row or column to put them in, so that is a list, too.
 
     A tile shows k of n and the exact 95 % interval; a hatched one has no result.
     """
     combinations = math.prod(len(factor.levels) for factor in study.factors)
-    crossed = combinations <= _TILES_UP_TO and 2 * len(found) >= combinations
-    crossed = crossed and all(ABSENT not in cell.codes for cell in found)
-    by_codes = {cell.codes: cell for cell in found}
-    scale = _knn_scale(found)
-    factors = study.factors
-    body = _crossed(factors, by_codes, scale) if crossed else _listed(factors, found, scale)
+    crossed = combinations <= _TILES_UP_TO and 2 * len(cells) >= combinations
+    crossed = crossed and all(ABSENT not in cell.codes for cell in cells)
+    scale = _knn_scale(cells)
+    body = (_crossed if crossed else _listed)(study.factors, cells, scale)
     switch = "".join(
         f'<button type="button" data-view="{view}" aria-pressed="{str(not index).lower()}">{label}</button>'
         for index, (view, label) in enumerate(_VIEWS)
@@ -44,54 +45,59 @@ def collapse_map(study: StudyResults, found: Sequence[Cell]) -> str:
     return f'<div class="map" data-view="representation">{top}{box}{foot}</div>'
 
 
-def _knn_scale(found: Sequence[Cell]) -> tuple[float, float]:
-    means = [float(values.mean()) for cell in found if len(values := cell.values("knn_accuracy"))]
+def _knn_scale(cells: Sequence[Cell]) -> tuple[float, float]:
+    """The least and the greatest mean of a cell."""
+    means = [float(values.mean()) for cell in cells if len(values := cell.values("knn_accuracy"))]
     return (min(means), max(means)) if means else (math.nan, math.nan)
 
 
-def _crossed(
-    factors: Sequence[Factor], by_codes: Mapping[tuple[int, ...], Cell], scale: tuple[float, float]
-) -> str:
+def _crossed(factors: Sequence[Factor], cells: Sequence[Cell], scale: tuple[float, float]) -> str:
     """Rows from the first half of the factors, columns from the second; outer headers span the inner ones."""
     split = (len(factors) + 1) // 2 if len(factors) > 1 else int(len(factors[0].levels) > 4)
     above, beside = factors[split:], factors[:split]
-    head = ""
-    for depth, factor in enumerate(above):
-        inner = math.prod(len(other.levels) for other in above[depth + 1 :])
-        outer = math.prod(len(other.levels) for other in above[:depth])
-        corner = f'<th class="name" colspan="{max(1, len(beside))}" scope="row">{escaped(factor.name)}</th>'
-        cells = "".join(
-            f'<th scope="col" colspan="{inner}">{escaped(level)}</th>'
-            for _ in range(outer)
-            for level in factor.levels
-        )
-        head += f"<tr>{corner}{cells}</tr>"
-    if beside:
-        head += (
-            "<tr>"
-            + "".join(f'<th class="name side">{escaped(other.name)}</th>' for other in beside)
-            + "</tr>"
-        )
+    by_codes = {cell.codes: cell for cell in cells}
     body = ""
     for row in itertools.product(*(range(len(factor.levels)) for factor in beside)):
-        titles = ""
-        for depth, factor in enumerate(beside):
-            span = math.prod(len(other.levels) for other in beside[depth + 1 :])
-            if not any(row[depth + 1 :]):
-                titles += f'<th scope="row" rowspan="{span}">{escaped(factor.levels[row[depth]])}</th>'
-        if not beside:
-            titles = '<th class="name"></th>'
         columns = itertools.product(*(range(len(factor.levels)) for factor in above))
         tiles = "".join(_tile(by_codes.get((*row, *column)), scale) for column in columns)
-        body += f"<tr>{titles}{tiles}</tr>"
+        body += f"<tr>{_row_titles(beside, row)}{tiles}</tr>"
+    head = _column_titles(above, beside)
     return f'<table class="tiles"><thead>{head}</thead><tbody>{body}</tbody></table>'
 
 
-def _listed(factors: Sequence[Factor], found: Sequence[Cell], scale: tuple[float, float]) -> str:
+def _column_titles(above: Sequence[Factor], beside: Sequence[Factor]) -> str:
+    """A line of headers for each factor above, and one with the names of those beside."""
+    head = ""
+    for depth, factor in enumerate(above):
+        span = math.prod(len(inner.levels) for inner in above[depth + 1 :])
+        repeats = math.prod(len(outer.levels) for outer in above[:depth])
+        corner = f'<th class="name" colspan="{max(1, len(beside))}" scope="row">{escaped(factor.name)}</th>'
+        titles = [f'<th scope="col" colspan="{span}">{escaped(level)}</th>' for level in factor.levels]
+        head += f"<tr>{corner}{''.join(titles) * repeats}</tr>"
+    if beside:
+        names = [f'<th class="name side">{escaped(factor.name)}</th>' for factor in beside]
+        head += f"<tr>{''.join(names)}</tr>"
+    return head
+
+
+def _row_titles(beside: Sequence[Factor], row: Sequence[int]) -> str:
+    """The headers that begin in this row: of a factor whose inner factors are at their first levels."""
+    if not beside:
+        return '<th class="name"></th>'
+    titles = ""
+    for depth, factor in enumerate(beside):
+        if not any(row[depth + 1 :]):
+            span = math.prod(len(inner.levels) for inner in beside[depth + 1 :])
+            titles += f'<th scope="row" rowspan="{span}">{escaped(factor.levels[row[depth]])}</th>'
+    return titles
+
+
+def _listed(factors: Sequence[Factor], cells: Sequence[Cell], scale: tuple[float, float]) -> str:
+    """A row per cell, named by what it changes."""
     body = ""
-    for cell in found:
-        changed = [f"{factors[index].name} = {cell.labels[index]}" for index in cell.changed]
-        name = ", ".join(changed) or "reference"
+    for cell in cells:
+        changes = [f"{factors[index].name} = {cell.labels[index]}" for index in cell.changed]
+        name = ", ".join(changes) or "reference"
         body += f'<tr><th scope="row">{escaped(name)}</th>{_tile(cell, scale)}</tr>'
     return f'<table class="tiles list"><tbody>{body}</tbody></table>'
 
@@ -114,10 +120,10 @@ def _tile(cell: Cell | None, scale: tuple[float, float]) -> str:
 
 def _note(cell: Cell) -> str:
     """The trials that the rate leaves out, and those that it hides."""
-    rest = cell.trials["outcome"].value_counts()
-    left = sum(int(rest.get(name, 0)) for name in ("running", "waiting", "interrupted"))
-    named = ("dimensional", "diverged", "failed", "pruned", "unknown")
-    parts = [f"{rest[name]} {name}" for name in named if name in rest] + ([f"{left} to come"] if left else [])
+    numbers = outcome_counts(cell.trials)
+    to_come = sum(numbers.get(outcome, 0) for outcome in _TO_COME)
+    parts = [f"{numbers[outcome]} {outcome}" for outcome in _NOTED if outcome in numbers]
+    parts += [f"{to_come} to come"] if to_come else []
     return f"<small>{', '.join(parts)}</small>" if parts else ""
 
 
@@ -129,11 +135,11 @@ def _face(view: str, strong: str, small: str, note: str, share: float | None) ->
 
 
 def _rate_face(view: str, k: int, n: int, note: str) -> str:
-    found = clopper_pearson(k, n)
-    if found.interval is None:
+    rate = clopper_pearson(k, n)
+    if rate.interval is None:
         return _face(view, "–", "" if note else "no result", note, None)
-    low, high = (f"{100 * value:.0f}" for value in (found.interval.low, found.interval.high))
-    return _face(view, f"{k}/{n}", f"{low}–{high} %", note, found.estimate)
+    low, high = (f"{100 * value:.0f}" for value in (rate.interval.low, rate.interval.high))
+    return _face(view, f"{k}/{n}", f"{low}–{high} %", note, rate.estimate)
 
 
 def _knn_face(cell: Cell, scale: tuple[float, float], note: str) -> str:

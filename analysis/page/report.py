@@ -8,7 +8,6 @@ import base64
 import gzip
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +29,6 @@ _PARTS = (
     ("trials", "Trials"),
     ("provenance", "Provenance"),
 )
-
-
-def write_report(results: Results, path: Path) -> Path:
-    """Writes the report over one or several studies to `path`, replacing it in one step; returns `path`."""
-    text = render(results)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
 
 
 def render(results: Results) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.outcomes import cells
+from analysis.cells import cells_of
 from analysis.page.markup import escaped
 from analysis.results import StudyResults
 
@@ -34,7 +34,7 @@ _ALWAYS = ("seed", "outcome", "representation_std", "trial_id")
 def _columns(study: StudyResults) -> list[tuple[str, str]]:
     """Name to show and column of the table; those without any value are left out."""
     shown = [name for name in _COLUMNS if name in _ALWAYS or study.trials[name].notna().any()]
-    design = [("design", "design")] if study.searched else []
+    design = [("design", "design")] if study.is_search else []
     return (
         design + [(factor.name, factor.column) for factor in study.factors] + [(name, name) for name in shown]
     )
@@ -63,7 +63,7 @@ def trial_rows(study: StudyResults) -> dict[str, Any]:
     """Columns, rows and each row's cell (null without cells), as plain data for JSON."""
     columns = _columns(study)
     lists = [[_plain(value) for value in study.trials[column].tolist()] for _, column in columns]
-    names = {trial: cell.text for cell in cells(study) for trial in cell.trials["trial_id"]}
+    names = {trial: cell.text for cell in cells_of(study) for trial in cell.trials["trial_id"]}
     return {
         "columns": [
             {"name": name, "number": any(type(value) in (int, float) for value in values)}

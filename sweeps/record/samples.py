@@ -1,11 +1,12 @@
 """What the record says of a search: the value of each sample, the winner, and whether all were drawn."""
 
 import json
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from analysis.winner import Candidate
+from analysis.winner import winner as pick_winner
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import SAMPLE, EndReason, Fact, TrialRow, TrialState
+from sweeps.record.rows import SAMPLE, Fact, TrialRow
 from sweeps.study import Study
 from sweeps.study.spaces import Search
 
@@ -26,29 +27,26 @@ def _settled(study: Study) -> str:
     return json.dumps({"trials": study.search.trials, "seeds": study.seeds})
 
 
-def objective_values(row: TrialRow, objectives: Iterable[str]) -> list[float] | None:
-    """What a trial came to; None if it diverged, failed, was pruned, or an objective is missing or NaN."""
-    if row.state != TrialState.COMPLETE or row.end_reason == EndReason.DIVERGED:
-        return None
-    values = [math.nan if (value := row.value(name)) is None else value for name in objectives]
-    return values if all(map(math.isfinite, values)) else None
+def objective_values(row: TrialRow, search: Search) -> list[float] | None:
+    """What a trial came to by the search's objectives; None if it has no result."""
+    candidate = _candidate(row, search)
+    return [value for value in candidate.values if value is not None] if candidate.has_result else None
 
 
 def winner(rows: Sequence[TrialRow], search: Search) -> TrialRow | None:
-    """The best of a ledger's samples by the first objective, and by the next ones where that is equal.
+    """The sample that wins, by the rule of `analysis.winner`; None if no sample has a result."""
+    samples = [row for row in rows if row.design == SAMPLE]
+    best = pick_winner(
+        [_candidate(row, search) for row in samples],
+        [direction == "maximize" for direction in search.objectives.values()],
+    )
+    return None if best is None else samples[best]
 
-    With several objectives this is the member of the Pareto front that is best by the first. A collapsed
-    sample wins only where all collapsed. None if no sample has values.
-    """
-    with_values = [
-        (row, values)
-        for row in rows
-        if row.design == SAMPLE and (values := objective_values(row, search.objectives)) is not None
-    ]
-    eligible = [sample for sample in with_values if sample[0].collapsed is not True] or with_values
-    signs = [1 if way == "maximize" else -1 for way in search.objectives.values()]
 
-    def rank(sample: tuple[TrialRow, list[float]]) -> list[float]:
-        return [sign * value for sign, value in zip(signs, sample[1], strict=True)]
-
-    return max(eligible, key=rank)[0] if eligible else None
+def _candidate(row: TrialRow, search: Search) -> Candidate:
+    return Candidate(
+        state=row.state,
+        end_reason=row.end_reason,
+        collapsed=row.collapsed,
+        values=[row.value(name) for name in search.objectives],
+    )

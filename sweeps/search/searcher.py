@@ -171,7 +171,7 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
             self.study.enqueue_trial(optuna_trial.params, user_attrs={_CONTINUES: optuna_trial.number})
 
     def _tell(self, number: int, row: TrialRow) -> None:
-        values = objective_values(row, self._search.objectives)
+        values = objective_values(row, self._search)
         if row.state == State.PRUNED:
             self.study.tell(number, state=TrialState.PRUNED)
         elif values is None:

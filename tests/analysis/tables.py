@@ -26,6 +26,8 @@ FACTORS: dict[str, list[Any]] = {
     "tau_base": [0.99, 0.0],
 }
 STEPS = tuple(range(0, 101, 10))
+DIMENSIONS = 16
+"""Length of the spectra."""
 ONSET = 40
 """First measurement of a collapsing representation below the threshold, for seed 0; then 10 later each."""
 
@@ -38,7 +40,6 @@ def write_sweep(
     design: str = "full-factorial",
     labels: bool = True,
     edit: Callable[[list[Row], list[Row]], None] | None = None,
-    dimensions: int = 16,
     study: Mapping[str, Any] | None = None,
     when: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Path:
@@ -51,7 +52,6 @@ def write_sweep(
         design: the kind; leave-one-out writes only its cells.
         labels: whether kNN accuracies are there.
         edit: called with the rows of trials and metrics, to change them in place before they are written.
-        dimensions: length of the spectra.
         study: keys of study.yaml to replace.
         when: conditional factor -> earlier factor -> the level at which it applies; elsewhere it is null.
     """
@@ -66,7 +66,7 @@ def write_sweep(
             rows = _measurements(cell, seed, rng, labels)
             trials.append(_trial(trial, cell, seed, design, rows))
             metrics += [{"trial_id": trial, **row} for row in rows]
-            spectra += _spectra(trial, rows, dimensions)
+            spectra += _spectra(trial, rows)
     if edit is not None:
         edit(trials, metrics)
     for name, rows in (("trials", trials), ("metrics", metrics), ("spectra", spectra)):
@@ -102,18 +102,18 @@ def knn(cell: Mapping[str, Any]) -> float:
 def _cells(
     factors: Mapping[str, Sequence[Any]], design: str, when: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+    cells: dict[str, dict[str, Any]] = {}
     for labels in itertools.product(*factors.values()):
         cell = dict(zip(factors, labels, strict=True))
         for name, conditions in when.items():
             if any(cell[other] != level for other, level in conditions.items()):
                 cell[name] = None
-        found[repr(cell)] = cell
+        cells[repr(cell)] = cell
     if design != "leave-one-out":
-        return list(found.values())
+        return list(cells.values())
     return [
         cell
-        for cell in found.values()
+        for cell in cells.values()
         if sum(cell[name] not in (factors[name][0], None) for name in factors) <= 1
     ]
 
@@ -196,8 +196,8 @@ def _trial(
     }
 
 
-def _spectra(trial: str, rows: list[dict[str, Any]], dimensions: int) -> list[dict[str, Any]]:
-    index = np.arange(dimensions)
+def _spectra(trial: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    index = np.arange(DIMENSIONS)
     return [
         {
             "trial_id": trial,

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
+from analysis.cells import cells_of, collapse_by_seed, values_by_seed
 from analysis.comparisons import comparison_rows
+from analysis.effects import study_effects
 from analysis.figures import forest, groups, onset, slopes
 from analysis.findings import study_findings
-from analysis.findings.verdict import one_changed
 from analysis.load import load_results
-from analysis.outcomes import NOT_SET, cells, seed_table
 from analysis.page.collapse_map import collapse_map
 from analysis.page.report import render
 from analysis.page.trial_table import trial_rows
-from analysis.results import StudyResults
+from analysis.results import NOT_SET, StudyResults
+from analysis.verdict import changed_in_one_factor
 from tests.analysis.tables import write_sweep
 
 FACTORS: dict[str, list[Any]] = {
@@ -45,14 +46,14 @@ def test_an_absence_is_no_level_of_the_factor(study: StudyResults) -> None:
         ("batch", "none"),
         ("0.99", "0"),
     ]
-    found = cells(study)
-    assert [cell.labels for cell in found] == [
+    cells = cells_of(study)
+    assert [cell.labels for cell in cells] == [
         ("batch", NOT_SET, "0.99"), ("batch", NOT_SET, "0"),
         ("group", "batch", "0.99"), ("group", "batch", "0"),
         ("group", "none", "0.99"), ("group", "none", "0"),
     ]  # fmt: skip
-    assert [cell.is_reference for cell in found] == [True, False, False, False, False, False]
-    assert [cell.planned for cell in found] == [3] * 6
+    assert [cell.is_reference for cell in cells] == [True, False, False, False, False, False]
+    assert [cell.planned for cell in cells] == [3] * 6
 
 
 @pytest.mark.parametrize("levels", [[1, 2], [True, False], [0.5, 1.0]])
@@ -60,18 +61,19 @@ def test_levels_of_any_type_survive_the_nulls(tmp_path: Path, levels: list[objec
     factors: dict[str, list[Any]] = {"encoder_norm": ["batch", "group"], "other": levels}
     written = write_sweep(tmp_path, factors=factors, when={"other": {"encoder_norm": "group"}})
     whole = write_sweep(tmp_path / "whole", factors=factors)
-    found, same = (load_results([directory]).studies[0] for directory in (written, whole))
-    assert found.factors == same.factors
-    assert len(cells(found)) == 3
+    conditional, crossed = (load_results([directory]).studies[0] for directory in (written, whole))
+    assert conditional.factors == crossed.factors
+    assert len(cells_of(conditional)) == 3
 
 
 def test_effects_leave_the_absence_out(study: StudyResults) -> None:
-    effects = forest.effects_of(study, cells(study), "collapsed", survivors_only=False)
-    found = {forest.effect_name(study, effect): effect for effect in effects}
-    heads, slow = found["head_norm: batch → none"], found["tau_base: 0.99 → 0"]
+    cells = cells_of(study)
+    effects = study_effects(study, cells, collapse_by_seed(cells, study.seeds), survivors_only=False)
+    named = {forest.effect_name(study, effect): effect for effect in effects}
+    heads, slow = named["head_norm: batch → none"], named["tau_base: 0.99 → 0"]
     assert heads.mean is not None
     assert (heads.mean.estimate, heads.planned, slow.planned) == (1.0, 2, 3)
-    assert not any("encoder_norm" in name or NOT_SET in name for name in found)
+    assert not any("encoder_norm" in name or NOT_SET in name for name in named)
     panel = forest.forest(study)
     assert panel is not None
     assert "encoder_norm: no effect, too few cells differ in that factor alone." in panel.caption
@@ -81,9 +83,10 @@ def test_figures_draw_no_curve_of_the_absence(study: StudyResults) -> None:
     panel = onset.onset(study)
     assert panel is not None
     assert not any(NOT_SET in row[0] for row in panel.table[1])
-    table = seed_table(cells(study), study.seeds, "representation_std")
-    assert slopes.by_level(cells(study), table, 0, 2)[2] == 0
-    assert slopes.by_level(cells(study), table, 1, 2)[2] == 2
+    cells = cells_of(study)
+    table = values_by_seed(cells, study.seeds, "representation_std")
+    assert slopes.by_level(cells, table, 0, 2)[2] == 0
+    assert slopes.by_level(cells, table, 1, 2)[2] == 2
 
 
 def test_groups_name_the_absence(study: StudyResults) -> None:
@@ -111,17 +114,17 @@ def test_a_component_that_goes_takes_its_conditional_factors_along(tmp_path: Pat
     }
     written = write_sweep(tmp_path, factors=factors, when=when, design="leave-one-out")
     study = load_results([written]).studies[0]
-    assert [cell.labels for cell in one_changed(cells(study))] == [
+    assert [cell.labels for cell in changed_in_one_factor(cells_of(study))] == [
         ("group", NOT_SET, "0.99"), ("batch", "none", "0.99"), ("batch", "mlp", "0"),
     ]  # fmt: skip
-    rows = comparison_rows(study, cells(study))
+    rows = comparison_rows(study, cells_of(study))
     assert [row[0] for row in rows] == [
         "reference", "encoder_norm = group", "predictor = none", "tau_base = 0",
     ]  # fmt: skip
 
 
 def test_the_map_lists_every_cell_by_what_changed(study: StudyResults) -> None:
-    page = collapse_map(study, cells(study))
+    page = collapse_map(study, cells_of(study))
     assert page.count('class="tile"') == 6
     names = [part.split("</th>")[0] for part in page.split('<th scope="row">')[1:]]
     assert names == [
@@ -132,8 +135,8 @@ def test_the_map_lists_every_cell_by_what_changed(study: StudyResults) -> None:
 
 
 def test_the_table_of_trials_shows_it(study: StudyResults, sweep: Path) -> None:
-    found = trial_rows(study)
-    shown = {(row[0], row[1]) for row in found["rows"]}
+    table = trial_rows(study)
+    shown = {(row[0], row[1]) for row in table["rows"]}
     assert shown == {("batch", NOT_SET), ("group", "batch"), ("group", "none")}
-    assert None not in found["cells"]
+    assert None not in table["cells"]
     assert render(load_results([sweep]))

@@ -1,11 +1,11 @@
-"""Effects and sufficient sets against designs small enough to work out by hand."""
+"""Effects against designs small enough to work out by hand."""
 
 import itertools
 
 import numpy as np
 import pytest
 
-from analysis.effects import interactions, main_effects, sufficient_sets
+from analysis.effects import interactions, main_effects
 
 TWO_BY_TWO = [(0, 0), (0, 1), (1, 0), (1, 1)]
 VALUES = np.array([[10.0, 20.0], [13.0, 24.0], [8.0, 17.0], [5.0, 14.0]])
@@ -23,8 +23,8 @@ def test_main_effects_by_hand() -> None:
 
 
 def test_interaction_by_hand() -> None:
-    (found,) = interactions(VALUES, TWO_BY_TWO, [2, 2])
-    assert found.contrasts.tolist() == [-6.0, -7.0]  # 5 - 13 - 8 + 10; 14 - 24 - 17 + 20
+    (effect,) = interactions(VALUES, TWO_BY_TWO, [2, 2])
+    assert effect.contrasts.tolist() == [-6.0, -7.0]  # 5 - 13 - 8 + 10; 14 - 24 - 17 + 20
 
 
 def test_effects_equal_those_of_a_linear_model() -> None:
@@ -57,44 +57,8 @@ def test_a_missing_cell_makes_an_effect_incomplete() -> None:
 
 
 def test_three_levels_give_two_effects_against_the_first() -> None:
-    found = main_effects(np.array([[1.0], [4.0], [9.0]]), [(0,), (1,), (2,)], [3])
-    assert [effect.contrasts.tolist() for effect in found] == [[3.0], [8.0]]
-
-
-def test_one_component_suffices() -> None:
-    found = sufficient_sets(TWO_BY_TWO, [0, 0, 3, 3], [3, 3, 3, 3], [2, 2])
-    assert found.sets == ((0,),)
-    assert found.determined
-
-
-def test_either_of_two_suffices() -> None:
-    assert sufficient_sets(TWO_BY_TWO, [0, 0, 0, 1], [3, 3, 3, 3], [2, 2]).sets == ((0,), (1,))
-
-
-def test_both_are_needed() -> None:
-    assert sufficient_sets(TWO_BY_TWO, [0, 3, 3, 3], [3, 3, 3, 3], [2, 2]).sets == ((0, 1),)
-
-
-def test_nothing_is_needed_where_nothing_collapses() -> None:
-    assert sufficient_sets(TWO_BY_TWO, [0, 0, 0, 0], [3, 3, 3, 3], [2, 2]).sets == ((),)
-
-
-def test_a_missing_cell_leaves_it_undetermined() -> None:
-    found = sufficient_sets(TWO_BY_TWO, [0, 0, 3, 0], [3, 0, 3, 3], [2, 2])
-    assert not found.determined
-    assert (0,) in found.open_sets
-
-
-def test_a_larger_alternative_is_found_beside_the_smallest() -> None:
-    codes = list(itertools.product(range(2), repeat=3))
-    collapsed = [0 if code[0] == 0 or code[1:] == (0, 0) else 1 for code in codes]
-    assert sufficient_sets(codes, collapsed, [1] * 8, [2, 2, 2]).sets == ((0,), (1, 2))
-
-
-def test_a_collapsed_reference_leaves_no_set() -> None:
-    found = sufficient_sets(TWO_BY_TWO, [1, 0, 0, 0], [3, 3, 3, 3], [2, 2])
-    assert found.reference_collapsed
-    assert found.sets == ()
+    effects = main_effects(np.array([[1.0], [4.0], [9.0]]), [(0,), (1,), (2,)], [3])
+    assert [effect.contrasts.tolist() for effect in effects] == [[3.0], [8.0]]
 
 
 CONDITIONAL = [(0, 0), (0, 1), (1, -1), (2, -1)]
@@ -116,36 +80,3 @@ def test_cells_that_lack_the_same_factor_are_matched_in_another() -> None:
     third = main_effects(values, codes, [3, 2, 2])[-1]
     assert third.contrasts.tolist() == [4.0]  # (1 + 3 + 5 + 7) / 4
     assert (third.matched, third.planned) == (4, 4)
-
-
-@pytest.mark.parametrize(
-    ("collapsed", "sets"),
-    [
-        ([0, 0, 0, 0], ((),)),
-        ([0, 0, 3, 3], ((0,),)),
-        ([0, 3, 3, 3], ((0, 1),)),
-        (
-            [0, 3, 0, 0],
-            ((0, 1),),
-        ),  # not the second alone: three of four cells do not have it at its first level
-    ],
-)
-def test_sufficient_sets_of_conditional_factors(
-    collapsed: list[int], sets: tuple[tuple[int, ...], ...]
-) -> None:
-    found = sufficient_sets(CONDITIONAL, collapsed, [3] * 4, [3, 2])
-    assert found.sets == sets
-    assert found.determined
-    assert found.reference_collapsed is False
-
-
-def test_a_missing_cell_of_conditional_factors_leaves_it_undetermined() -> None:
-    found = sufficient_sets(CONDITIONAL, [0, 0, 3, 0], [3, 0, 3, 3], [3, 2])
-    assert not found.determined
-    assert found.open_sets == ((0,),)
-
-
-def test_a_factor_that_the_reference_lacks_is_none_of_its_components() -> None:
-    codes = [(0, -1), (1, 0), (1, 1)]
-    assert sufficient_sets(codes, [0, 1, 1], [1, 1, 1], [2, 2]).sets == ((0,),)
-    assert sufficient_sets(codes, [1, 0, 0], [1, 1, 1], [2, 2]).reference_collapsed

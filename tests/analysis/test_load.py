@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from analysis.cells import cells_of
 from analysis.load import level_text, load_results
-from analysis.outcomes import cells, count
+from analysis.outcomes import count
 from analysis.results import StudyResults
 from tests.analysis.tables import Row, unfinished, write_sweep
 
@@ -21,12 +22,12 @@ def test_what_was_written_is_read(study: StudyResults) -> None:
 
 
 def test_cells_know_their_trials(study: StudyResults) -> None:
-    found = cells(study)
-    assert len(found) == 16
-    assert found[0].is_reference
-    assert found[0].labels == ("batch", "batch", "mlp", "0.99")
-    assert all(cell.planned == 3 for cell in found)
-    assert {cell.labels[:2] for cell in found if cell.collapsed} == {("group", "none")}
+    cells = cells_of(study)
+    assert len(cells) == 16
+    assert cells[0].is_reference
+    assert cells[0].labels == ("batch", "batch", "mlp", "0.99")
+    assert all(cell.planned == 3 for cell in cells)
+    assert {cell.labels[:2] for cell in cells if cell.collapsed} == {("group", "none")}
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.figures.search import history, search
+from analysis.figures.search import history, parameters
 from analysis.figures.search_front import front
 from analysis.findings import findings
 from analysis.load import load_results
 from analysis.page.report import render
 from analysis.results import Results, StudyResults
-from analysis.search import Objective, pareto_front, searched
+from analysis.search import Objective, pareto_front, search_result
 from analysis.stats import mean_interval
-from sweeps.record.rows import EndReason, TrialState
 from tests.analysis.tables import Row, write_sweep
 
 LR = [0.1, 0.01, 1.0, 10.0]
@@ -79,9 +78,9 @@ def said(study: StudyResults, kind: str) -> str:
 
 def test_the_score_is_the_mean_over_fresh_seeds(tmp_path: Path) -> None:
     study = write_search(tmp_path)
-    found = searched(study)
-    assert found.best == 2
-    assert found.scores == (mean_interval(list(FRESH.values())),)
+    result = search_result(study)
+    assert result.winner == 2
+    assert result.scores == (mean_interval(list(FRESH.values())),)
     text = said(study, "verdict")
     assert text.startswith(
         "The best configuration of 4 samples by kNN accuracy is lr = 1, predictor = mlp, tau_base = 0.92."
@@ -104,8 +103,8 @@ def test_ranges_are_drawn_however_few_their_values(tmp_path: Path) -> None:
 
 def test_only_the_winner_of_now_has_a_score(tmp_path: Path) -> None:
     study = write_search(tmp_path, winner=1)  # it ran when it was the best
-    assert searched(study).best == 2
-    assert searched(study).fresh.empty
+    assert search_result(study).winner == 2
+    assert search_result(study).fresh.empty
     assert "It has no score: it has yet to run on fresh seeds." in said(study, "verdict")
 
 
@@ -123,19 +122,19 @@ def test_what_cannot_win(tmp_path: Path, change: Row) -> None:
     study = write_search(
         tmp_path, lambda rows: next(row for row in rows if row["f_lr"] == 1.0).update(change)
     )
-    assert searched(study).best == 1
+    assert search_result(study).winner == 1
 
 
 def test_where_all_collapsed_the_best_of_them_wins(tmp_path: Path) -> None:
     study = write_search(tmp_path, every(collapsed=True))
-    assert searched(study).best == 2
+    assert search_result(study).winner == 2
     assert "It collapsed in 3 of 3 fresh seeds." in said(study, "verdict")
     assert "collapsed in 4 of 4 samples. This is a description without an interval" in said(study, "collapse")
 
 
 def test_fresh_seeds_without_a_value_are_counted(tmp_path: Path) -> None:
     def edit(rows: list[Row]) -> None:
-        next(row for row in rows if row["seed"] == 3).update(end_reason=EndReason.DIVERGED)
+        next(row for row in rows if row["seed"] == 3).update(end_reason="diverged")
 
     text = said(write_search(tmp_path, edit), "verdict")
     assert "73.0 % (95 % interval 60.3 to 85.7 %, 2 seeds)" in text
@@ -168,7 +167,7 @@ def test_the_pareto_front(values: list[list[float]], front_of: list[bool]) -> No
 def test_two_objectives(tmp_path: Path) -> None:
     section = {**SECTION, "objectives": {"knn_accuracy": "maximize", "wall_seconds": "minimize"}}
     study = write_search(tmp_path, section=section)
-    assert searched(study).front.tolist() == [True, True, True, False]
+    assert search_result(study).front.tolist() == [True, True, True, False]
     assert "3 of 4 samples are not beaten by any other (the Pareto front)" in said(study, "front")
     assert "; wall seconds 7.00 (the same in all 3 seeds, so no interval)." in said(study, "verdict")
     panel = front(study)
@@ -180,7 +179,7 @@ def test_two_objectives(tmp_path: Path) -> None:
 
 def test_the_history_marks_what_has_no_result(tmp_path: Path) -> None:
     def edit(rows: list[Row]) -> None:
-        rows[1].update(state=TrialState.PRUNED, end_reason=EndReason.PRUNED, collapsed=None)
+        rows[1].update(state="PRUNED", end_reason="pruned", collapsed=None)
 
     panel = history(write_search(tmp_path, edit))
     assert panel is not None
@@ -194,7 +193,7 @@ def test_the_history_marks_what_has_no_result(tmp_path: Path) -> None:
 
 
 def test_parameters_keep_their_scale_and_samples_their_place(tmp_path: Path) -> None:
-    panel = search(write_search(tmp_path))
+    panel = parameters(write_search(tmp_path))
     assert panel is not None
     layout = panel.figure.layout
     assert (layout.xaxis.type, layout.xaxis3.type) == ("log", "linear")
@@ -213,5 +212,5 @@ def test_the_page_of_a_search_has_no_effects(tmp_path: Path) -> None:
 
 def test_a_search_without_any_trial_yet(tmp_path: Path) -> None:
     study = write_search(tmp_path, lambda rows: rows.clear())
-    assert study.searched
-    assert (history(study), search(study), front(study)) == (None, None, None)
+    assert study.is_search
+    assert (history(study), parameters(study), front(study)) == (None, None, None)

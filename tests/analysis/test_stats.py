@@ -15,13 +15,14 @@ def test_no_event_among_few_does_not_mean_never(n: int, high: float) -> None:
     assert interval.high == pytest.approx(high, abs=5e-5)
 
 
-def test_exact_interval_equals_scipys() -> None:
-    for n in range(1, 13):
-        for k in range(n + 1):
-            expected = oracle.binomtest(k, n).proportion_ci(0.95, method="exact")
+def test_exact_interval_equals_its_closed_form() -> None:
+    for n in (*range(1, 13), 100, 10_000):
+        for k in {*range(min(n, 12)), n // 2, n - 1, n}:
+            low = oracle.beta.ppf(0.025, k, n - k + 1) if k else 0.0
+            high = oracle.beta.ppf(0.975, k + 1, n - k) if k < n else 1.0
             interval = stats.clopper_pearson(k, n).interval
             assert interval is not None
-            assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+            assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-12)
 
 
 def test_a_rate_of_nothing_has_no_interval() -> None:
@@ -32,9 +33,9 @@ def test_a_rate_of_nothing_has_no_interval() -> None:
 def test_mean_interval_equals_scipys_t_test() -> None:
     values = [0.71, 0.74, 0.70, 0.78]
     expected = oracle.ttest_1samp(values, 0).confidence_interval(0.95)
-    found = stats.mean_interval(values)
-    assert found.interval is not None
-    assert (found.interval.low, found.interval.high) == pytest.approx((expected.low, expected.high))
+    mean = stats.mean_interval(values)
+    assert mean.interval is not None
+    assert (mean.interval.low, mean.interval.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_t_interval_covers_at_three_seeds() -> None:
@@ -61,6 +62,13 @@ def test_a_pair_with_a_missing_half_does_not_count() -> None:
     assert stats.paired_difference([1.0, np.nan, 3.0], [2.0, 2.0, 5.0]).n == 2
 
 
+def test_sign_flip_counts_ties_of_rounded_differences() -> None:
+    # Their sum is 0, but 3e-17 in floating point; as tenths, which are exact, every flip is at least as far.
+    assert stats.sign_flip([0.2, 0.1, -0.1, -0.2, -0.1, 0.1]).p == 1
+    assert stats.sign_flip([2, 1, -1, -2, -1, 1]).p == 1
+    assert stats.sign_flip([0.4]).p == 1
+
+
 def test_sign_flip_equals_scipys_permutation_test() -> None:
     d = np.array([0.3, 0.1, -0.2, 0.5, 0.4, 0.25])
     expected = oracle.permutation_test((d,), np.sum, permutation_type="samples", n_resamples=np.inf)
@@ -69,8 +77,8 @@ def test_sign_flip_equals_scipys_permutation_test() -> None:
 
 @pytest.mark.parametrize(("n", "least"), [(3, 0.25), (5, 0.0625), (6, 0.03125)])
 def test_sign_flip_knows_the_least_p_of_few_seeds(n: int, least: float) -> None:
-    found = stats.sign_flip(np.arange(1.0, n + 1))
-    assert (found.p, found.least) == (least, least)
+    test = stats.sign_flip(np.arange(1.0, n + 1))
+    assert (test.p, test.least) == (least, least)
 
 
 def test_newcombe_equals_the_published_example() -> None:
@@ -82,9 +90,9 @@ def test_newcombe_equals_the_published_example() -> None:
 
 def test_mcnemar_counts_discordant_seeds_only() -> None:
     a, b = [0, 0, 0, 0, 0, 0, 1, np.nan], [1, 1, 1, 1, 1, 1, 1, 1]
-    found = stats.mcnemar(a, b)
-    assert found.n == 6
-    assert found.p == pytest.approx(2 / 2**6)
+    test = stats.mcnemar(a, b)
+    assert test.n == 6
+    assert test.p == pytest.approx(2 / 2**6)
     assert stats.mcnemar([1, 0], [1, 0]).p == 1
 
 
@@ -93,15 +101,15 @@ def test_holm_by_hand() -> None:
 
 
 def test_loss_ranks_collapsed_trials_first() -> None:
-    found = stats.loss_rank_agreement([0.0, 0.5, 0.6, np.nan], [0.1, 0.7, 0.8, 0.9])
-    assert found is not None
-    assert (found.n, found.best_loss_knn_rank) == (3, 3)
-    assert found.spearman == pytest.approx(-1)
+    agreement = stats.loss_rank_agreement([0.0, 0.5, 0.6, np.nan], [0.1, 0.7, 0.8, 0.9])
+    assert agreement is not None
+    assert (agreement.n, agreement.best_loss_knn_rank) == (3, 3)
+    assert agreement.spearman == pytest.approx(-1)
 
 
 def test_threshold_sensitivity_by_hand() -> None:
-    found = stats.threshold_sensitivity([0.01, 0.02, 0.5, np.nan], 0.1)
-    assert (found.n, found.unknown) == (3, 1)
-    assert (found.stable.low, found.stable.high) == (0.02, 0.5)
-    assert found.collapsed[np.searchsorted(found.thresholds, 0.1)] == 2
-    assert (found.collapsed[0], found.collapsed[-1]) == (0, 3)  # below .01; below 1
+    counts = stats.threshold_sensitivity([0.01, 0.02, 0.5, np.nan], 0.1)
+    assert (counts.n, counts.unknown) == (3, 1)
+    assert (counts.stable.low, counts.stable.high) == (0.02, 0.5)
+    assert counts.collapsed[np.searchsorted(counts.thresholds, 0.1)] == 2
+    assert (counts.collapsed[0], counts.collapsed[-1]) == (0, 3)  # below .01; below 1

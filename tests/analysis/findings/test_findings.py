@@ -12,7 +12,6 @@ from analysis.findings import findings
 from analysis.findings.finding import Finding
 from analysis.load import load_results
 from analysis.results import StudyResults
-from sweeps.record.rows import EndReason, TrialState
 from tests.analysis.tables import Row, unfinished, write_sweep
 
 
@@ -49,12 +48,12 @@ def test_the_reference_with_its_interval(sweep: Path) -> None:
 
 
 def test_the_conditional_effect_is_the_one_built_in(sweep: Path) -> None:
-    found = said(sweep, "knn")
+    effect = said(sweep, "knn")
     # The heads' norm is worth 8 points less where the projection collapses anyway, the encoder's always 7.
-    assert found.values["factor"] == "encoder_norm"
-    assert found.values["effect"] == pytest.approx(-0.07, abs=0.01)
-    assert "Among the 12 cells that did not collapse" in found.text
-    assert "over 4 of 8 matched pairs" in found.text
+    assert effect.values["factor"] == "encoder_norm"
+    assert effect.values["effect"] == pytest.approx(-0.07, abs=0.01)
+    assert "Among the 12 cells that did not collapse" in effect.text
+    assert "over 4 of 8 matched pairs" in effect.text
 
 
 def test_onset_with_its_cadence(sweep: Path) -> None:
@@ -105,16 +104,16 @@ def test_leave_one_out_is_undetermined_and_says_what_each_removal_did(tmp_path: 
 def test_a_partial_sweep_says_what_is_missing(tmp_path: Path) -> None:
     def edit(trials: list[Row], metrics: list[Row]) -> None:
         unfinished(after=15)(trials, metrics)
-        trials[3].update(state=TrialState.FAIL, end_reason=EndReason.ERROR, collapsed=None)
-        trials[5].update(end_reason=EndReason.DIVERGED)
+        trials[3].update(state="FAIL", end_reason="error", collapsed=None)
+        trials[5].update(end_reason="diverged")
 
-    found = findings(load_results([write_sweep(tmp_path, edit=edit)]))
-    texts = {item.kind: item.text for item in found.items}
+    results = findings(load_results([write_sweep(tmp_path, edit=edit)]))
+    texts = {item.kind: item.text for item in results.items}
     assert texts["missing"] == "Not finished: 33 trials of 48 still to come, and 3 cells without any result."
     assert "1 failed and 1 diverged" in texts["ends"]
     assert "2 are left out of the rates" in texts["ends"]
-    assert (found.counts.ran, found.counts.judged, found.counts.waiting) == (15, 13, 33)
-    assert str(found.counts) == "48 planned, 15 ran, 3 collapsed, 1 failed, 1 diverged, 33 waiting"
+    assert (results.counts.ran, results.counts.judged, results.counts.waiting) == (15, 13, 33)
+    assert str(results.counts) == "48 planned, 15 ran, 3 collapsed, 1 failed, 1 diverged, 33 waiting"
 
 
 def test_nothing_finished_yet(tmp_path: Path) -> None:
@@ -126,7 +125,7 @@ def test_early_stops_are_not_compared(tmp_path: Path) -> None:
     def stop(trials: list[Row], metrics: list[Row]) -> None:
         for row in trials:
             if row["collapsed"]:
-                row.update(end_reason=EndReason.COLLAPSED, steps_run=60, loss=-1.0)
+                row.update(end_reason="collapsed", steps_run=60, loss=-1.0)
 
     write_sweep(tmp_path, edit=stop)
     assert "12 trials ended before the planned number of steps" in said(tmp_path, "early").text
@@ -158,13 +157,13 @@ def test_nothing_collapsed(tmp_path: Path) -> None:
 
 def test_a_search_is_only_described(tmp_path: Path) -> None:
     write_sweep(tmp_path, design="search", study={"factors": []})
-    found = findings(load_results([tmp_path]))
-    assert "has no score: it has yet to run on fresh seeds" in found.sentences[0]
-    assert "is the best of many, and so optimistic" in found.sentences[0]
-    assert found.sentences[1].startswith(
+    results = findings(load_results([tmp_path]))
+    assert "has no score: it has yet to run on fresh seeds" in results.sentences[0]
+    assert "is the best of many, and so optimistic" in results.sentences[0]
+    assert results.sentences[1].startswith(
         "The representation collapsed in 12 of 48 samples. This is a description"
     )
-    assert not any("95 %" in text for text in found.sentences)
+    assert not any("95 %" in text for text in results.sentences)
 
 
 def test_a_threshold_that_decides_is_called_out(tmp_path: Path) -> None:
@@ -177,9 +176,9 @@ def test_a_threshold_that_decides_is_called_out(tmp_path: Path) -> None:
 
 def test_several_studies_are_told_apart(tmp_path: Path, sweep: Path) -> None:
     other = write_sweep(tmp_path, seeds=(0,), study={"name": "other"})
-    found = findings(load_results([sweep, other]))
-    assert found.counts.planned == 64
-    assert {text.split(":")[0] for text in found.sentences} == {"made-up", "other"}
+    results = findings(load_results([sweep, other]))
+    assert results.counts.planned == 64
+    assert {text.split(":")[0] for text in results.sentences} == {"made-up", "other"}
 
 
 def test_numbers_stand_beside_each_sentence(study: StudyResults, sweep: Path) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from analysis.load import load_results
-from analysis.page.report import render, write_report
-from sweeps.record.rows import EndReason, TrialState
+from analysis.page.report import render
 from tests.analysis.tables import Row, unfinished, write_sweep
 
 
@@ -31,11 +30,9 @@ def page(sweep: Path) -> str:
     return render(load_results([sweep]))
 
 
-def test_the_same_tables_give_the_same_bytes(sweep: Path, page: str, tmp_path: Path) -> None:
-    path = write_report(load_results([sweep]), tmp_path / "new" / "report.html")
-    assert path.read_text(encoding="utf-8") == page
-    assert path.stat().st_size <= 2.5e6
-    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+def test_the_same_tables_give_the_same_bytes(sweep: Path, page: str) -> None:
+    assert render(load_results([sweep])) == page
+    assert len(page.encode()) <= 2.5e6
 
 
 def test_the_first_screen_needs_no_script(page: str) -> None:
@@ -67,7 +64,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     def edit(trials: list[Row], metrics: list[Row]) -> None:
-        trials[0].update(state=TrialState.FAIL, end_reason=EndReason.ERROR, error=HOSTILE, collapsed=None)
+        trials[0].update(state="FAIL", end_reason="error", error=HOSTILE, collapsed=None)
 
     levels = {"encoder_norm": ["batch", HOSTILE], "q": ["<u>1</u>", "2"]}
     texts = dict.fromkeys(("title", "question", "expected", "source"), HOSTILE)
@@ -83,7 +80,7 @@ def _none(trials: list[Row], metrics: list[Row]) -> None:
 
 def _nan_losses(trials: list[Row], metrics: list[Row]) -> None:
     for row in trials[::3]:
-        row.update(loss=float("nan"), representation_std=float("inf"), end_reason=EndReason.DIVERGED)
+        row.update(loss=float("nan"), representation_std=float("inf"), end_reason="diverged")
 
 
 @pytest.mark.parametrize(

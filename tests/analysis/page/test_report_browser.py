@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from analysis.load import load_results
-from analysis.page.report import write_report
+from analysis.page.report import render
 from tests.analysis.tables import unfinished, write_sweep
 from tests.analysis.test_search import SECTION, write_search
 
@@ -81,9 +81,14 @@ class Opened:
         return dict(self.page.evaluate(_PAINTED))
 
 
+def write_report(directory: Path, path: Path) -> Path:
+    path.write_text(render(load_results([directory])), encoding="utf-8")
+    return path
+
+
 @pytest.fixture(scope="module")
 def report(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(load_results([sweep]), tmp_path_factory.mktemp("report") / "report.html")
+    return write_report(sweep, tmp_path_factory.mktemp("report") / "report.html")
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +203,7 @@ def test_a_telephone_needs_no_sideways_scrolling(browser: Any, report: Path) -> 
 def test_the_figures_of_a_search(browser: Any, tmp_path: Path) -> None:
     objectives = {"knn_accuracy": "maximize", "wall_seconds": "minimize"}
     write_search(tmp_path, section={**SECTION, "objectives": objectives})
-    path = write_report(load_results([tmp_path]), tmp_path / "report.html")
+    path = write_report(tmp_path, tmp_path / "report.html")
     for width in (1280, 380):
         opened = Opened(browser, path, width=width)
         painted = opened.painted()
@@ -214,7 +219,7 @@ def test_hostile_names_are_shown_as_they_are(browser: Any, tmp_path: Path) -> No
     write_sweep(
         tmp_path, factors={"encoder_norm": ["batch", "group"], "q": hostile}, study={"title": "<i>title</i>"}
     )
-    opened = Opened(browser, write_report(load_results([tmp_path]), tmp_path / "report.html"), width=1000)
+    opened = Opened(browser, write_report(tmp_path, tmp_path / "report.html"), width=1000)
     assert opened.page.locator("h1").inner_text() == "<i>title</i>"
     assert opened.page.locator("main a, svg a").count() == 0
     assert "<b>bold</b>" in opened.page.locator("#s0-knn .ytick").first.text_content()
@@ -225,7 +230,7 @@ def test_hostile_names_are_shown_as_they_are(browser: Any, tmp_path: Path) -> No
 
 def test_an_empty_sweep_opens_quietly(browser: Any, tmp_path: Path) -> None:
     write_sweep(tmp_path, edit=unfinished(after=0))
-    opened = Opened(browser, write_report(load_results([tmp_path]), tmp_path / "report.html"), width=1000)
+    opened = Opened(browser, write_report(tmp_path, tmp_path / "report.html"), width=1000)
     assert opened.messages == []
     assert opened.page.locator("button.tile").count() == 16
     opened.context.close()

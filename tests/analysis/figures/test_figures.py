@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.cells import cells_of, collapse_by_seed, values_by_seed
+from analysis.effects import Effect, study_effects
 from analysis.figures import accuracy, forest, onset, planes, slopes, spectrum, theme, trajectories
 from analysis.load import load_results
-from analysis.outcomes import cells, seed_table
 from analysis.results import StudyResults
-from sweeps.record.rows import EndReason, TrialState
 from tests.analysis.tables import Row, write_sweep
 
 MAKERS = (
@@ -44,7 +44,7 @@ def test_medians_by_step(study: StudyResults) -> None:
     panel = trajectories.trajectories(study)
     assert panel is not None
     first = next(trace for trace in panel.figure.data if trace.name == "representation")
-    ids = cells(study)[0].trials["trial_id"]
+    ids = cells_of(study)[0].trials["trial_id"]
     rows = study.metrics[study.metrics["trial_id"].isin(ids)]
     assert list(first.y) == pytest.approx(rows.groupby("step")["representation_std"].median(), rel=1e-3)
     assert len(panel.figure.layout.annotations) == 16
@@ -68,12 +68,16 @@ def test_the_factor_that_separates_most_comes_first(study: StudyResults) -> None
     assert row[5].startswith("0: 24, 20: 24, 40: 24, 60: 16")  # at 60: 24 less 4 at 40 and 4 at 50
 
 
+def effects_on_collapse(study: StudyResults) -> tuple[Effect, ...]:
+    cells = cells_of(study)
+    return study_effects(study, cells, collapse_by_seed(cells, study.seeds), survivors_only=False)
+
+
 def test_effects_on_the_rate_are_exact(study: StudyResults) -> None:
-    effects = forest.effects_of(study, cells(study), "collapsed", survivors_only=False)
-    found = {forest.effect_name(study, effect): effect.mean for effect in effects}
+    means = {forest.effect_name(study, effect): effect.mean for effect in effects_on_collapse(study)}
     main, crossed = (
-        found["encoder_norm: batch → group"],
-        found["encoder_norm: batch → group × head_norm: batch → none"],
+        means["encoder_norm: batch → group"],
+        means["encoder_norm: batch → group × head_norm: batch → none"],
     )
     assert main is not None
     assert crossed is not None
@@ -84,19 +88,19 @@ def test_an_unbalanced_factorial_gets_no_unconditional_estimate(tmp_path: Path) 
     def lose_a_cell(trials: list[Row], metrics: list[Row]) -> None:
         for row in trials:
             if row["cell_id"] == trials[15]["cell_id"]:
-                row.update(state=TrialState.FAIL, end_reason=EndReason.ERROR, collapsed=None)
+                row.update(state="FAIL", end_reason="error", collapsed=None)
 
     study = load_results([write_sweep(tmp_path, edit=lose_a_cell)]).studies[0]
-    assert forest.effects_of(study, cells(study), "collapsed", survivors_only=False) == ()
+    assert effects_on_collapse(study) == ()
 
 
 def test_slopes_compare_the_same_cells_at_each_level(study: StudyResults) -> None:
-    found = cells(study)
-    table = seed_table(found, study.seeds, "knn_accuracy", survivors_only=True)
-    means, used, matched = slopes.by_level(found, table, 0, 2)
+    cells = cells_of(study)
+    table = values_by_seed(cells, study.seeds, "knn_accuracy", survivors_only=True)
+    means, used, matched = slopes.by_level(cells, table, 0, 2)
     assert (used, matched) == ([0, 1, 2], 4)  # where the heads have batch norm, in both encoders
-    heads = [index for index, cell in enumerate(found) if cell.labels[1] == "batch"]
-    groups = [found[index].labels[0] for index in heads]
+    heads = [index for index, cell in enumerate(cells) if cell.labels[1] == "batch"]
+    groups = [cells[index].labels[0] for index in heads]
     expected = pd.DataFrame(table[heads], index=groups).groupby(level=0).mean().to_numpy()
     assert means == pytest.approx(expected)
 

@@ -1,0 +1,139 @@
+"""The cells of a design with their trials, and their values by seed."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from analysis.outcomes import Outcome, is_judged
+from analysis.results import StudyResults
+from analysis.stats import Floats
+
+ABSENT = -1
+"""Code of a factor that does not apply in a cell. It is no level, so nothing is compared with it."""
+
+Codes: TypeAlias = Sequence[tuple[int, ...]]
+"""Level index of each factor, by cell; 0 is the reference's level, ABSENT where the factor does not apply.
+Two cells that lack it can be matched; a cell that lacks it and one that has it cannot."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One combination of levels, and what became of its trials."""
+
+    codes: tuple[int, ...]
+    """Index of each factor's level, or ABSENT."""
+    labels: tuple[str, ...]
+    """The levels, or NOT_SET."""
+    trials: pd.DataFrame
+    """Its rows of the table of trials."""
+    judged: int
+    collapsed: int
+    projection_judged: int
+    projection_collapsed: int
+
+    @property
+    def planned(self) -> int:
+        """How many trials it should have."""
+        return len(self.trials)
+
+    @property
+    def text(self) -> str:
+        """The levels in the order of the factors."""
+        return " · ".join(self.labels)
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether every factor that applies is at its first level."""
+        return not self.changed
+
+    @property
+    def changed(self) -> tuple[int, ...]:
+        """Indices of the factors that are at another level than their first."""
+        return tuple(index for index, code in enumerate(self.codes) if code > 0)
+
+    def values(self, column: str) -> Floats:
+        """A column over the judged trials that ran to their planned end, without nulls. Shape [trials]."""
+        values = self.trials.loc[self.trials["full_length"], column].dropna()
+        return np.asarray(values, dtype=np.float64)
+
+
+@lru_cache(maxsize=4)  # every figure asks for them, and 10,000 trials take a second
+def cells_of(study: StudyResults) -> tuple[Cell, ...]:
+    """The cells of a design that were planned, the reference first, in the order of the levels.
+
+    A search, and a study without factors of finitely many levels, has none.
+    """
+    if study.is_search or not all(factor.levels for factor in study.factors) or not study.factors:
+        return ()
+    codes_by_label = [{label: code for code, label in enumerate(factor.levels)} for factor in study.factors]
+    rows: dict[tuple[int, ...], list[int]] = {}
+    columns = [study.trials[factor.column].tolist() for factor in study.factors]
+    for row, labels in enumerate(zip(*columns, strict=True)):
+        codes = (code.get(label, ABSENT) for code, label in zip(codes_by_label, labels, strict=True))
+        rows.setdefault(tuple(codes), []).append(row)
+    judged = is_judged(study.trials).to_numpy(bool)
+    collapsed = (study.trials["outcome"] == Outcome.COLLAPSED).to_numpy(bool)
+    projection = study.trials["projection_collapsed"].where(judged)
+    projection_judged = projection.notna().to_numpy(bool)
+    projection_collapsed = projection.fillna(False).to_numpy(bool)
+    return tuple(
+        Cell(
+            codes=codes,
+            labels=tuple(column[rows[codes][0]] for column in columns),
+            trials=study.trials.iloc[rows[codes]],
+            judged=int(judged[rows[codes]].sum()),
+            collapsed=int(collapsed[rows[codes]].sum()),
+            projection_judged=int(projection_judged[rows[codes]].sum()),
+            projection_collapsed=int(projection_collapsed[rows[codes]].sum()),
+        )
+        for codes in sorted(rows, key=_absent_last)
+    )
+
+
+def reference_of(cells: Sequence[Cell]) -> Cell | None:
+    """The cell that is the full method; None if it is not among them."""
+    return next((cell for cell in cells if cell.is_reference), None)
+
+
+def _absent_last(codes: tuple[int, ...]) -> list[float]:
+    return [math.inf if code == ABSENT else code for code in codes]
+
+
+def collapse_by_seed(cells: Sequence[Cell], seeds: Sequence[int]) -> Floats:
+    """1 where the judged trial of a cell and seed collapsed, 0 where not, NaN without one. [cells, seeds]"""
+    table_CS = np.full((len(cells), len(seeds)), np.nan)
+    for row_S, cell in zip(table_CS, cells, strict=True):
+        _fill(row_S, seeds, cell, cell.trials["outcome"] == Outcome.COLLAPSED, is_judged(cell.trials))
+    return table_CS
+
+
+def values_by_seed(
+    cells: Sequence[Cell], seeds: Sequence[int], column: str, *, survivors_only: bool = False
+) -> Floats:
+    """A column by cell and seed, NaN where there is no value. Shape [cells, seeds].
+
+    Args:
+        cells: the cells.
+        seeds: the seeds, in the order of the result's columns.
+        column: of the table of trials. Only trials that ran to their planned end are taken.
+        survivors_only: leave out every cell in which any trial collapsed. What is then estimated is
+            conditional on no collapse, and must be called so.
+    """
+    table_CS = np.full((len(cells), len(seeds)), np.nan)
+    for row_S, cell in zip(table_CS, cells, strict=True):
+        if not (survivors_only and cell.collapsed):
+            _fill(row_S, seeds, cell, cell.trials[column], cell.trials["full_length"])
+    return table_CS
+
+
+def _fill(row_S: Floats, seeds: Sequence[int], cell: Cell, values: pd.Series, mask: pd.Series) -> None:
+    """Writes the masked values of a cell's trials to the places of their seeds."""
+    place = {seed: index for index, seed in enumerate(seeds)}
+    numbers = values[mask].to_numpy(np.float64, na_value=np.nan)
+    for seed, number in zip(cell.trials["seed"][mask], numbers, strict=True):
+        row_S[place[int(seed)]] = number

@@ -1,0 +1,140 @@
+"""The cards of the report that are text and tables: answer, audit, comparisons, provenance."""
+
+from collections.abc import Mapping, Sequence
+
+from analysis.audit import audit
+from analysis.cells import Cell
+from analysis.comparisons import HEADER, comparison_rows
+from analysis.findings import Findings
+from analysis.findings.verdict import component_names
+from analysis.outcomes import MEANINGS, Counts, outcome_counts
+from analysis.page.collapse_map import collapse_map
+from analysis.page.markup import element, escaped, pairs, table
+from analysis.results import StudyResults
+from analysis.verdict import Case, study_verdict
+
+
+def head(study: StudyResults) -> str:
+    """The study's title and question."""
+    question = element("p", escaped(study.question), class_="question") if study.question else ""
+    return element("h1", escaped(study.title)) + question
+
+
+def answer(study: StudyResults, cells: Sequence[Cell], findings: Findings) -> str:
+    """The first screen: the counts, the verdict, the other findings, the collapse map."""
+    first, *others = findings.items
+    lead = element("section", element("p", escaped(first.text)), class_="card lead", aria_label="Verdict")
+    items = "".join(
+        element("li", escaped(item.text), **({"class_": "caveat"} if item.caveat else {})) for item in others
+    )
+    card = element("section", element("ul", items), class_="card verdict", aria_label="Findings")
+    left = lead + (card if others else "")
+    if cells:
+        left = element("div", left + _map(study, cells), class_="answer")
+    return _counts(findings.counts) + left
+
+
+def _counts(counts: Counts) -> str:
+    shown = [
+        ("planned", counts.planned, ""),
+        ("ran", counts.ran, ""),
+        ("collapsed (representation)", counts.collapsed, "bad" if counts.collapsed else ""),
+        ("projection only", counts.projection_only, ""),
+        ("failed", counts.failed, "bad" if counts.failed else ""),
+        *((outcome, number, "") for outcome, number in counts.rare.items()),
+    ]
+    items = [
+        element("li", f"<b>{number:,}</b> {escaped(name)}", **({"class_": kind} if kind else {}))
+        for name, number, kind in shown
+    ]
+    return element("ul", "".join(items), class_="counts")
+
+
+def _map(study: StudyResults, cells: Sequence[Cell]) -> str:
+    names = escaped(" · ".join(factor.name for factor in study.factors))
+    note = f"Tiles: trials collapsed of trials judged, exact 95 % interval. Framed: the reference. {names}."
+    inner = element("h3", "Collapse map") + element("p", note, class_="note")
+    inner += collapse_map(study, cells) + _smallest_set(study, cells)
+    return element("section", inner, class_="card", aria_label="Collapse map")
+
+
+_WITHOUT_SET = {
+    Case.NO_RESULTS: "nothing has finished yet",
+    Case.REFERENCE_COLLAPSED: "none: the reference itself collapsed",
+    Case.NOTHING_COLLAPSED: "no component: nothing collapsed",
+    Case.ONE_BY_ONE: "undetermined: not every combination has results",
+    Case.UNDETERMINED: "undetermined: not every combination has results",
+}
+
+
+def _smallest_set(study: StudyResults, cells: Sequence[Cell]) -> str:
+    verdict = study_verdict(study, cells)
+    names = [component_names(study, factors) for factors in verdict.sufficient.sets if factors]
+    pills = [f'<span class="pill">{escaped(name)}</span>' for name in names]
+    body = _WITHOUT_SET.get(verdict.case) or " or ".join(pills)
+    return f'<div class="least"><h3>Smallest set of components that prevents collapse</h3><p>{body}</p></div>'
+
+
+def agreement(study: StudyResults, findings: Findings) -> str:
+    """What was expected beside what was found."""
+    expected = escaped(study.expected) if study.expected else "The study file does not say."
+    source = f'<p class="note">Sources: {escaped(study.source)}</p>' if study.source else ""
+    inner = (
+        f"<h3>Expected, by the study file</h3><blockquote>{expected}</blockquote>{source}"
+        f"<h3>Found</h3><blockquote>{escaped(findings.items[0].text)}</blockquote>"
+        '<p class="note">The two are put side by side; whether they agree is the reader\'s to say.</p>'
+    )
+    return element("section", inner, class_="card")
+
+
+def design_audit(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> str:
+    """The audit, and what the outcomes mean."""
+    outcomes = outcome_counts(study.trials)
+    ends = ", ".join(f"{number:,} {outcome}" for outcome, number in outcomes.items())
+    meanings = pairs((outcome.value, meaning) for outcome, meaning in MEANINGS.items() if outcome in outcomes)
+    inner = element("h3", "Audit of the design") + pairs([*audit(study, cells, counts), ("Outcomes", ends)])
+    inner += f"<details><summary>What the outcomes mean</summary>{meanings}</details>"
+    return element("section", inner, class_="card")
+
+
+def comparisons(study: StudyResults, cells: Sequence[Cell]) -> str:
+    """The reference against each cell that differs in one factor; empty without any."""
+    rows = comparison_rows(study, cells)
+    if not rows:
+        return ""
+    note = (
+        "Each cell that differs from the reference in one factor. Tests are exact, adjusted by Holm within a "
+        "column, and never starred; kNN is compared seed by seed where neither cell collapsed."
+    )
+    inner = element("h3", "One component at a time") + element("p", note, class_="note")
+    return element("section", inner + table(HEADER, rows, class_="compact"), class_="card")
+
+
+def provenance(study: StudyResults) -> str:
+    """A card for each directory: its manifest and its study file."""
+    cards = []
+    for directory, manifest, document in zip(
+        study.directories, study.manifests, study.documents, strict=True
+    ):
+        rows = [("directory", directory), *_flat(manifest)]
+        if not manifest:
+            rows.append(("manifest.json", "missing"))
+        inner = element("h3", escaped(directory)) + pairs(rows)
+        inner += f"<details><summary>The study as it was resolved</summary>{pairs(_flat(document))}</details>"
+        cards.append(element("section", inner, class_="card"))
+    return "".join(cards)
+
+
+def _flat(value: object, name: str = "") -> list[tuple[str, str]]:
+    """Nested plain data as dotted names and texts."""
+    if isinstance(value, Mapping):
+        return [
+            pair
+            for key, inner in value.items()
+            for pair in _flat(inner, f"{name}.{key}" if name else str(key))
+        ]
+    if isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
+        return [pair for index, item in enumerate(value) for pair in _flat(item, f"{name}[{index}]")]
+    if isinstance(value, list):
+        return [(name, ", ".join(map(str, value)))]
+    return [(name, "–" if value is None else str(value))]
