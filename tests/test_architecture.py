@@ -129,16 +129,8 @@ def long_functions(text: str) -> list[str]:
     return [f"{name}: {count} lines" for name, count in lines if count > LONGEST_FUNCTION]
 
 
-STILL_LONG = {
-    "sweeps/run.py", "sweeps/engine/driver.py", "analysis/figures/forest.py", "analysis/figures/onset.py",
-    "analysis/figures/accuracy.py", "analysis/figures/spectrum.py", "analysis/figures/slopes.py",
-}  # fmt: skip
-"""What is still to be made smaller."""
-
-
 def test_no_function_is_long() -> None:
-    files = [file for file in product_files() if str(file.relative_to(ROOT)) not in STILL_LONG]
-    too_long = {str(file.relative_to(ROOT)): long_functions(file.read_text()) for file in files}
+    too_long = {str(file.relative_to(ROOT)): long_functions(file.read_text()) for file in product_files()}
     assert {file: functions for file, functions in too_long.items() if functions} == {}
 
 
