@@ -47,7 +47,7 @@ def forest(study: StudyResults) -> Panel | None:
 
 
 def _largest(effects: Sequence[Effect]) -> list[Effect]:
-    """All main effects, and the largest interactions in the order of the factors."""
+    """All main effects, then the largest interactions, each in the order of the factors."""
     main = [effect for effect in effects if len(effect.factors) == 1]
     crossed = [effect for effect in effects if len(effect.factors) == 2]
     largest = sorted(crossed, key=_size, reverse=True)[:_INTERACTIONS_UP_TO]
@@ -143,9 +143,9 @@ def _caption(study: StudyResults, columns: Sequence[_Column], *, hidden: bool, b
     shown = {effect.factors for _, effects in columns for effect in effects}
     missing = [factor.name for index, factor in enumerate(study.factors) if (index,) not in shown]
     if missing:
-        caption += f" {listed(missing)}: no effect, too few cells differ in that factor alone."
+        caption += f" No estimate for {listed(missing)}: too few cells differ in that factor alone."
     if hidden:
-        caption += f" The {_INTERACTIONS_UP_TO} largest interactions of each kind are drawn."
+        caption += f" Only the {_INTERACTIONS_UP_TO} largest interactions of each plot are drawn."
     if bimodal:
         caption += (
             " kNN effects are conditional: only cells without any collapse count, so they say nothing about "

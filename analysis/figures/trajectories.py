@@ -10,13 +10,13 @@ import plotly.graph_objects as go
 from analysis.figures.groups import Group, groups
 from analysis.figures.theme import Panel, axis, colour, facets, key, quantiles, rounded, text, threshold_line
 from analysis.results import StudyResults
-from analysis.wording import exact, number, plural
+from analysis.wording import as_written, number, plural
 
 LEVELS = {"representation_std": "representation", "projection_std": "projection"}
 _TITLE_UP_TO = 28
 """Letters that fit above a facet in one line."""
 LINES_UP_TO = 10
-"""Trials in a facet up to which each is drawn; above, the band alone speaks."""
+"""Trials in a facet up to which each is drawn; of more, only the band is."""
 
 
 def trajectories(study: StudyResults) -> Panel | None:
@@ -48,23 +48,24 @@ def trajectories(study: StudyResults) -> Panel | None:
                 (group.name, level, str(len(table)), number(float(table.iloc[:, 0].median())), number(last))
             )
     few = max(len(group.trials) for group in shown) <= LINES_UP_TO
+    threshold = as_written(study.representation_threshold)
     caption = (
-        "Across: step. Up: std of the embedding (1 is isotropic, 0 is a point; dotted: the threshold, "
-        f"{exact(study.representation_threshold)}). Heavy lines are medians, bands span 10 to 90 % of trials"
+        "Horizontal: step. Vertical: std of the embedding (1 is isotropic, 0 is a point; dotted: the "
+        f"threshold, {threshold}). Heavy lines are medians, bands span 10 to 90 % of trials"
         f"{', thin lines are single trials' if few else ''}. {groups_note(study, shown)}"
     )
     header = ("cell", "level", "trials", "median at the first step", "median of the last values")
-    return Panel(name="trajectories", title="Spread of the embeddings while training", caption=caption,
+    return Panel(name="trajectories", title="Spread of the embeddings during training", caption=caption,
                  figure=figure, table=(header, rows))  # fmt: skip
 
 
 def groups_note(study: StudyResults, shown: Sequence[Group]) -> str:
     """What a facet is."""
     if study.is_search:
-        return "Trials are put together by outcome."
+        return "Trials are grouped by outcome."
     if any(group.merged for group in shown):
         return (
-            f"There are too many cells for a facet each, so {plural(len(shown), 'group')} of cells are shown."
+            f"There are too many cells for a plot each, so {plural(len(shown), 'group')} of cells are shown."
         )
     names = " · ".join(factor.name for factor in study.factors)
     return f"Titles: how many collapsed (k/n); {names}."

@@ -153,7 +153,7 @@ def _knn(study: StudyResults, cells: Sequence[Cell]) -> Finding | None:
         f"Among the {len(survivors)} cells that did not collapse, the largest kNN effect is that of "
         f"{factor.name}: {factor.levels[level]} instead of {factor.levels[0]} changes it by "
         f"{mean_points(mean)}, over {largest.matched} of {plural(largest.planned, 'matched pair')} of cells"
-        f"{', which may be none at all.' if _covers_zero(mean) else '.'}"
+        f"{'; the interval includes zero.' if _covers_zero(mean) else '.'}"
     )
     values: dict[str, Value] = {"effect": mean.estimate, "seeds": mean.n, "pairs": largest.matched}
     values |= {"cells": len(survivors), "factor": factor.name}
@@ -190,5 +190,5 @@ def _fate(trial: "pd.Series[Any]") -> str:
     if trial["outcome"] == Outcome.COLLAPSED:
         return "collapsed"
     if trial["outcome"] == Outcome.DIMENSIONAL:
-        return "collapsed to few dimensions"
+        return "collapsed to a few dimensions"
     return "collapsed at the projection" if trial["projection_collapsed"] is True else _SURVIVED

@@ -85,8 +85,8 @@ def _sufficient(study: StudyResults, cells: Sequence[Cell], sufficient: Sufficie
     it = "it" if len(first) == 1 else "them"
     text = (
         f"{component_names(study, first)} {'alone' if len(first) == 1 else 'together'} kept the "
-        "representation from collapsing, whatever the other "
-        f"factors: 0 of {behind.trials} trials collapsed ({plural(behind.cells, 'cell')}; "
+        "representation from collapsing, whatever the levels of the "
+        f"other factors: 0 of {behind.trials} trials collapsed ({plural(behind.cells, 'cell')}; "
         f"in {seeds_text(behind.seeds)})"
     )
     if others:
@@ -134,7 +134,7 @@ def removals_finding(study: StudyResults, removals: Removals) -> Finding:
     if harmless:
         fewest = min(harmless, key=lambda cell: cell.judged)
         equal = all(cell.judged == fewest.judged for cell in harmless)
-        scope = "" if len(harmless) == 1 else "each: " if equal else "the least known: "
+        scope = "" if len(harmless) == 1 else "each: " if equal else "fewest seeds: "
         parts.append(
             f"Changing only {_changes(study, harmless)} did not make it collapse"
             f" ({scope}{_seeds_of(study, fewest)})."

@@ -1,7 +1,7 @@
-"""The report: one HTML file that holds everything it needs and asks nobody for anything.
+"""The report: one HTML file that holds everything it needs and loads nothing from elsewhere.
 
-The same tables give the same bytes: no date of today, no random id. plotly.js and the data are gzipped, and
-the page unpacks them; the first screen is plain HTML and needs neither.
+The same tables give the same bytes: no date of writing, no random id. plotly.js and the data are gzipped and
+unpacked in the page; the first screen is plain HTML and needs neither.
 """
 
 import base64
@@ -104,6 +104,7 @@ def _footer() -> str:
     return (
         "<footer>Intervals are 95 %: exact (Clopper–Pearson) for rates, t over seeds for means. "
         "Trials that share a seed are not independent, so claims over several cells count seeds. "
-        "std is √d times the mean standard deviation of the unit embedding: 1 is isotropic, 0 is a point."
+        "std is √d times the mean standard deviation of the unit-length embedding: 1 is isotropic, 0 is a "
+        "point."
         "</footer>"
     )

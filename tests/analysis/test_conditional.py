@@ -76,7 +76,7 @@ def test_effects_leave_the_absence_out(study: StudyResults) -> None:
     assert not any("encoder_norm" in name or NOT_SET in name for name in named)
     panel = forest.forest(study)
     assert panel is not None
-    assert "encoder_norm: no effect, too few cells differ in that factor alone." in panel.caption
+    assert "No estimate for encoder_norm: too few cells differ in that factor alone." in panel.caption
 
 
 def test_figures_draw_no_curve_of_the_absence(study: StudyResults) -> None:

@@ -138,14 +138,14 @@ def test_fresh_seeds_without_a_value_are_counted(tmp_path: Path) -> None:
 
     text = said(write_search(tmp_path, edit), "verdict")
     assert "73.0 % (95 % interval 60.3 to 85.7 %, 2 seeds)" in text
-    assert "1 fresh seed of 3 ended without a value." in text
+    assert "1 of 3 fresh seeds ended without a value." in text
 
 
 def test_an_unfinished_search_says_so(tmp_path: Path) -> None:
     study = write_search(tmp_path, lambda rows: rows.__delitem__(slice(2, None)))
-    assert "2 samples of 4 still to be drawn" in said(study, "missing")
+    assert "2 of 4 samples still to be drawn" in said(study, "missing")
     nothing = write_search(tmp_path / "b", every(knn_accuracy=None))
-    assert said(nothing, "verdict") == "Nothing has won yet: none of 4 samples has a kNN accuracy."
+    assert said(nothing, "verdict") == "No winner yet: none of 4 samples has a kNN accuracy."
 
 
 MORE, LESS = Objective(column="knn_accuracy", maximize=True), Objective(column="wall_seconds", maximize=False)

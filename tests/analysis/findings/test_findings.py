@@ -79,7 +79,7 @@ def test_loss_is_compared_and_never_ranks(sweep: Path) -> None:
 
 
 def test_few_seeds_are_called_few(sweep: Path) -> None:
-    assert "(the least possible is 0.25)" in said(sweep, "seeds").text
+    assert "(the smallest possible is 0.25)" in said(sweep, "seeds").text
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_partial_sweep_says_what_is_missing(tmp_path: Path) -> None:
 
     results = findings(load_results([write_sweep(tmp_path, edit=edit)]))
     texts = {item.kind: item.text for item in results.items}
-    assert texts["missing"] == "Not finished: 33 trials of 48 still to come, and 3 cells without any result."
+    assert texts["missing"] == "Not finished: 33 of 48 trials still to come, and 3 cells without any result."
     assert "1 failed and 1 diverged" in texts["ends"]
     assert "2 are left out of the rates" in texts["ends"]
     assert (results.counts.ran, results.counts.judged, results.counts.waiting) == (15, 13, 33)
@@ -171,7 +171,7 @@ def test_a_threshold_that_decides_is_called_out(tmp_path: Path) -> None:
         trials[0].update(representation_std=0.15)
 
     text = said(write_sweep(tmp_path, edit=edit), "threshold").text
-    assert "12 trials below 0.05, 12 below 0.1 (the recorded one), 13 below 0.2" in text
+    assert "12 trials below 0.05, 12 below 0.1 (the study's), 13 below 0.2" in text
 
 
 def test_several_studies_are_told_apart(tmp_path: Path, sweep: Path) -> None:
