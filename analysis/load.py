@@ -37,11 +37,25 @@ SPECTRUM_COLUMNS = {"trial_id": _TEXT, "step": _WHOLE, "level": _TEXT, "eigenval
 def load_results(dirs: Sequence[Path]) -> Results:
     """Reads sweep directories, finished or not.
 
-    Directories that hold the same study (name, reference, factor names and collapse rule) become one:
-    their trials are put together, and a trial that stands in several is taken where it got furthest.
+    Directories of the same study (name, reference, factor names and collapse rule) become one study with the
+    trials of all of them; a trial that is in several is taken from where it got furthest.
+
+    Args:
+        dirs: sweep directories, with at least `study.yaml` and `trials.parquet`.
 
     Raises:
-        ValueError: if a directory holds no sweep, or a table of it cannot be read.
+        ValueError: a directory holds no sweep, or a table of it cannot be read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> trials = {"trial_id": ["a", "b"], "state": "COMPLETE", "seed": 0, "collapsed": [False, True]}
+    >>> with TemporaryDirectory() as name:
+    ...     _ = Path(name, "study.yaml").write_text("name: tiny")
+    ...     pd.DataFrame(trials | {"f_predictor": ["mlp", "none"]}).to_parquet(Path(name, "trials.parquet"))
+    ...     (study,) = load_results([Path(name)]).studies
+    >>> study.trials["outcome"].tolist()
+    ['survived', 'collapsed']
+    >>> study.factors
+    (Factor(name='predictor', levels=('mlp', 'none')),)
     """
     if not dirs:
         raise ValueError("at least one sweep directory is needed, but none was given")

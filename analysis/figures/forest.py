@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 
 from analysis.cells import cells_of, collapse_by_seed, values_by_seed
 from analysis.effects import Effect, study_effects
-from analysis.figures.theme import Panel, axis, colour, facets, key, rounded, text
+from analysis.figures.facets import facets, key
+from analysis.figures.theme import Panel, axis, colour, rounded, text
 from analysis.results import StudyResults
 from analysis.wording import listed, mean_points
 

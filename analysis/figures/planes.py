@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text, threshold_line
+from analysis.figures.facets import threshold_line
+from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text
 from analysis.outcomes import judged
 from analysis.results import StudyResults
 from analysis.stats import threshold_sensitivity

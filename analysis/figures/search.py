@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.figures.facets import facets, key
 from analysis.figures.planes import trial_names
-from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, facets, key, rounded, text
+from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text
 from analysis.outcomes import Outcome
 from analysis.results import NOT_SET, Factor, StudyResults
 from analysis.search import Objective, SearchResult, search_result

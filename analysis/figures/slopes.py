@@ -7,7 +7,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.cells import Cell, cells_of, values_by_seed
-from analysis.figures.theme import LINES, Panel, axis, facets, key, rounded, text
+from analysis.figures.facets import facets, key
+from analysis.figures.theme import LINES, Panel, axis, rounded, text
 from analysis.results import Factor, StudyResults
 from analysis.stats import Floats
 from analysis.wording import listed, percent

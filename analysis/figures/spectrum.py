@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.figures.facets import facets, key
 from analysis.figures.groups import Group, groups
-from analysis.figures.theme import Panel, axis, facets, key, rounded
+from analysis.figures.theme import Panel, axis, rounded
 from analysis.results import StudyResults
 from analysis.stats import Floats
 from analysis.wording import number, plural

@@ -37,7 +37,7 @@ def _missing(cells: Sequence[Cell], counts: Counts) -> Finding | None:
     empty = sum(cell.judged == 0 for cell in cells)
     text = f"Not finished: {remaining} of {plural(counts.planned, 'trial')} still to come"
     text += f", and {plural(empty, 'cell')} without any result" if empty else ""
-    return _caveat("missing", f"{text}.", {"left": remaining, "empty": empty})
+    return _caveat("missing", f"{text}.", {"remaining": remaining, "empty": empty})
 
 
 _ENDS = {

@@ -21,7 +21,11 @@ def _headline(study: StudyResults, result: SearchResult) -> Finding:
         return Finding(kind="verdict", text=text, values={"samples": samples})
     winner = result.samples.iloc[result.winner]
     winning_value = float(result.values[result.winner, 0])
-    values: dict[str, Value] = {"samples": samples, "own": winning_value, "trial": str(winner["trial_id"])}
+    values: dict[str, Value] = {
+        "samples": samples,
+        "winning_value": winning_value,
+        "trial": str(winner["trial_id"]),
+    }
     best = (
         f"The best configuration of {plural(samples, 'sample')} by {objective.name} is "
         f"{settings_text(study, winner)}."
@@ -79,4 +83,4 @@ def _unfinished(result: SearchResult) -> Finding | None:
     if remaining <= 0 or len(result.fresh):  # a repeated configuration is one trial, however often drawn
         return None
     text = f"Not finished: {remaining} of {plural(planned, 'sample')} still to be drawn."
-    return Finding(kind="missing", text=text, values={"left": remaining}, caveat=True)
+    return Finding(kind="missing", text=text, values={"remaining": remaining}, caveat=True)

@@ -39,7 +39,21 @@ class Findings:
 
 
 def findings(results: Results) -> Findings:
-    """Says what the results show. With several studies, each sentence begins with its study's name."""
+    """What the results show. With several studies, each sentence begins with its study's name.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from analysis.load import load_results
+    >>> trials = {"trial_id": ["a", "b"], "state": "COMPLETE", "seed": 0, "collapsed": [False, True]}
+    >>> with TemporaryDirectory() as name:
+    ...     _ = Path(name, "study.yaml").write_text("name: tiny")
+    ...     pd.DataFrame(trials | {"f_predictor": ["mlp", "none"]}).to_parquet(Path(name, "trials.parquet"))
+    ...     results = load_results([Path(name)])
+    >>> print(findings(results).counts)
+    2 planned, 2 ran, 1 collapsed, 0 failed
+    >>> findings(results).sentences[0].split(",")[0]
+    'predictor = mlp alone kept the representation from collapsing'
+    """
     several = len(results.studies) > 1
     items: list[Finding] = []
     totals = dict.fromkeys((field.name for field in fields(Counts)), 0)
@@ -53,7 +67,7 @@ def findings(results: Results) -> Findings:
 
 
 def study_findings(study: StudyResults) -> Findings:
-    """Says what one study's results show."""
+    """What one study's results show."""
     cells, counts = cells_of(study), count(study.trials)
     items = search_findings(study) if study.is_search else [headline(study, cells, counts)]
     if counts.judged:

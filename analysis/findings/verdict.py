@@ -64,7 +64,7 @@ def _reference_collapsed(study: StudyResults, cells: Sequence[Cell]) -> Finding:
         if survivors
         else f"So did all {len(cells)} cells, at least once each."
     )
-    values: dict[str, Value] = {"k": reference.collapsed, "n": reference.judged, "alive": len(survivors)}
+    values: dict[str, Value] = {"k": reference.collapsed, "n": reference.judged, "survivors": len(survivors)}
     return Finding(kind="verdict", text=text, values=values)
 
 

@@ -28,10 +28,10 @@ def answer(study: StudyResults, cells: Sequence[Cell], findings: Findings) -> st
         element("li", escaped(item.text), **({"class_": "caveat"} if item.caveat else {})) for item in others
     )
     card = element("section", element("ul", items), class_="card findings", aria_label="Findings")
-    left = lead + (card if others else "")
+    body = lead + (card if others else "")
     if cells:
-        left = element("div", left + _map(study, cells), class_="answer")
-    return _counts(findings.counts) + left
+        body = element("div", body + _map(study, cells), class_="answer")
+    return _counts(findings.counts) + body
 
 
 def _counts(counts: Counts) -> str:

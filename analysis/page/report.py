@@ -32,7 +32,12 @@ _PARTS = (
 
 
 def render(results: Results) -> str:
-    """The report as HTML."""
+    """The report over one or several studies: a whole HTML page that needs no other file.
+
+    >>> from analysis.load import load_results
+    >>> results = load_results([Path("runs/collapse-quickstart")])  # doctest: +SKIP
+    >>> Path("report.html").write_text(render(results), encoding="utf-8")  # doctest: +SKIP
+    """
     pages = {f"s{index}": study_page(study, f"s{index}") for index, study in enumerate(results.studies)}
     figures = {name: panel for page in pages.values() for name, panel in page.panels.items()}
     data = {
