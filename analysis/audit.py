@@ -68,10 +68,7 @@ def _search(study: StudyResults) -> list[tuple[str, str]]:
     sampler, seed = section.get("sampler", "unknown"), section.get("trial_seed", "unknown")
     seeds = [int(value) for value in result.fresh["seed"].dropna()]
     return [
-        (
-            "Samples",
-            f"{drawn}, sampler {sampler}, all with seed {seed}",
-        ),
+        ("Samples", f"{drawn}, sampler {sampler}, all with seed {seed}"),
         ("Fresh seeds of the winner", _seeds(seeds) if seeds else "none yet"),
     ]
 

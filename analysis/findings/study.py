@@ -58,11 +58,11 @@ def findings(results: Results) -> Findings:
     items: list[Finding] = []
     totals = dict.fromkeys((field.name for field in fields(Counts)), 0)
     for study in results.studies:
-        one_study = study_findings(study)
+        of_study = study_findings(study)
         for name in totals:
-            totals[name] += getattr(one_study.counts, name)
+            totals[name] += getattr(of_study.counts, name)
         prefix = f"{study.name}: " if several else ""
-        items += [replace(item, text=prefix + item.text) for item in one_study.items]
+        items += [replace(item, text=prefix + item.text) for item in of_study.items]
     return Findings(items=tuple(items), counts=Counts(**totals))
 
 
@@ -71,10 +71,10 @@ def study_findings(study: StudyResults) -> Findings:
     cells, counts = cells_of(study), count(study.trials)
     items = search_findings(study) if study.is_search else [headline(study, cells, counts)]
     if counts.judged:
-        single = removals(cells)
+        changes = removals(cells)
         candidates = (
             _reference(cells),
-            removals_finding(study, single) if single and "fatal" not in items[0].values else None,
+            removals_finding(study, changes) if changes and "fatal" not in items[0].values else None,
             _split(cells),
             _projection(counts),
             _onset(study),

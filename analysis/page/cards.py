@@ -6,7 +6,7 @@ from analysis.audit import audit
 from analysis.cells import Cell
 from analysis.comparisons import HEADER, comparison_rows
 from analysis.findings import Findings
-from analysis.findings.verdict import component_names
+from analysis.findings.verdict import components_text
 from analysis.outcomes import MEANINGS, Counts, outcome_counts
 from analysis.page.collapse_map import collapse_map
 from analysis.page.markup import element, escaped, pairs, table
@@ -69,7 +69,7 @@ _WITHOUT_SET = {
 
 def _smallest_set(study: StudyResults, cells: Sequence[Cell]) -> str:
     verdict = study_verdict(study, cells)
-    names = [component_names(study, factors) for factors in verdict.sufficient.sets if factors]
+    names = [components_text(study, factors) for factors in verdict.sufficient.sets if factors]
     pills = [f'<span class="pill">{escaped(name)}</span>' for name in names]
     body = _WITHOUT_SET.get(verdict.case) or " or ".join(pills)
     return (

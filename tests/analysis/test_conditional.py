@@ -96,12 +96,12 @@ def test_groups_name_the_absence(study: StudyResults) -> None:
 
 
 def test_what_suffices_never_counts_an_absence_as_a_level(study: StudyResults) -> None:
-    said = {item.kind: item for item in study_findings(study).items}
-    assert said["verdict"].text.startswith(
+    items = {item.kind: item for item in study_findings(study).items}
+    assert items["verdict"].text.startswith(
         "encoder_norm = batch alone kept the representation from collapsing"
     )
-    assert (said["verdict"].values["inside"], said["verdict"].values["size"]) == (6, 1)
-    assert (said["verdict"].values["k"], said["verdict"].values["n"]) == (6, 12)
+    assert (items["verdict"].values["inside"], items["verdict"].values["size"]) == (6, 1)
+    assert (items["verdict"].values["k"], items["verdict"].values["n"]) == (6, 12)
     assert not any(NOT_SET in item.text for item in study_findings(study).items if item.kind != "reference")
 
 
