@@ -1,4 +1,4 @@
-"""Reasons to believe the result, or not: balance of the design, nulls, verdicts that can be repeated."""
+"""Reasons to trust the result or not: balance of the design, nulls, collapse recomputed from the tables."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from analysis.onset import cadence
 from analysis.outcomes import Counts, Outcome, is_judged, judged
 from analysis.results import StudyResults
 from analysis.search import search_result
-from analysis.wording import exact, listed, plural
+from analysis.wording import as_written, listed, plural
 
 _LAST_VALUES = ("loss", "representation_std", "projection_std", "effective_rank", "knn_accuracy")
 _EMPTY_CELLS_UP_TO = 12
@@ -19,19 +19,22 @@ _SEEDS_UP_TO = 10
 def audit(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> list[tuple[str, str]]:
     """What was planned, what is there, and what is missing: name and text."""
     design = "search (samples, not a design)" if study.is_search else study.design
-    levels = f"{exact(study.representation_threshold)}, projection std {exact(study.projection_threshold)}"
+    thresholds = (
+        f"representation std {as_written(study.representation_threshold)}, "
+        f"projection std {as_written(study.projection_threshold)}"
+    )
     rows = [
         ("Design", design),
         *(_search(study) if study.is_search else ()),
         *(_cells(study, cells) if cells else ()),
-        ("Threshold", f"representation std {levels}; set in the study file"),
-        ("Verdicts repeated from the tables", _repeated(study)),
+        ("Thresholds", f"{thresholds}; set in the study file"),
+        ("Collapse recomputed from the tables", _recomputed(study)),
     ]
     interval = cadence(study.metrics)
     if interval:
         measurements = f"{len(study.metrics):,} measurements"
         rows.append(("Measured", f"every {plural(interval, 'step')}, {measurements}"))
-    rows.append(("Last values not known", _nulls(study)))
+    rows.append(("Last values missing", _nulls(study)))
     if counts.stopped_early:
         early = f"{plural(counts.stopped_early, 'trial')}, not compared with full-length ones"
         rows.append(("Ended early", early))
@@ -46,14 +49,14 @@ def _cells(study: StudyResults, cells: Sequence[Cell]) -> list[tuple[str, str]]:
     balance = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}, not balanced"
     rows = [
         ("Cells", f"{len(cells)} planned, {len(cells) - len(empty)} with results"),
-        ("Verdicts per cell", balance),
+        ("Judged trials per cell", balance),
     ]
     if empty:
         more = len(empty) - _EMPTY_CELLS_UP_TO
         names = "; ".join(empty[:_EMPTY_CELLS_UP_TO])
         rows.append(("Empty cells", names + (f"; and {more} more" if more > 0 else "")))
     complete = int((~np.isnan(collapse_by_seed(cells, study.seeds))).all(axis=0).sum())
-    rows.append(("Seeds", f"{_seeds(study.seeds)}; {complete} with a verdict in every cell"))
+    rows.append(("Seeds", f"{_seeds(study.seeds)}; {complete} with a judged trial in every cell"))
     return rows
 
 
@@ -61,10 +64,11 @@ def _search(study: StudyResults) -> list[tuple[str, str]]:
     result = search_result(study)
     section = result.section
     drawn = f"{len(result.samples)} of {section.get('trials', len(result.samples))} samples"
+    drawn += " (a configuration drawn twice is run once)"
     sampler, seed = section.get("sampler", "unknown"), section.get("trial_seed", "unknown")
     seeds = [int(value) for value in result.fresh["seed"].dropna()]
     return [
-        ("Samples", f"{drawn} (one drawn again is not run again), sampler {sampler}, all with seed {seed}"),
+        ("Samples", f"{drawn}, sampler {sampler}, all with seed {seed}"),
         ("Fresh seeds of the winner", _seeds(seeds) if seeds else "none yet"),
     ]
 
@@ -75,8 +79,8 @@ def _seeds(seeds: Sequence[int]) -> str:
     return f"{len(seeds)}, from {min(seeds)} to {max(seeds)}"
 
 
-def _repeated(study: StudyResults) -> str:
-    """Whether each verdict agrees with the last std and the threshold."""
+def _recomputed(study: StudyResults) -> str:
+    """How many trials have collapsed by their last std and the threshold exactly if the table says so."""
     trials = judged(study.trials)
     parts = []
     for level, column, threshold in (
@@ -86,7 +90,7 @@ def _repeated(study: StudyResults) -> str:
         both = trials.dropna(subset=[f"{level}_std", column])
         agree = int(((both[f"{level}_std"] < threshold) == both[column].astype(bool)).sum())
         parts.append(f"{level} {agree} of {len(both)}")
-    return ", ".join(parts)
+    return f"{listed(parts)} agree"
 
 
 def _nulls(study: StudyResults) -> str:

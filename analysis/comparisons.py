@@ -31,7 +31,7 @@ HEADER = (
 
 
 def comparison_rows(study: StudyResults, cells: Sequence[Cell]) -> list[tuple[str, ...]]:
-    """Rows under HEADER, the reference first; none if nothing can be compared.
+    """Rows under HEADER, the reference first; empty if nothing can be compared.
 
     The tests of a column are one family, adjusted by Holm. With too few seeds for p < .05 there is no p.
     """
@@ -69,7 +69,7 @@ def _accuracy(study: StudyResults, reference: Cell, cell: Cell) -> tuple[str, PV
 
 
 def _adjusted(tests: Sequence[PValue | None]) -> list[str]:
-    """p-values, or why there is none to give: never a star. Holm over those that could be significant."""
+    """p-values, or why there is none. Holm's family is the tests that could be significant."""
     adjusted = iter(holm([test.p for test in tests if test is not None and test.least <= 0.05]))
     texts = []
     for test in tests:

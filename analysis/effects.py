@@ -2,7 +2,8 @@
 
 An effect is the mean over matched pairs of cells (pairs that differ in one factor alone) within each
 seed, and then a t interval over the seeds: seeds are blocks, cells weigh alike, and nothing is assumed about
-variances. In a full factorial this is the usual main effect; where pairs are missing it says how many.
+variances. In a full factorial this is the usual main effect; where pairs are
+missing, the effect says how many.
 """
 
 import itertools

@@ -37,11 +37,25 @@ SPECTRUM_COLUMNS = {"trial_id": _TEXT, "step": _WHOLE, "level": _TEXT, "eigenval
 def load_results(dirs: Sequence[Path]) -> Results:
     """Reads sweep directories, finished or not.
 
-    Directories that hold the same study (name, reference, factor names and collapse rule) become one:
-    their trials are put together, and a trial that stands in several is taken where it got furthest.
+    Directories of the same study (name, reference, factor names and collapse rule) become one study with the
+    trials of all of them; a trial that is in several is taken from where it got furthest.
+
+    Args:
+        dirs: sweep directories, with at least `study.yaml` and `trials.parquet`.
 
     Raises:
-        ValueError: if a directory holds no sweep, or a table of it cannot be read.
+        ValueError: a directory holds no sweep, or a table of it cannot be read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> trials = {"trial_id": ["a", "b"], "state": "COMPLETE", "seed": 0, "collapsed": [False, True]}
+    >>> with TemporaryDirectory() as name:
+    ...     _ = Path(name, "study.yaml").write_text("name: tiny")
+    ...     pd.DataFrame(trials | {"f_predictor": ["mlp", "none"]}).to_parquet(Path(name, "trials.parquet"))
+    ...     (study,) = load_results([Path(name)]).studies
+    >>> study.trials["outcome"].tolist()
+    ['survived', 'collapsed']
+    >>> study.factors
+    (Factor(name='predictor', levels=('mlp', 'none')),)
     """
     if not dirs:
         raise ValueError("at least one sweep directory is needed, but none was given")
@@ -154,9 +168,9 @@ def _factors(entries: object, space: Mapping[str, Any], trials: pd.DataFrame) ->
         if f"f_{name}" not in trials:
             continue
         column = trials[f"f_{name}"]
-        many_numbers = pd.api.types.is_float_dtype(column) and not stated and column.nunique() > 8
-        drawn = "low" in space.get(name, {}) or many_numbers
-        occurring = [] if drawn else list(dict.fromkeys(_texts(column.dropna())))
+        is_drawn_number = pd.api.types.is_float_dtype(column) and not stated and column.nunique() > 8
+        has_levels = "low" not in space.get(name, {}) and not is_drawn_number
+        occurring = list(dict.fromkeys(_texts(column.dropna()))) if has_levels else []
         factors.append(Factor(name=name, levels=tuple(dict.fromkeys([*stated, *occurring]))))
     return tuple(factors)
 
@@ -183,11 +197,11 @@ def _merge(studies: Sequence[StudyResults]) -> StudyResults:
     trials = ranked.sort_values(["_rank", "_source"], kind="stable").drop_duplicates("trial_id").sort_index()
     sources = dict(zip(trials["trial_id"], trials["_source"], strict=True))
 
-    def rows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-        parts = [
+    def merged(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        rows = [
             table[table["trial_id"].map(sources) == index] for index, table in enumerate(tables) if len(table)
         ]
-        return pd.concat(parts, ignore_index=True) if parts else tables[0]
+        return pd.concat(rows, ignore_index=True) if rows else tables[0]
 
     return replace(
         studies[0],
@@ -196,8 +210,8 @@ def _merge(studies: Sequence[StudyResults]) -> StudyResults:
         ),
         seeds=tuple(sorted({seed for study in studies for seed in study.seeds})),
         trials=trials.drop(columns=["_source", "_rank"]).reset_index(drop=True),
-        metrics=rows([study.metrics for study in studies]),
-        spectra=rows([study.spectra for study in studies]),
+        metrics=merged([study.metrics for study in studies]),
+        spectra=merged([study.spectra for study in studies]),
         directories=tuple(name for study in studies for name in study.directories),
         documents=tuple(document for study in studies for document in study.documents),
         manifests=tuple(manifest for study in studies for manifest in study.manifests),

@@ -1,7 +1,7 @@
-"""What became of each trial, and how many trials came to what.
+"""What became of each trial, and how many trials ended in which way.
 
 Collapse, dimensional collapse and divergence are three different ends, and each trial has one outcome. Rates
-of collapse count the judged trials only; all others are counted beside them and never dropped silently.
+of collapse count the judged trials only; all others are counted and reported beside them.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class Outcome(StrEnum):
 MEANINGS = {
     Outcome.SURVIVED: "finished, and the representation keeps its spread",
     Outcome.DIMENSIONAL: (
-        "finished with its spread, but on hardly more than one direction (dimensional collapse)"
+        "finished with its spread, but along hardly more than one direction (dimensional collapse)"
     ),
     Outcome.COLLAPSED: "the representation collapsed",
     Outcome.DIVERGED: "the loss or the embedding was not finite",
@@ -62,7 +62,7 @@ RARE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How many trials of a sweep came to what."""
+    """How many trials of a sweep ended in which way."""
 
     planned: int
     ran: int
@@ -89,7 +89,7 @@ class Counts:
     """Judged, but without a kNN accuracy."""
 
     def __str__(self) -> str:
-        """One line, the rare ends only where there are any."""
+        """One line; the rare outcomes only where there are any."""
         parts = [f"{self.planned} planned", f"{self.ran} ran", f"{self.collapsed} collapsed"]
         parts.append(f"{self.failed} failed")
         parts += [f"{number} {outcome}" for outcome, number in self.rare.items()]

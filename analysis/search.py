@@ -1,7 +1,7 @@
-"""What a search came to: its samples, the best of them, and the best one's score on fresh seeds.
+"""The results of a search: its samples, the winner among them, and the winner's score on fresh seeds.
 
-The value with which a sample won is the best of many and so optimistic. Its score is the mean over fresh
-seeds, and nothing else is called that.
+The value with which a sample won is the best of many, and so optimistic. Only the mean over fresh seeds is
+called its score.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ import pandas as pd
 from analysis.results import NOT_SET, WINNER, StudyResults
 from analysis.stats import Floats, Mean, mean_interval
 from analysis.winner import Candidate, eligible, winner
-from analysis.wording import mean_percent, number, percent, why_interval
+from analysis.wording import interval_text, mean_percent, number, percent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """What was searched for."""
+    """One of the quantities that the search optimises."""
 
     column: str
-    """Of the table of trials."""
+    """Its column in the table of trials."""
     maximize: bool
 
     @property
@@ -33,27 +33,27 @@ class Objective:
 
     @property
     def is_share(self) -> bool:
-        """Whether it is shown as a percentage."""
+        """Whether it is a share, shown as a percentage."""
         return self.column.endswith("accuracy")
 
-    def shown(self, value: float) -> str:
-        """A value of it as text."""
+    def text(self, value: float) -> str:
+        """A value as text."""
         return percent(value, 1) if self.is_share else number(value)
 
-    def score(self, mean: Mean) -> str:
-        """A mean of it over seeds as text, with its interval and n."""
+    def score_text(self, mean: Mean) -> str:
+        """A mean over seeds as text, with its interval and n."""
         if self.is_share:
             return mean_percent(mean)
-        interval = why_interval(mean, lambda i: f"{number(i.low)} to {number(i.high)}")
+        interval = interval_text(mean, lambda i: f"{number(i.low)} to {number(i.high)}")
         return f"{number(mean.estimate)} ({interval})"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SearchResult:
-    """What a search came to."""
+    """The results of a search."""
 
     objectives: tuple[Objective, ...]
-    """The first decides on the winner."""
+    """The first decides who wins."""
     section: Mapping[str, Any]
     """The study's `search`; empty where the document lacks one."""
     samples: pd.DataFrame
@@ -76,7 +76,7 @@ class SearchResult:
 
 
 def search_result(study: StudyResults) -> SearchResult:
-    """Reads a search out of a study's results."""
+    """Takes a search out of a study's results."""
     section = study.documents[0].get("search") or {}
     directions = section.get("objectives") or {"knn_accuracy": "maximize"}
     objectives = tuple(

@@ -1,13 +1,13 @@
 """Numbers in words, the same way in sentences, tables and figures."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from analysis.stats import Interval, Mean, Rate
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Significant digits with a true minus sign, or a dash for what is not known."""
+    """Significant digits with a true minus sign, or a dash for an unknown value."""
     if value is None or math.isnan(value):
         return "–"
     if value and not 1e-3 <= abs(value) < 1e5:
@@ -16,8 +16,8 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{decimals}f}".replace("-", "−")
 
 
-def exact(value: float) -> str:
-    """A number that somebody set, as they would write it."""
+def as_written(value: float) -> str:
+    """A number from a study file, as its author would write it."""
     return f"{value:g}"
 
 
@@ -48,25 +48,24 @@ def rate(value: Rate) -> str:
 
 def mean_points(value: Mean) -> str:
     """A paired difference of shares: estimate, interval and n, or why there is no interval."""
-    return f"{points(value.estimate)} points ({why_interval(value, points_range)})"
+    return f"{points(value.estimate)} points ({interval_text(value, points_range)})"
 
 
 def mean_percent(value: Mean) -> str:
     """A mean share: estimate, interval and n, or why there is no interval."""
-    return f"{percent(value.estimate, 1)} ({why_interval(value, lambda i: percent_range(i, 1))})"
+    return f"{percent(value.estimate, 1)} ({interval_text(value, lambda i: percent_range(i, 1))})"
 
 
-def why_interval(value: Mean, render: object) -> str:
+def interval_text(value: Mean, interval: Callable[[Interval], str]) -> str:
     """The interval and n; "one seed, so no interval"; or "the same in all n seeds"."""
     if value.interval is not None:
-        assert callable(render)
-        return f"95 % interval {render(value.interval)}, {value.n} seeds"
+        return f"95 % interval {interval(value.interval)}, {value.n} seeds"
     return "one seed, so no interval" if value.n == 1 else f"the same in all {value.n} seeds, so no interval"
 
 
-def listed(words: Sequence[str], joint: str = "and") -> str:
+def listed(words: Sequence[str], conjunction: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joint} {words[-1]}"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
 
 
 def plural(n: int, word: str) -> str:

@@ -1,1 +1,4 @@
-"""The report's figures, one view a file. A function takes a study; it gives a Panel, or None without data."""
+"""The report's figures: functions that take a study and return a Panel, or None without data.
+
+Read theme.py first: Panel and what all figures share. Each other module draws one view.
+"""

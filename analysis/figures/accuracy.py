@@ -35,7 +35,7 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
     )
     caption = "A mark per trial."
     if not study.is_search:
-        caption += " A cell whose marks lie far apart depends on the seed: a mean hides that."
+        caption += " A cell whose marks lie far apart depends on the seed, which a mean hides."
     early = int((is_judged(study.trials) & ~study.trials["full_length"]).sum())
     if early:
         caption += f" {plural(early, 'trial')} ended early: drawn, but not part of any mean."
@@ -46,7 +46,7 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
         title="kNN accuracy by outcome" if study.is_search else "kNN accuracy by cell",
         caption=caption,
         figure=figure,
-        table=(("cell", "trials", "mean", "least", "greatest"), _mean_rows(shown)),
+        table=(("cell", "trials", "mean", "lowest", "highest"), _mean_rows(shown)),
     )
 
 
@@ -135,10 +135,10 @@ def knn_ecdf(study: StudyResults) -> Panel | None:
         xaxis=axis("kNN accuracy at the end", tickformat=".0%", range=rounded(ends)),
         yaxis=axis("share of trials", tickformat=".0%", range=[-0.02, 1.04]),
     )
-    caption = "All trials, collapsed ones too: no survivors only, no best of n."
+    caption = "All trials, collapsed ones included; neither survivors only nor the best of n."
     missing = len(judged_trials) - len(measured)
     if missing:
-        caption += f" {plural(missing, 'trial')} without a kNN accuracy are not in it."
+        caption += f" {plural(missing, 'trial')} without a kNN accuracy are not included."
     header = ("trials", "n", "10 %", "median", "90 %")
     return Panel(name="ecdf", title="kNN accuracy over all trials", caption=caption, figure=figure,
                  table=(header, rows), half=True)  # fmt: skip

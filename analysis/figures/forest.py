@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 
 from analysis.cells import cells_of, collapse_by_seed, values_by_seed
 from analysis.effects import Effect, study_effects
-from analysis.figures.theme import Panel, axis, colour, facets, key, rounded, text
+from analysis.figures.facets import facets, key
+from analysis.figures.theme import Panel, axis, colour, rounded, text
 from analysis.results import StudyResults
 from analysis.wording import listed, mean_points
 
@@ -47,7 +48,7 @@ def forest(study: StudyResults) -> Panel | None:
 
 
 def _largest(effects: Sequence[Effect]) -> list[Effect]:
-    """All main effects, and the largest interactions in the order of the factors."""
+    """All main effects, then the largest interactions, each in the order of the factors."""
     main = [effect for effect in effects if len(effect.factors) == 1]
     crossed = [effect for effect in effects if len(effect.factors) == 2]
     largest = sorted(crossed, key=_size, reverse=True)[:_INTERACTIONS_UP_TO]
@@ -143,9 +144,9 @@ def _caption(study: StudyResults, columns: Sequence[_Column], *, hidden: bool, b
     shown = {effect.factors for _, effects in columns for effect in effects}
     missing = [factor.name for index, factor in enumerate(study.factors) if (index,) not in shown]
     if missing:
-        caption += f" {listed(missing)}: no effect, too few cells differ in that factor alone."
+        caption += f" No estimate for {listed(missing)}: too few cells differ in that factor alone."
     if hidden:
-        caption += f" The {_INTERACTIONS_UP_TO} largest interactions of each kind are drawn."
+        caption += f" Only the {_INTERACTIONS_UP_TO} largest interactions of each plot are drawn."
     if bimodal:
         caption += (
             " kNN effects are conditional: only cells without any collapse count, so they say nothing about "

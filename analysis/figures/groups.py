@@ -1,4 +1,4 @@
-"""Trials put together for figures: by cell where there are few, coarser where there are many."""
+"""Trials grouped for figures: by cell where cells are few, more coarsely where they are many."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

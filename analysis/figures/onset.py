@@ -58,7 +58,7 @@ def onset(study: StudyResults) -> Panel | None:
     header = (
         "trials",
         "collapsed",
-        "survive to the end",
+        "not collapsed at the end",
         "median onset",
         "mean steps without collapse",
         "at risk",
@@ -140,14 +140,14 @@ def _row(curve: _Curve, marks: Floats, at_risk: npt.NDArray[np.int64]) -> tuple[
 
 def _caption(study: StudyResults) -> str:
     caption = (
-        "Each step down is a collapse of the representation; a trial that never collapsed counts to its end. "
+        "Each step down is a collapse of the representation; a trial without collapse counts up to its end. "
     )
     interval = cadence(study.metrics)
     if interval:
-        caption += f"Onset is known to {plural(interval, 'step')}, the distance between measurements. "
+        caption += f"Onset is known to within {plural(interval, 'step')}, the time between measurements. "
     if not study.is_search:
         caption += (
-            "Bands are pointwise 95 % intervals that take trials as independent, so they are narrower than "
-            "seeds alone would give."
+            "Bands are pointwise 95 % intervals that treat trials as independent, so they are narrower than "
+            "intervals over seeds would be."
         )
     return caption

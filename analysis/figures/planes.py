@@ -1,17 +1,18 @@
-"""Where the trials ended: loss and effective rank against std, and what another threshold would say."""
+"""How the trials ended: loss and effective rank against std, and collapse at other thresholds."""
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text, threshold_line
+from analysis.figures.facets import threshold_line
+from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text
 from analysis.outcomes import judged
 from analysis.results import StudyResults
 from analysis.stats import threshold_sensitivity
-from analysis.wording import exact, number, percent, plural
+from analysis.wording import as_written, number, percent, plural
 
 _POINTS_UP_TO = 3000
-"""SVG points that a browser draws without making its reader wait."""
+"""SVG points that a browser draws without delay."""
 _FLOOR = 1e-4
 """Smaller stds are drawn here, since a logarithmic axis has no 0."""
 
@@ -19,7 +20,7 @@ _FLOOR = 1e-4
 def loss_plane(study: StudyResults) -> Panel | None:
     """The last loss against the last representation std."""
     caption = (
-        "Low loss is not success: a collapsed trial (left of the dotted threshold) can have the best loss. "
+        "Low loss is not success: a collapsed trial (left of the dotted threshold) can have the lowest loss. "
         "Trials are never ranked by loss here."
     )
     return _plane(study, "loss", "loss at the end", "loss-std", "Loss against spread", caption)
@@ -29,7 +30,7 @@ def rank_plane(study: StudyResults) -> Panel | None:
     """The last effective rank against the last representation std."""
     caption = (
         "Spread without rank is dimensional collapse: right of the threshold, but near the bottom. "
-        "A point has std 0 and rank 1 (the rank is not centred)."
+        "A point has std 0 and rank 1 (the rank is computed without centring)."
     )
     title = "Effective rank against spread"
     return _plane(study, "effective_rank", "effective rank at the end", "rank-std", title, caption)
@@ -71,8 +72,8 @@ def _plane(study: StudyResults, column: str, label: str, name: str, title: str, 
     if missing:
         caption += f" {plural(missing, 'trial')} without finite values are not shown."
     if len(drawn) < len(finite):
-        caption += f" {len(drawn):,} of {len(finite):,} trials are drawn, evenly picked."
-    header = ("outcome", "trials", "median std", f"least {column}", f"median {column}", f"greatest {column}")
+        caption += f" {len(drawn):,} of {len(finite):,} trials are drawn, evenly spaced."
+    header = ("outcome", "trials", "median std", f"lowest {column}", f"median {column}", f"highest {column}")
     return Panel(name=name, title=title, caption=caption, figure=figure, table=(header, rows), half=True)
 
 
@@ -90,11 +91,11 @@ def trial_names(study: StudyResults, trials: pd.DataFrame) -> list[str]:
 
 def sensitivity(study: StudyResults) -> Panel | None:
     """How many trials would count as collapsed at other thresholds."""
-    trials, recorded = judged(study.trials), study.representation_threshold
-    if trials.empty or recorded <= 0:
+    trials, threshold = judged(study.trials), study.representation_threshold
+    if trials.empty or threshold <= 0:
         return None
     std = trials["representation_std"].to_numpy(np.float64)
-    counts = threshold_sensitivity(std, recorded)
+    counts = threshold_sensitivity(std, threshold)
     if not counts.n:
         return None
     figure = go.Figure(layout=base(240, legend=False))
@@ -111,18 +112,18 @@ def sensitivity(study: StudyResults) -> Panel | None:
         ),
         yaxis=axis("collapsed trials", range=[-0.03 * counts.n, counts.n * 1.05], nticks=5),
     )
-    threshold_line(figure, recorded, vertical=True)
+    threshold_line(figure, threshold, vertical=True)
     high = "any" if counts.stable.high == np.inf else number(counts.stable.high, 2)
     caption = (
-        f"A flat line around the recorded threshold ({exact(recorded)}, dotted) means "
-        "that the verdicts do not hang on it: none changes for thresholds from "
+        f"A flat line around the study's threshold ({as_written(threshold)}, dotted) means "
+        "that the count does not depend on it: no trial is judged differently for thresholds from "
         f"{number(counts.stable.low, 2)} to {high}."
     )
     if counts.unknown:
         caption += f" {plural(counts.unknown, 'trial')} without a std are not counted."
     rows = []
-    for threshold in (recorded * factor for factor in (0.2, 0.5, 1, 2, 5)):
-        below = int((std < threshold).sum())
-        rows.append((number(threshold, 2), str(below), percent(below / counts.n)))
-    return Panel(name="sensitivity", title="What another threshold would say", caption=caption, figure=figure,
+    for other in (threshold * factor for factor in (0.2, 0.5, 1, 2, 5)):
+        below = int((std < other).sum())
+        rows.append((number(other, 2), str(below), percent(below / counts.n)))
+    return Panel(name="sensitivity", title="Collapse at other thresholds", caption=caption, figure=figure,
                  table=(("threshold", "collapsed", "share"), rows), half=True)  # fmt: skip

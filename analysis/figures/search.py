@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.figures.facets import facets, key
 from analysis.figures.planes import trial_names
-from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, facets, key, rounded, text
+from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text
 from analysis.outcomes import Outcome
 from analysis.results import NOT_SET, Factor, StudyResults
 from analysis.search import Objective, SearchResult, search_result
@@ -63,12 +64,12 @@ def parameters(study: StudyResults) -> Panel | None:
         rows.append((factor.name, *_correlation(factor, x, samples[objective.column])))
     caption = (
         "A mark per sample with a result. A search tries what looked promising, so marks crowd where it was "
-        "lucky before: this describes, and no interval or effect is drawn from it."
+        "lucky before. This is a description: no interval or effect is derived from it."
     )
     if len(drawn) < len(samples):
-        caption += f" {len(drawn):,} of {plural(len(samples), 'sample')} are drawn, evenly picked."
+        caption += f" {len(drawn):,} of {plural(len(samples), 'sample')} are drawn, evenly spaced."
     header = ("parameter", "samples", f"rank correlation with {objective.name}")
-    title = f"{capitalised(objective.name)} against what was searched"
+    title = f"{capitalised(objective.name)} by parameter"
     return Panel(name="search", title=title, caption=caption, figure=figure, table=(header, rows))
 
 
@@ -111,7 +112,7 @@ def history(study: StudyResults) -> Panel | None:
         meta={"wide": {"height": 320}, "narrow": {"height": 420}},  # the legend takes several lines
     )
     rows = [
-        (str(place + 1), str(outcome), objective.shown(values[place]), objective.shown(best[place]))
+        (str(place + 1), str(outcome), objective.text(values[place]), objective.text(best[place]))
         for place, outcome in enumerate(samples["outcome"])
     ]
     caption = "A mark per sample in the order in which they were drawn. "

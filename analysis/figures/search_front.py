@@ -34,19 +34,19 @@ def front(study: StudyResults) -> Panel | None:
         figure.add_scatter(x=rounded([across_value]), y=rounded([up_value]), **RING)
     figure.update_layout(xaxis=objective_axis(across, title=True), yaxis=objective_axis(up, title=True))
     better = " and ".join(
-        f"{'more' if objective.maximize else 'less'} {objective.name}" for objective in (up, across)
+        f"{'higher' if objective.maximize else 'lower'} {objective.name}" for objective in (up, across)
     )
     caption = (
         f"Better is {better}. The dotted line joins the {plural(len(places), 'sample')} that no other beats "
         f"in all objectives; ringed: the winner, the best of them by {up.name}."
     )
     if len(result.objectives) > 2:
-        caption += " Further objectives count for the front and are not drawn."
+        caption += " Further objectives count for the front but are not drawn."
     rows = [
         (
             str(place + 1),
             *(
-                objective.shown(value)
+                objective.text(value)
                 for objective, value in zip(result.objectives, result.values[place], strict=True)
             ),
             settings_text(study, result.samples.iloc[place]),

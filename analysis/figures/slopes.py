@@ -7,7 +7,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.cells import Cell, cells_of, values_by_seed
-from analysis.figures.theme import LINES, Panel, axis, facets, key, rounded, text
+from analysis.figures.facets import facets, key
+from analysis.figures.theme import LINES, Panel, axis, rounded, text
 from analysis.results import Factor, StudyResults
 from analysis.stats import Floats
 from analysis.wording import listed, percent
@@ -58,13 +59,13 @@ def slopes(study: StudyResults) -> Panel | None:
         for seed, heights in plot.lines.items()
     ]
     caption = (
-        f"{'kNN accuracy' if is_share else 'Representation std'}, a line per seed. Lines alike say "
-        "that the factor does the same in every seed, however far apart seeds lie. Each point is a mean over "
-        "the cells that have results at every level of the factor"
+        f"{'kNN accuracy' if is_share else 'Representation std'}, a line per seed. Parallel lines mean "
+        "that the factor does the same in every seed, however far apart the seeds lie. Each point is a mean "
+        "over the cells that have results at every level of the factor"
     )
     caption += ", among cells without any collapse." if bimodal else "."
     if len(plots) < len(study.factors):
-        caption += f" Only {listed(sorted({plot.factor.name for plot in plots}))} can be compared so."
+        caption += f" Only {listed(sorted({plot.factor.name for plot in plots}))} can be compared this way."
     return Panel(name="slopes", title="The same seeds at each level", caption=caption, figure=figure,
                  table=(("factor", "seed", "by level", "matched cells"), rows))  # fmt: skip
 

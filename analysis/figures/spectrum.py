@@ -1,4 +1,4 @@
-"""The eigenvalues of the embeddings' covariance, as training goes on, by cell."""
+"""The eigenvalues of the embeddings' covariance during training, by cell."""
 
 import math
 from collections.abc import Mapping
@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.figures.facets import facets, key
 from analysis.figures.groups import Group, groups
-from analysis.figures.theme import Panel, axis, facets, key, rounded
+from analysis.figures.theme import Panel, axis, rounded
 from analysis.results import StudyResults
 from analysis.stats import Floats
 from analysis.wording import number, plural
@@ -19,7 +20,7 @@ _VIEWS = 16
 _SCALE = ("#9fb8cf", "#7f9fc0", "#5d84ae", "#3f6896", "#7a4a9c")
 """From the first step to the last; the last stands out."""
 _DECADES = 12
-"""Decades below the greatest eigenvalue that are drawn: what float32 can hold apart from rounding."""
+"""Decades below the largest eigenvalue that are drawn: below them float32 leaves only rounding."""
 _RANKS = {"representation": "effective_rank", "projection": "projection_effective_rank"}
 """Level -> column of the metrics."""
 
@@ -52,10 +53,11 @@ def spectrum(study: StudyResults) -> Panel | None:
     caption = (
         "A healthy spectrum falls slowly; a collapsed one sinks as a whole (towards a point) or keeps a few "
         "large values (dimensional collapse). Medians over the trials. The eigenvalues are of the centred "
-        "covariance; the effective rank (on hover, and in the numbers) is not, so that a point reads 1."
+        "covariance; the effective rank (on hover, and in the numbers) is computed without centring, so a "
+        "point has rank 1."
     )
     if len(every_group) > len(views):
-        caption += f" {plural(len(views), 'group')} of {len(every_group)} can be chosen."
+        caption += f" {len(views)} of {plural(len(every_group), 'group')} can be chosen."
     header = ("cell", "level", "step", "effective rank")
     chooser = "outcome" if study.is_search else "cell"
     return Panel(name="spectrum", title="Spectrum of the embeddings", caption=caption, figure=figure,

@@ -1,8 +1,8 @@
-"""What all figures share: colours for light and dark, the base layout, facets that reflow, escaped text."""
+"""What all figures share: the Panel, colours for light and dark, the base layout, escaped text."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -32,8 +32,8 @@ COLOURS = {
     "survived-band": ("rgba(43,108,163,0.14)", "rgba(116,179,230,0.18)"),
     "collapsed-band": ("rgba(196,81,27,0.14)", "rgba(242,141,85,0.18)"),
 }
-"""Name -> colour on light and on dark paper. Plotly ignores CSS variables, so the page swaps one for the
-other; for that each light colour stands for one name only. Blue and vermilion are colour-blind safe."""
+"""Name -> colour on light and on dark paper. Plotly ignores CSS variables, so the page replaces one by
+the other; each light colour therefore stands for one name only. Blue and vermilion are colour-blind safe."""
 
 LINES = ("#2b6ca2", "#c4511a", "#4d9078", "#7b5ea6", "#a5761b", "#6b7281", "#b0487a", "#3c8fa8")
 LINES_DARK = ("#74b3e4", "#f28d54", "#7fc4ab", "#b9a0e2", "#e0b354", "#9aa3b4", "#e08bb4", "#7cc3d8")
@@ -62,7 +62,7 @@ def dark_map() -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """A figure with what a reader needs around it."""
+    """A figure with its title, its caption and its numbers."""
 
     name: str
     """Unique in a study; part of the figure's id in the page."""
@@ -76,25 +76,25 @@ class Panel:
     views: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """Name of a view and the traces that it shows; the first is shown at the start. Empty for one view."""
     chooser: str = ""
-    """What one chooses between, for views."""
-    half: bool = field(default=False)
+    """What the views differ in: the label of their menu."""
+    half: bool = False
     """Whether two such panels fit beside each other."""
 
 
 def text(value: object) -> str:
-    """A string for Plotly, which reads <b>, <a> and other tags, and %{...} in templates, in any text."""
+    """A string that Plotly shows as it is: unescaped, it reads tags such as <b>, and %{...} in templates."""
     escaped = str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return escaped.replace("%{", "%&#123;")
 
 
 def rounded(values: Iterable[float], digits: int = 4) -> list[float | None]:
-    """Numbers for JSON: a few significant digits, None for what is not finite."""
+    """Numbers for JSON: a few significant digits, None where not finite."""
     return [float(f"{value:.{digits}g}") if math.isfinite(value) else None for value in map(float, values)]
 
 
-def axis(title: str | None = None, **more: Any) -> dict[str, Any]:
-    """An axis in the house style."""
-    made: dict[str, Any] = {
+def axis(title: str | None = None, **properties: Any) -> dict[str, Any]:
+    """An axis as all figures have it, with `properties` of its own."""
+    style: dict[str, Any] = {
         "gridcolor": colour("grid"),
         "linecolor": colour("axis"),
         "tickcolor": colour("axis"),
@@ -106,12 +106,12 @@ def axis(title: str | None = None, **more: Any) -> dict[str, Any]:
         "automargin": True,
     }
     if title is not None:
-        made["title"] = {"text": title, "font": {"color": colour("muted"), "size": 12}, "standoff": 8}
-    return made | more
+        style["title"] = {"text": title, "font": {"color": colour("muted"), "size": 12}, "standoff": 8}
+    return style | properties
 
 
-def base(height: int, *, legend: bool = True, faceted: bool = False, **more: Any) -> go.Layout:
-    """The layout that every figure starts from. The legend stands above the plot."""
+def base(height: int, *, legend: bool = True, faceted: bool = False, **properties: Any) -> go.Layout:
+    """The layout that every figure starts from, the legend above the plot, with `properties` of its own."""
     font = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
     return go.Layout(
         template="none",
@@ -138,105 +138,8 @@ def base(height: int, *, legend: bool = True, faceted: bool = False, **more: Any
             "bgcolor": "rgba(0,0,0,0)",
         },
         dragmode=False,
-        **more,
+        **properties,
     )
-
-
-def key(index: int) -> str:
-    """Plotly's suffix of the axis of a facet: "", "2", "3", ..."""
-    return "" if index == 0 else str(index + 1)
-
-
-def facets(
-    titles: Sequence[str],
-    *,
-    columns: tuple[int, int],
-    row_px: int,
-    x: Mapping[str, Any],
-    y: Mapping[str, Any],
-    shared: bool = True,
-    legend: bool = True,
-    narrow_titles: Sequence[str] = (),
-) -> go.Figure:
-    """An empty figure of several plots in a grid.
-
-    Args:
-        titles: one a facet, already escaped.
-        columns: columns on a wide and on a narrow screen.
-        row_px: height of a facet.
-        x, y: axes, as `axis` makes them.
-        shared: whether all facets zoom together.
-        legend: whether there is one.
-        narrow_titles: titles for a narrow screen, where they may have two lines.
-    """
-    two_lines = any("<br>" in title for title in narrow_titles)
-    wide = _grid(
-        len(titles), columns[0], row_px, 66 if any("<br>" in title for title in titles) else 52, legend
-    )
-    narrow = _grid(len(titles), columns[1], row_px, 66 if two_lines else 52, legend)
-    narrow |= {"margin.l": 34}
-    if two_lines:
-        narrow |= {f"annotations.{index}.text": title for index, title in enumerate(narrow_titles)}
-    height = wide.pop("height")
-    layout: dict[str, Any] = {"annotations": []}
-    for index, title in enumerate(titles):
-        suffix = key(index)
-        linked = shared and index > 0
-        layout[f"xaxis{suffix}"] = {**x, "anchor": f"y{suffix}"} | ({"matches": "x"} if linked else {})
-        layout[f"yaxis{suffix}"] = {**y, "anchor": f"x{suffix}"} | ({"matches": "y"} if linked else {})
-        layout["annotations"].append(
-            {
-                "text": title,
-                "xref": f"x{suffix} domain",
-                "yref": f"y{suffix} domain",
-                "x": 0,
-                "y": 1,
-                "yshift": 4,
-                "xanchor": "left",
-                "yanchor": "bottom",
-                "showarrow": False,
-                "font": {"size": 11, "color": colour("ink")},
-                "align": "left",
-            }
-        )
-    # The page applies one of them by the width that it finds.
-    meta = {"wide": {**wide, "height": height}, "narrow": narrow}
-    figure = go.Figure(layout=base(height, legend=legend, faceted=True, meta=meta, **layout))
-    return figure.update_layout(wide)
-
-
-def _grid(n: int, columns: int, row_px: int, gap_px: int, legend: bool) -> dict[str, Any]:
-    """Domains of n facets and the height of the figure, as a flat update of the layout."""
-    columns = min(columns, n)
-    rows = -(-n // columns)
-    inner = rows * row_px + (rows - 1) * gap_px
-    gap_x = 0.05 if columns > 2 else 0.1
-    width = (1 - gap_x * (columns - 1)) / columns
-    update: dict[str, Any] = {}
-    for index in range(n):
-        row, column = divmod(index, columns)
-        top = 1 - row * (row_px + gap_px) / inner
-        left = column * (width + gap_x)
-        update[f"xaxis{key(index)}.domain"] = [round(left, 5), round(min(1.0, left + width), 5)]
-        update[f"yaxis{key(index)}.domain"] = [max(0.0, round(top - row_px / inner, 5)), round(top, 5)]
-    update["height"] = inner + gap_px + (8 if legend else -22) + 44
-    update["legend.y"] = 1 + (gap_px - 28) / inner
-    return update
-
-
-def threshold_line(figure: go.Figure, value: float, index: int = 0, *, vertical: bool = False) -> None:
-    """A dotted line at a threshold, across a facet."""
-    suffix = key(index)
-    ends = (
-        {"x0": value, "x1": value, "y0": 0, "y1": 1}
-        if vertical
-        else {"x0": 0, "x1": 1, "y0": value, "y1": value}
-    )
-    refs = {"xref": f"x{suffix}", "yref": f"y{suffix} domain"}
-    if not vertical:
-        refs = {"xref": f"x{suffix} domain", "yref": f"y{suffix}"}
-    line = {"color": colour("muted"), "width": 1, "dash": "dot"}
-    figure.add_shape(type="line", layer="above", line=line, **ends, **refs)
 
 
 def quantiles(values: np.ndarray) -> tuple[list[float | None], list[float | None], list[float | None]]:

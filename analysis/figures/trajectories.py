@@ -7,16 +7,17 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.figures.facets import facets, key, threshold_line
 from analysis.figures.groups import Group, groups
-from analysis.figures.theme import Panel, axis, colour, facets, key, quantiles, rounded, text, threshold_line
+from analysis.figures.theme import Panel, axis, colour, quantiles, rounded, text
 from analysis.results import StudyResults
-from analysis.wording import exact, number, plural
+from analysis.wording import as_written, number, plural
 
 LEVELS = {"representation_std": "representation", "projection_std": "projection"}
 _TITLE_UP_TO = 28
 """Letters that fit above a facet in one line."""
 LINES_UP_TO = 10
-"""Trials in a facet up to which each is drawn; above, the band alone speaks."""
+"""Trials in a facet up to which each is drawn; of more, only the band is."""
 
 
 def trajectories(study: StudyResults) -> Panel | None:
@@ -27,51 +28,50 @@ def trajectories(study: StudyResults) -> Panel | None:
     ]
     if not shown:
         return None
-    long = max(len(group.short) for group in shown) > _TITLE_UP_TO
-    titles = [_title(group, "<br>" if long else " · ") for group in shown]
+    longest = max(len(group.short) for group in shown)
+    titles = [_title(group, "<br>" if longest > _TITLE_UP_TO else " · ") for group in shown]
     ticks = axis(nticks=4, rangemode="tozero")
     figure = facets(titles, columns=(4, 2), row_px=96, x=ticks, y=axis(range=[0, 1.05], tickvals=[0, 0.5, 1]),
                     narrow_titles=[_title(group, "<br>") for group in shown])  # fmt: skip
     rows = []
     for index, group in enumerate(shown):
         threshold_line(figure, study.representation_threshold, index)
-        rows_of_group = measured[measured["trial_id"].isin(group.trials["trial_id"])]
+        metrics = measured[measured["trial_id"].isin(group.trials["trial_id"])]
         for column, level in LEVELS.items():
-            table = rows_of_group.pivot_table(
+            table = metrics.pivot_table(
                 index="trial_id", columns="step", values=column, sort=True, dropna=False
             )
             if table.empty:
                 continue
             _draw(figure, index, table, level)
-            last = table.ffill(axis=1).iloc[:, -1].median()
-            rows.append(
-                (group.name, level, str(len(table)), number(float(table.iloc[:, 0].median())), number(last))
-            )
+            first, last = table.iloc[:, 0].median(), table.ffill(axis=1).iloc[:, -1].median()
+            rows.append((group.name, level, str(len(table)), number(float(first)), number(float(last))))
     few = max(len(group.trials) for group in shown) <= LINES_UP_TO
+    threshold = as_written(study.representation_threshold)
     caption = (
-        "Across: step. Up: std of the embedding (1 is isotropic, 0 is a point; dotted: the threshold, "
-        f"{exact(study.representation_threshold)}). Heavy lines are medians, bands span 10 to 90 % of trials"
+        "Horizontal: step. Vertical: std of the embedding (1 is isotropic, 0 is a point; dotted: the "
+        f"threshold, {threshold}). Heavy lines are medians, bands span 10 to 90 % of trials"
         f"{', thin lines are single trials' if few else ''}. {groups_note(study, shown)}"
     )
     header = ("cell", "level", "trials", "median at the first step", "median of the last values")
-    return Panel(name="trajectories", title="Spread of the embeddings while training", caption=caption,
+    return Panel(name="trajectories", title="Spread of the embeddings during training", caption=caption,
                  figure=figure, table=(header, rows))  # fmt: skip
 
 
 def groups_note(study: StudyResults, shown: Sequence[Group]) -> str:
-    """What a facet is."""
+    """What the facets are."""
     if study.is_search:
-        return "Trials are put together by outcome."
+        return "Trials are grouped by outcome."
     if any(group.merged for group in shown):
         return (
-            f"There are too many cells for a facet each, so {plural(len(shown), 'group')} of cells are shown."
+            f"There are too many cells for a plot each, so {plural(len(shown), 'group')} of cells are shown."
         )
     names = " · ".join(factor.name for factor in study.factors)
     return f"Titles: how many collapsed (k/n); {names}."
 
 
 def _title(group: Group, middle: str) -> str:
-    """How many collapsed, then the levels, `middle` between their halves; a long title loses only its end."""
+    """How many collapsed, then the levels with `middle` between their halves."""
     tint = colour("collapsed") if group.collapsed else colour("ink")
     share = f"{group.collapsed}/{group.judged}" if group.judged else "no result"
     half = (len(group.levels) + 1) // 2
@@ -91,7 +91,7 @@ def _draw(figure: go.Figure, index: int, table: pd.DataFrame, level: str) -> Non
         figure.add_scatter(x=steps, y=high, fill="tonexty", fillcolor=colour(f"{level}-band"), **band)
     if len(values) <= LINES_UP_TO:
         x = [step for _ in values for step in (*steps, None)]
-        y = [number for row in values for number in (*rounded(row), None)]
+        y = [value for row in values for value in (*rounded(row), None)]
         thin = {"color": colour(level), "width": 0.7}
         figure.add_scatter(
             x=x, y=y, mode="lines", line=thin, opacity=0.45, hoverinfo="skip", showlegend=False, **place

@@ -1,4 +1,4 @@
-"""What limits the findings: missing trials, few seeds, unequal lengths, nulls. Said, never left out."""
+"""What limits the findings: missing trials, few seeds, unequal lengths, nulls."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,11 +9,11 @@ from analysis.findings.finding import Finding, Value
 from analysis.outcomes import Counts, Outcome, judged
 from analysis.results import StudyResults
 from analysis.stats import threshold_sensitivity
-from analysis.wording import exact, listed, number, plural
+from analysis.wording import as_written, listed, number, plural
 
 
 def caveats(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> tuple[Finding, ...]:
-    """Those that apply, the gravest first."""
+    """The caveats that apply, the most serious first."""
     candidates = (
         _missing(cells, counts),
         _ends(counts),
@@ -35,9 +35,9 @@ def _missing(cells: Sequence[Cell], counts: Counts) -> Finding | None:
     if not remaining:
         return None
     empty = sum(cell.judged == 0 for cell in cells)
-    text = f"Not finished: {plural(remaining, 'trial')} of {counts.planned} still to come"
+    text = f"Not finished: {remaining} of {plural(counts.planned, 'trial')} still to come"
     text += f", and {plural(empty, 'cell')} without any result" if empty else ""
-    return _caveat("missing", f"{text}.", {"left": remaining, "empty": empty})
+    return _caveat("missing", f"{text}.", {"remaining": remaining, "empty": empty})
 
 
 _ENDS = {
@@ -46,7 +46,7 @@ _ENDS = {
     Outcome.PRUNED: "stopped by a scheduler",
     Outcome.UNKNOWN: "finished without a measurement",
 }
-"""The ends that rates leave out, in words."""
+"""Outcome that rates leave out -> what it is called here."""
 
 
 def _ends(counts: Counts) -> Finding | None:
@@ -54,9 +54,9 @@ def _ends(counts: Counts) -> Finding | None:
     parts = [f"{number} {_ENDS[end]}" for end, number in excluded.items()]
     if counts.dimensional:
         dimensional = (
-            f"{plural(counts.dimensional, 'trial')} kept the spread on hardly more than one direction"
+            f"{plural(counts.dimensional, 'trial')} kept the spread along hardly more than one direction"
         )
-        parts.append(f"{dimensional} (dimensional collapse, counted apart)")
+        parts.append(f"{dimensional} (dimensional collapse, counted separately)")
     if not parts:
         return None
     n = sum(excluded.values())
@@ -72,7 +72,7 @@ def _seeds(study: StudyResults, counts: Counts) -> Finding | None:
     if n == 1:
         return _caveat("seeds", "One seed only: nothing here has an interval or can be tested.", {"n": 1})
     least = number(2 ** (1 - n), 2)
-    text = f"{n} seeds are too few for p < .05 in an exact paired test (the least possible is {least})."
+    text = f"{n} seeds are too few for p < .05 in an exact paired test (the smallest possible is {least})."
     return _caveat("seeds", text, {"n": n})
 
 
@@ -89,7 +89,7 @@ def _lengths(study: StudyResults) -> Finding | None:
     if len(lengths) < 2:
         return None
     span = f"{min(lengths):,} to {max(lengths):,} steps"
-    text = f"Trials were planned with {span}, so accuracies are at unequal steps."
+    text = f"Trials were planned with {span}, so accuracies are measured after different numbers of steps."
     return _caveat("lengths", text, {"least": int(min(lengths)), "most": int(max(lengths))})
 
 
@@ -97,14 +97,14 @@ def _labels(counts: Counts) -> Finding | None:
     if not counts.without_knn:
         return None
     if counts.without_knn == counts.judged:
-        text = "No trial has a kNN accuracy (no labels); the verdicts do not need it."
+        text = "No trial has a kNN accuracy (no labels); collapse is judged without it."
         return _caveat("labels", text, {"n": counts.judged})
     text = f"{counts.without_knn} of {plural(counts.judged, 'judged trial')} have no kNN accuracy."
     return _caveat("labels", text, {"n": counts.without_knn})
 
 
 def _threshold(study: StudyResults) -> Finding | None:
-    """Says if another threshold near the recorded one, by a factor of two, would change verdicts."""
+    """Whether half or twice the threshold would change how many trials collapsed."""
     trials, threshold = judged(study.trials), study.representation_threshold
     if trials.empty or threshold <= 0:
         return None
@@ -113,8 +113,8 @@ def _threshold(study: StudyResults) -> Finding | None:
     if low == middle == high:
         return None
     text = (
-        f"The count depends on the threshold: {low} trials below {exact(threshold / 2)}, {middle} below "
-        f"{exact(threshold)} (the recorded one), {high} below {exact(threshold * 2)}."
+        f"The count depends on the threshold: {low} trials below {as_written(threshold / 2)}, {middle} below "
+        f"{as_written(threshold)} (the study's), {high} below {as_written(threshold * 2)}."
     )
     stable_low = threshold_sensitivity(std, threshold).stable.low
     return _caveat("threshold", text, {"low": low, "middle": middle, "high": high, "stable_low": stable_low})

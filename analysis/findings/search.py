@@ -1,4 +1,4 @@
-"""A search in sentences: the best configuration, its score on fresh seeds, and what of that is optimistic."""
+"""A search in sentences: the winner, its score on fresh seeds, the Pareto front, collapse of samples."""
 
 from analysis.findings.finding import Finding, Value
 from analysis.outcomes import Outcome, judged
@@ -8,7 +8,7 @@ from analysis.wording import plural
 
 
 def search_findings(study: StudyResults) -> list[Finding]:
-    """The verdict first."""
+    """The findings, the verdict first."""
     result = search_result(study)
     candidates = [_headline(study, result), _front(result), _collapse(result), _unfinished(result)]
     return [item for item in candidates if item is not None]
@@ -17,17 +17,21 @@ def search_findings(study: StudyResults) -> list[Finding]:
 def _headline(study: StudyResults, result: SearchResult) -> Finding:
     samples, fresh, objective = len(result.samples), len(result.fresh), result.objectives[0]
     if result.winner is None:
-        text = f"Nothing has won yet: none of {plural(samples, 'sample')} has a {objective.name}."
+        text = f"No winner yet: none of {plural(samples, 'sample')} has a {objective.name}."
         return Finding(kind="verdict", text=text, values={"samples": samples})
     winner = result.samples.iloc[result.winner]
     winning_value = float(result.values[result.winner, 0])
-    values: dict[str, Value] = {"samples": samples, "own": winning_value, "trial": str(winner["trial_id"])}
+    values: dict[str, Value] = {
+        "samples": samples,
+        "winning_value": winning_value,
+        "trial": str(winner["trial_id"]),
+    }
     best = (
         f"The best configuration of {plural(samples, 'sample')} by {objective.name} is "
         f"{settings_text(study, winner)}."
     )
     optimistic = (
-        f"The {objective.shown(winning_value)} with which it won is the best of many, and so optimistic."
+        f"The {objective.text(winning_value)} with which it won is the best of many, and so optimistic."
     )
     score = result.scores[0]
     if score is None:
@@ -35,7 +39,7 @@ def _headline(study: StudyResults, result: SearchResult) -> Finding:
         text = f"{best} It has no score: {why}. {optimistic}"
         return Finding(kind="verdict", text=text, values=values)
     scores = [
-        f"{objective.name} {objective.score(mean)}"
+        f"{objective.name} {objective.score_text(mean)}"
         for objective, mean in zip(result.objectives, result.scores, strict=True)
         if mean is not None
     ]
@@ -44,7 +48,7 @@ def _headline(study: StudyResults, result: SearchResult) -> Finding:
     if collapsed:
         text += f" It collapsed in {collapsed} of {plural(fresh, 'fresh seed')}."
     if fresh > score.n:
-        text += f" {plural(fresh - score.n, 'fresh seed')} of {fresh} ended without a value."
+        text += f" {fresh - score.n} of {plural(fresh, 'fresh seed')} ended without a value."
     values |= {"score": score.estimate, "seeds": score.n, "fresh_collapsed": collapsed}
     return Finding(kind="verdict", text=text, values=values)
 
@@ -78,5 +82,5 @@ def _unfinished(result: SearchResult) -> Finding | None:
     remaining = planned - len(result.samples)
     if remaining <= 0 or len(result.fresh):  # a repeated configuration is one trial, however often drawn
         return None
-    text = f"Not finished: {plural(remaining, 'sample')} of {planned} still to be drawn."
-    return Finding(kind="missing", text=text, values={"left": remaining}, caveat=True)
+    text = f"Not finished: {remaining} of {plural(planned, 'sample')} still to be drawn."
+    return Finding(kind="missing", text=text, values={"remaining": remaining}, caveat=True)

@@ -39,28 +39,42 @@ class Findings:
 
 
 def findings(results: Results) -> Findings:
-    """Says what the results show. With several studies, each sentence begins with its study's name."""
+    """What the results show. With several studies, each sentence begins with its study's name.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from analysis.load import load_results
+    >>> trials = {"trial_id": ["a", "b"], "state": "COMPLETE", "seed": 0, "collapsed": [False, True]}
+    >>> with TemporaryDirectory() as name:
+    ...     _ = Path(name, "study.yaml").write_text("name: tiny")
+    ...     pd.DataFrame(trials | {"f_predictor": ["mlp", "none"]}).to_parquet(Path(name, "trials.parquet"))
+    ...     results = load_results([Path(name)])
+    >>> print(findings(results).counts)
+    2 planned, 2 ran, 1 collapsed, 0 failed
+    >>> findings(results).sentences[0].split(",")[0]
+    'predictor = mlp alone kept the representation from collapsing'
+    """
     several = len(results.studies) > 1
     items: list[Finding] = []
     totals = dict.fromkeys((field.name for field in fields(Counts)), 0)
     for study in results.studies:
-        one_study = study_findings(study)
+        of_study = study_findings(study)
         for name in totals:
-            totals[name] += getattr(one_study.counts, name)
+            totals[name] += getattr(of_study.counts, name)
         prefix = f"{study.name}: " if several else ""
-        items += [replace(item, text=prefix + item.text) for item in one_study.items]
+        items += [replace(item, text=prefix + item.text) for item in of_study.items]
     return Findings(items=tuple(items), counts=Counts(**totals))
 
 
 def study_findings(study: StudyResults) -> Findings:
-    """Says what one study's results show."""
+    """What one study's results show."""
     cells, counts = cells_of(study), count(study.trials)
     items = search_findings(study) if study.is_search else [headline(study, cells, counts)]
     if counts.judged:
-        single = removals(cells)
+        changes = removals(cells)
         candidates = (
             _reference(cells),
-            removals_finding(study, single) if single and "fatal" not in items[0].values else None,
+            removals_finding(study, changes) if changes and "fatal" not in items[0].values else None,
             _split(cells),
             _projection(counts),
             _onset(study),
@@ -153,7 +167,7 @@ def _knn(study: StudyResults, cells: Sequence[Cell]) -> Finding | None:
         f"Among the {len(survivors)} cells that did not collapse, the largest kNN effect is that of "
         f"{factor.name}: {factor.levels[level]} instead of {factor.levels[0]} changes it by "
         f"{mean_points(mean)}, over {largest.matched} of {plural(largest.planned, 'matched pair')} of cells"
-        f"{', which may be none at all.' if _covers_zero(mean) else '.'}"
+        f"{'; the interval includes zero.' if _covers_zero(mean) else '.'}"
     )
     values: dict[str, Value] = {"effect": mean.estimate, "seeds": mean.n, "pairs": largest.matched}
     values |= {"cells": len(survivors), "factor": factor.name}
@@ -190,5 +204,5 @@ def _fate(trial: "pd.Series[Any]") -> str:
     if trial["outcome"] == Outcome.COLLAPSED:
         return "collapsed"
     if trial["outcome"] == Outcome.DIMENSIONAL:
-        return "collapsed to few dimensions"
+        return "collapsed to a few dimensions"
     return "collapsed at the projection" if trial["projection_collapsed"] is True else _SURVIVED

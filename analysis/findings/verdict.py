@@ -7,11 +7,11 @@ from analysis.findings.finding import Finding, Value
 from analysis.outcomes import Counts
 from analysis.results import StudyResults
 from analysis.stats import Rate
-from analysis.verdict import Case, Removals, Sufficient, evidence, seeds_with_collapse, study_verdict
+from analysis.verdict import Case, Removals, Sufficient, evidence_for, seeds_with_collapse, study_verdict
 from analysis.wording import listed, plural, rate
 
 
-def component_names(study: StudyResults, factors: Sequence[int]) -> str:
+def components_text(study: StudyResults, factors: Sequence[int]) -> str:
     """`encoder_norm = batch and predictor = mlp`: those factors at the reference's levels."""
     return listed([f"{study.factors[index].name} = {study.factors[index].levels[0]}" for index in factors])
 
@@ -64,7 +64,7 @@ def _reference_collapsed(study: StudyResults, cells: Sequence[Cell]) -> Finding:
         if survivors
         else f"So did all {len(cells)} cells, at least once each."
     )
-    values: dict[str, Value] = {"k": reference.collapsed, "n": reference.judged, "alive": len(survivors)}
+    values: dict[str, Value] = {"k": reference.collapsed, "n": reference.judged, "survivors": len(survivors)}
     return Finding(kind="verdict", text=text, values=values)
 
 
@@ -80,25 +80,25 @@ def _nothing_collapsed(study: StudyResults, cells: Sequence[Cell]) -> Finding:
 
 def _sufficient(study: StudyResults, cells: Sequence[Cell], sufficient: Sufficient) -> Finding:
     first, *others = sufficient.smallest
-    behind = evidence(study, cells, sufficient)
-    k, n = behind.collapsed_without, behind.trials_without
+    evidence = evidence_for(study, cells, sufficient)
+    k, n = evidence.collapsed_without, evidence.trials_without
     it = "it" if len(first) == 1 else "them"
     text = (
-        f"{component_names(study, first)} {'alone' if len(first) == 1 else 'together'} kept the "
-        "representation from collapsing, whatever the other "
-        f"factors: 0 of {behind.trials} trials collapsed ({plural(behind.cells, 'cell')}; "
-        f"in {seeds_text(behind.seeds)})"
+        f"{components_text(study, first)} {'alone' if len(first) == 1 else 'together'} kept the "
+        "representation from collapsing, whatever the levels of the "
+        f"other factors: 0 of {evidence.trials} trials collapsed ({plural(evidence.cells, 'cell')}; "
+        f"in {seeds_text(evidence.seeds)})"
     )
     if others:
-        text += f". So did {listed([component_names(study, factors) for factors in others])}."
+        text += f". So did {listed([components_text(study, factors) for factors in others])}."
         text += f" Of the trials with none of these, {k} of {n} collapsed."
     else:
         text += f", against {k} of {n} without {it}."
     if sufficient.larger:
         text += f" Without {'it' if len(first) == 1 and not others else 'these'}, "
-        larger = [component_names(study, factors) for factors in sufficient.larger]
+        larger = [components_text(study, factors) for factors in sufficient.larger]
         text += f"{listed(larger, 'or')} together did."
-    values: dict[str, Value] = {"inside": behind.trials, "size": len(first), "sets": len(others) + 1}
+    values: dict[str, Value] = {"inside": evidence.trials, "size": len(first), "sets": len(others) + 1}
     values |= {"larger": len(sufficient.larger), "k": k, "n": n}
     return Finding(kind="verdict", text=text, values=values)
 
@@ -119,7 +119,7 @@ def _undetermined(study: StudyResults, cells: Sequence[Cell], sufficient: Suffic
     candidates = [*sufficient.sets, *sufficient.open_sets]
     least = min((len(factors) for factors in candidates), default=0)
     if least:
-        names = [component_names(study, factors) for factors in candidates if len(factors) == least]
+        names = [components_text(study, factors) for factors in candidates if len(factors) == least]
         text += f" None of those had {listed(names, 'or')}."
     return Finding(kind="verdict", text=text, values={"k": k, "n": n, "run": with_results})
 
@@ -134,7 +134,7 @@ def removals_finding(study: StudyResults, removals: Removals) -> Finding:
     if harmless:
         fewest = min(harmless, key=lambda cell: cell.judged)
         equal = all(cell.judged == fewest.judged for cell in harmless)
-        scope = "" if len(harmless) == 1 else "each: " if equal else "the least known: "
+        scope = "" if len(harmless) == 1 else "each: " if equal else "fewest seeds: "
         parts.append(
             f"Changing only {_changes(study, harmless)} did not make it collapse"
             f" ({scope}{_seeds_of(study, fewest)})."

@@ -6,7 +6,7 @@ from analysis.audit import audit
 from analysis.cells import Cell
 from analysis.comparisons import HEADER, comparison_rows
 from analysis.findings import Findings
-from analysis.findings.verdict import component_names
+from analysis.findings.verdict import components_text
 from analysis.outcomes import MEANINGS, Counts, outcome_counts
 from analysis.page.collapse_map import collapse_map
 from analysis.page.markup import element, escaped, pairs, table
@@ -27,11 +27,11 @@ def answer(study: StudyResults, cells: Sequence[Cell], findings: Findings) -> st
     items = "".join(
         element("li", escaped(item.text), **({"class_": "caveat"} if item.caveat else {})) for item in others
     )
-    card = element("section", element("ul", items), class_="card verdict", aria_label="Findings")
-    left = lead + (card if others else "")
+    card = element("section", element("ul", items), class_="card findings", aria_label="Findings")
+    body = lead + (card if others else "")
     if cells:
-        left = element("div", left + _map(study, cells), class_="answer")
-    return _counts(findings.counts) + left
+        body = element("div", body + _map(study, cells), class_="answer")
+    return _counts(findings.counts) + body
 
 
 def _counts(counts: Counts) -> str:
@@ -52,7 +52,7 @@ def _counts(counts: Counts) -> str:
 
 def _map(study: StudyResults, cells: Sequence[Cell]) -> str:
     names = escaped(" · ".join(factor.name for factor in study.factors))
-    note = f"Tiles: trials collapsed of trials judged, exact 95 % interval. Framed: the reference. {names}."
+    note = f"Tiles: collapsed of judged trials, with the exact 95 % interval. Framed: the reference. {names}."
     inner = element("h3", "Collapse map") + element("p", note, class_="note")
     inner += collapse_map(study, cells) + _smallest_set(study, cells)
     return element("section", inner, class_="card", aria_label="Collapse map")
@@ -69,10 +69,12 @@ _WITHOUT_SET = {
 
 def _smallest_set(study: StudyResults, cells: Sequence[Cell]) -> str:
     verdict = study_verdict(study, cells)
-    names = [component_names(study, factors) for factors in verdict.sufficient.sets if factors]
+    names = [components_text(study, factors) for factors in verdict.sufficient.sets if factors]
     pills = [f'<span class="pill">{escaped(name)}</span>' for name in names]
     body = _WITHOUT_SET.get(verdict.case) or " or ".join(pills)
-    return f'<div class="least"><h3>Smallest set of components that prevents collapse</h3><p>{body}</p></div>'
+    return (
+        f'<div class="smallest"><h3>Smallest set of components that prevents collapse</h3><p>{body}</p></div>'
+    )
 
 
 def agreement(study: StudyResults, findings: Findings) -> str:
@@ -80,9 +82,9 @@ def agreement(study: StudyResults, findings: Findings) -> str:
     expected = escaped(study.expected) if study.expected else "The study file does not say."
     source = f'<p class="note">Sources: {escaped(study.source)}</p>' if study.source else ""
     inner = (
-        f"<h3>Expected, by the study file</h3><blockquote>{expected}</blockquote>{source}"
+        f"<h3>Expected, according to the study file</h3><blockquote>{expected}</blockquote>{source}"
         f"<h3>Found</h3><blockquote>{escaped(findings.items[0].text)}</blockquote>"
-        '<p class="note">The two are put side by side; whether they agree is the reader\'s to say.</p>'
+        '<p class="note">Whether the two agree is for the reader to judge.</p>'
     )
     return element("section", inner, class_="card")
 
@@ -103,8 +105,8 @@ def comparisons(study: StudyResults, cells: Sequence[Cell]) -> str:
     if not rows:
         return ""
     note = (
-        "Each cell that differs from the reference in one factor. Tests are exact, adjusted by Holm within a "
-        "column, and never starred; kNN is compared seed by seed where neither cell collapsed."
+        "Each cell that differs from the reference in one factor. Tests are exact, and adjusted by Holm "
+        "within a column; kNN is compared seed by seed where neither cell collapsed."
     )
     inner = element("h3", "One component at a time") + element("p", note, class_="note")
     return element("section", inner + table(HEADER, rows, class_="compact"), class_="card")
@@ -120,7 +122,7 @@ def provenance(study: StudyResults) -> str:
         if not manifest:
             rows.append(("manifest.json", "missing"))
         inner = element("h3", escaped(directory)) + pairs(rows)
-        inner += f"<details><summary>The study as it was resolved</summary>{pairs(_flat(document))}</details>"
+        inner += f"<details><summary>The resolved study</summary>{pairs(_flat(document))}</details>"
         cards.append(element("section", inner, class_="card"))
     return "".join(cards)
 

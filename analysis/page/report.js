@@ -3,14 +3,14 @@
   const root = document.documentElement;
   const narrowBelow = 560;
   const prefersDark = matchMedia("(prefers-color-scheme: dark)");
-  let chosen = null;
-  const dark = () => (chosen ?? (prefersDark.matches ? "dark" : "light")) === "dark";
+  let chosenTheme = null;
+  const isDark = () => (chosenTheme ?? (prefersDark.matches ? "dark" : "light")) === "dark";
 
-  // Static parts first: they need neither the figures nor the data.
+  // Theme and map first: they need neither the figures nor the data.
   const toggle = document.querySelector(".theme");
   const paintTheme = () => {
-    root.dataset.theme = dark() ? "dark" : "light";
-    toggle.textContent = dark() ? "Light" : "Dark";
+    root.dataset.theme = isDark() ? "dark" : "light";
+    toggle.textContent = isDark() ? "Light" : "Dark";
   };
   paintTheme();
   for (const map of document.querySelectorAll(".map")) {
@@ -30,7 +30,7 @@
   };
   const data = JSON.parse(await unpack("data"));
 
-  // Trials.
+  // The table of trials.
   const tables = new Map();
   for (const [id, table] of Object.entries(data.tables)) tables.set(id, trialTable(id, table));
   document.addEventListener("click", (event) => {
@@ -75,7 +75,7 @@
     layout.width = div.clientWidth;
     const shown = views.get(id);
     if (shown) source.data.forEach((trace, index) => { trace.visible = shown.has(index); });
-    const { data: traces, layout: painted } = dark() ? inDark({ data: source.data, layout }) : { data: source.data, layout };
+    const { data: traces, layout: painted } = isDark() ? inDark({ data: source.data, layout }) : { data: source.data, layout };
     return Plotly.react(div, traces, painted, config);
   };
   for (const [id, choices] of Object.entries(data.views)) {
@@ -103,8 +103,8 @@
     await drawAll();
     root.dataset.ready = "yes";
   };
-  toggle.addEventListener("click", () => { chosen = dark() ? "light" : "dark"; repaint(); });
-  prefersDark.addEventListener("change", () => { if (chosen === null) repaint(); });
+  toggle.addEventListener("click", () => { chosenTheme = isDark() ? "light" : "dark"; repaint(); });
+  prefersDark.addEventListener("change", () => { if (chosenTheme === null) repaint(); });
   let width = root.clientWidth;
   let timer;
   addEventListener("resize", () => {
@@ -118,21 +118,21 @@
 
   function trialTable(id, { columns, rows, cells }) {
     const box = document.querySelector(`.trials-box[data-for="${id}"]`);
-    const [search, outcome, note] = ["input", "select", ".count"].map((name) => box.querySelector(name));
+    const [search, outcomes, status] = ["input", "select", ".count"].map((name) => box.querySelector(name));
     const [before, after, all, csv] = ["before", "after", "all", "csv"].map((name) => box.querySelector(`[data-do="${name}"]`));
-    const page = 25;
-    let sorted = null, descending = false, cell = null, at = 0, shown = rows.map((_, index) => index);
-    const outcomeAt = columns.findIndex((column) => column.name === "outcome");
-    for (const name of [...new Set(rows.map((row) => row[outcomeAt]))].sort()) outcome.add(new Option(name, name));
+    const pageRows = 25;
+    let sortColumn = null, descending = false, cell = null, firstRow = 0, shown = rows.map((_, index) => index);
+    const outcomeColumn = columns.findIndex((column) => column.name === "outcome");
+    for (const name of [...new Set(rows.map((row) => row[outcomeColumn]))].sort()) outcomes.add(new Option(name, name));
     const texts = rows.map((row) => row.filter((value) => value !== null).join("\u0001").toLowerCase());
 
     const compare = (a, b) => {
-      const [x, y] = [rows[a][sorted], rows[b][sorted]];
+      const [x, y] = [rows[a][sortColumn], rows[b][sortColumn]];
       if (x === null || y === null) return (x === null) - (y === null) || a - b;  // unknown last, either way
       const order = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y), "en", { numeric: true });
       return (descending ? -order : order) || a - b;
     };
-    const say = (value) => {
+    const display = (value) => {
       if (value === null) return "–";
       if (typeof value === "boolean") return value ? "yes" : "no";
       if (typeof value !== "number" || Number.isInteger(value)) return String(value);
@@ -142,48 +142,48 @@
       const wanted = search.value.trim().toLowerCase();
       shown = rows.map((_, index) => index).filter((index) =>
         (!wanted || texts[index].includes(wanted)) &&
-        (!outcome.value || rows[index][outcomeAt] === outcome.value) &&
+        (!outcomes.value || rows[index][outcomeColumn] === outcomes.value) &&
         (cell === null || cells[index] === cell));
-      if (sorted !== null) shown.sort(compare);
-      at = 0;
+      if (sortColumn !== null) shown.sort(compare);
+      firstRow = 0;
       paint();
     };
     const paint = () => {
       const body = document.createElement("tbody");
-      for (const index of shown.slice(at, at + page)) {
+      for (const index of shown.slice(firstRow, firstRow + pageRows)) {
         const line = body.insertRow();
         columns.forEach((column, place) => {
           const slot = line.insertCell();
           const value = rows[index][place];
-          slot.textContent = say(value);
+          slot.textContent = display(value);
           if (column.number) slot.className = "number";
           if (column.name === "outcome") slot.className = `outcome ${value}`;
           if (column.name === "error") { slot.className = "error"; slot.title = value ?? ""; }
         });
       }
       box.querySelector("tbody").replaceWith(body);
-      const last = Math.min(at + page, shown.length);
-      note.textContent = `${shown.length ? at + 1 : 0}–${last} of ${shown.length}` +
+      const last = Math.min(firstRow + pageRows, shown.length);
+      status.textContent = `${shown.length ? firstRow + 1 : 0}–${last} of ${shown.length}` +
         (shown.length < rows.length ? ` (${rows.length} in all)` : "") + (cell === null ? "" : ` · ${cell}`);
-      before.disabled = at === 0;
+      before.disabled = firstRow === 0;
       after.disabled = last >= shown.length;
-      all.hidden = cell === null && !search.value && !outcome.value;
+      all.hidden = cell === null && !search.value && !outcomes.value;
     };
     const heads = [...box.querySelectorAll("th")];
     heads.forEach((head, place) => head.querySelector("button").addEventListener("click", () => {
-      descending = sorted === place && !descending;
-      sorted = place;
+      descending = sortColumn === place && !descending;
+      sortColumn = place;
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", descending ? "descending" : "ascending");
       select();
     }));
     search.addEventListener("input", select);
-    outcome.addEventListener("change", select);
-    before.addEventListener("click", () => { at -= page; paint(); });
-    after.addEventListener("click", () => { at += page; paint(); });
-    all.addEventListener("click", () => { cell = null; search.value = outcome.value = ""; select(); });
+    outcomes.addEventListener("change", select);
+    before.addEventListener("click", () => { firstRow -= pageRows; paint(); });
+    after.addEventListener("click", () => { firstRow += pageRows; paint(); });
+    all.addEventListener("click", () => { cell = null; search.value = outcomes.value = ""; select(); });
     csv.addEventListener("click", () => {
-      // A text that begins like a formula is marked as text, so that a spreadsheet does not run it.
+      // Text that begins like a formula is marked as text, so that a spreadsheet does not run it.
       const quote = (value) => value === null ? "" : typeof value === "string"
         ? `"${(/^[=+\-@\t\r]/.test(value) ? "'" : "") + value.replaceAll('"', '""')}"` : String(value);
       const lines = [columns.map((column) => quote(column.name)), ...shown.map((index) => rows[index].map(quote))];
@@ -195,7 +195,7 @@
     });
     select();
     return {
-      showCell(name) { cell = name; search.value = outcome.value = ""; select(); box.scrollIntoView({ block: "start" }); },
+      showCell(name) { cell = name; search.value = outcomes.value = ""; select(); box.scrollIntoView({ block: "start" }); },
     };
   }
 })().catch((error) => {

@@ -1,7 +1,7 @@
-"""The report: one HTML file that holds everything it needs and asks nobody for anything.
+"""The report: one HTML file that holds everything it needs and loads nothing from elsewhere.
 
-The same tables give the same bytes: no date of today, no random id. plotly.js and the data are gzipped, and
-the page unpacks them; the first screen is plain HTML and needs neither.
+The same tables give the same bytes: no date of writing, no random id. plotly.js and the data are gzipped and
+unpacked in the page; the first screen is plain HTML and needs neither.
 """
 
 import base64
@@ -32,7 +32,12 @@ _PARTS = (
 
 
 def render(results: Results) -> str:
-    """The report as HTML."""
+    """The report over one or several studies: a whole HTML page that needs no other file.
+
+    >>> from analysis.load import load_results
+    >>> results = load_results([Path("runs/collapse-quickstart")])  # doctest: +SKIP
+    >>> Path("report.html").write_text(render(results), encoding="utf-8")  # doctest: +SKIP
+    """
     pages = {f"s{index}": study_page(study, f"s{index}") for index, study in enumerate(results.studies)}
     figures = {name: panel for page in pages.values() for name, panel in page.panels.items()}
     data = {
@@ -104,6 +109,7 @@ def _footer() -> str:
     return (
         "<footer>Intervals are 95 %: exact (Clopper–Pearson) for rates, t over seeds for means. "
         "Trials that share a seed are not independent, so claims over several cells count seeds. "
-        "std is √d times the mean standard deviation of the unit embedding: 1 is isotropic, 0 is a point."
+        "std is √d times the mean standard deviation of the unit-length embedding: 1 is isotropic, 0 is a "
+        "point."
         "</footer>"
     )

@@ -51,7 +51,7 @@ def study_page(study: StudyResults, prefix: str) -> StudyPage:
     html = section("answer", "", "", cards.head(study), cards.answer(study, cells, findings))
     html += section(
         "belief",
-        "Why to believe it",
+        "Why believe it",
         "What the sources expect, the balance of the design, the threshold.",
         _row("two", cards.agreement(study, findings) + cards.design_audit(study, cells, findings.counts)),
         _row("halves", figures(planes.sensitivity, accuracy.knn_ecdf)),
@@ -59,8 +59,8 @@ def study_page(study: StudyResults, prefix: str) -> StudyPage:
     html += section(
         "when",
         "When it happens",
-        "Both levels are measured: the projection can collapse while the representation, which one keeps, "
-        "survives.",
+        "Both embeddings are measured: the projection can collapse while the representation, which is what "
+        "is kept after training, survives.",
         figures(trajectories.trajectories, onset.onset),
     )
     html += section(
@@ -74,14 +74,14 @@ def study_page(study: StudyResults, prefix: str) -> StudyPage:
         html += section(
             "factors",
             "What was searched",
-            "Samples describe. Only the winner's trials with fresh seeds give a score.",
+            "The samples are a description. Only the winner's trials with fresh seeds give a score.",
             figures(search.history, search.parameters, search_front.front),
         )
     else:
         html += section(
             "factors",
             "How much each factor matters",
-            "Differences within seeds, so that what seeds share does not blur them.",
+            "Differences are taken within seeds, so that differences between seeds do not blur them.",
             figures(forest.forest) + cards.comparisons(study, cells),
             figures(slopes.slopes, accuracy.knn_by_cell),
         )

@@ -6,7 +6,7 @@ Read verdict.py first: it says which case a study is. The sentences about it are
 from analysis.verdict.neighbours import Removals, changed_in_one_factor, removals
 from analysis.verdict.seeds import seeds_with_collapse
 from analysis.verdict.sufficient import Sufficient, sufficient_sets
-from analysis.verdict.verdict import Case, Evidence, Verdict, evidence, study_verdict
+from analysis.verdict.verdict import Case, Evidence, Verdict, evidence_for, study_verdict
 
 __all__ = [
     "Case",
@@ -15,7 +15,7 @@ __all__ = [
     "Sufficient",
     "Verdict",
     "changed_in_one_factor",
-    "evidence",
+    "evidence_for",
     "removals",
     "seeds_with_collapse",
     "study_verdict",

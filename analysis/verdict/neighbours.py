@@ -28,7 +28,7 @@ def changed_in_one_factor(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def removals(cells: Sequence[Cell]) -> Removals | None:
-    """Sorts these cells by whether they collapsed; None if neither they nor the reference have results."""
+    """Sorts these cells by whether they collapsed; None unless they and the reference have results."""
     reference, neighbours = reference_of(cells), changed_in_one_factor(cells)
     if reference is None or not reference.judged or not neighbours:
         return None

@@ -17,7 +17,7 @@ _LARGEST_SET = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Sufficient:
-    """Which of the reference's components, held in place, keep every cell from collapsing."""
+    """Which of the reference's components keep every cell that has them from collapsing."""
 
     sets: tuple[tuple[int, ...], ...]
     """Sets of factors that do, none within another, smallest first; () alone when nothing collapsed at all.
@@ -46,11 +46,11 @@ class Sufficient:
 def sufficient_sets(
     codes: Codes, collapsed_C: npt.ArrayLike, judged_C: npt.ArrayLike, n_levels: Sequence[int]
 ) -> Sufficient:
-    """Looks for the least sets of factors which, at the reference's levels, go with no collapse at all.
+    """Finds the smallest sets of factors which, at the reference's levels, go with no collapse at all.
 
     A set is sufficient if every combination of the other factors' levels was run and no trial collapsed,
-    refuted if any trial collapsed, and otherwise open. A factor that does not apply in some cell cannot be
-    held there, so it is tried only together with what makes it apply; where it is not held, a cell without it
+    refuted if any trial collapsed, and otherwise open. A factor that does not apply in some cell has no level
+    there, so it is tried only together with the factors that make it apply; in sets without it, such a cell
     stands for all of its levels.
     With more than 12 factors only sets of up to 3 are tried.
 

@@ -1,4 +1,4 @@
-"""Which case a study is, and what stands behind it."""
+"""Which case a study is, and the evidence for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,18 +47,18 @@ def study_verdict(study: StudyResults, cells: Sequence[Cell]) -> Verdict:
         [cell.judged for cell in cells],
         [len(factor.levels) for factor in study.factors],
     )
-    single = removals(cells)
-    return Verdict(case=_case(cells, sufficient, single), sufficient=sufficient, removals=single)
+    changes = removals(cells)
+    return Verdict(case=_case(cells, sufficient, changes), sufficient=sufficient, removals=changes)
 
 
-def _case(cells: Sequence[Cell], sufficient: Sufficient, single: Removals | None) -> Case:
+def _case(cells: Sequence[Cell], sufficient: Sufficient, changes: Removals | None) -> Case:
     if not any(cell.judged for cell in cells):
         return Case.NO_RESULTS
     if sufficient.reference_collapsed:
         return Case.REFERENCE_COLLAPSED
     if sufficient.determined:
         return Case.SUFFICIENT if sufficient.sets[0] else Case.NOTHING_COLLAPSED
-    if single is not None and 2 * single.count >= len(cells) - 1:
+    if changes is not None and 2 * changes.count >= len(cells) - 1:
         return Case.ONE_BY_ONE
     return Case.UNDETERMINED
 
@@ -79,8 +79,8 @@ class Evidence:
     """Judged trials of those."""
 
 
-def evidence(study: StudyResults, cells: Sequence[Cell], sufficient: Sufficient) -> Evidence:
-    """What stands behind the first of the smallest sets."""
+def evidence_for(study: StudyResults, cells: Sequence[Cell], sufficient: Sufficient) -> Evidence:
+    """The evidence for the first of the smallest sets."""
     inside = [cell for cell in cells if _has(cell, sufficient.smallest[0])]
     outside = [cell for cell in cells if not any(_has(cell, factors) for factors in sufficient.smallest)]
     return Evidence(

@@ -132,16 +132,13 @@ def _curve(start: float, end: float, onset: int, step: int) -> float:
 def _measurements(
     cell: Mapping[str, Any], seed: int, rng: np.random.Generator, labels: bool
 ) -> list[dict[str, Any]]:
-    shift, onset, gone, flat = (
-        0.01 * seed,
-        ONSET + 10 * (seed % 4),
-        collapses(cell),
-        projection_collapses(cell),
-    )
+    shift, onset = 0.01 * seed, ONSET + 10 * (seed % 4)
+    last_std = 0.004 if collapses(cell) else 0.8
+    last_projection_std = 0.02 if projection_collapses(cell) else 0.85
     rows = []
     for step in STEPS:
-        spread = _curve(0.55, 0.004 if gone else 0.8, onset, step) * (1 + 0.02 * rng.standard_normal())
-        projected = _curve(0.8, 0.02 if flat else 0.85, onset - 10, step) * (1 + 0.02 * rng.standard_normal())
+        spread = _curve(0.55, last_std, onset, step) * (1 + 0.02 * rng.standard_normal())
+        projected = _curve(0.8, last_projection_std, onset - 10, step) * (1 + 0.02 * rng.standard_normal())
         share = 1 - (1 - knn(cell) / 0.74) * step / STEPS[-1]
         accuracy = 0.74 * share + shift + 0.004 * rng.standard_normal()
         loss = 4 * (0.02 + 0.98 * projected) * np.exp(-step / 60) if step else np.nan
@@ -170,7 +167,7 @@ def _measurements(
 def _trial(
     trial: str, cell: Mapping[str, Any], seed: int, design: str, rows: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    last, gone = rows[-1], collapses(cell)
+    last, collapsed = rows[-1], collapses(cell)
     below = [row["step"] for row in rows if row["representation_std"] < 0.1]
     return {
         "trial_id": trial,
@@ -180,10 +177,10 @@ def _trial(
         "state": "COMPLETE",
         "end_reason": "finished",
         "attempt": 1,
-        "collapsed": gone,
+        "collapsed": collapsed,
         "projection_collapsed": projection_collapses(cell),
         "dimensional_collapse": False,
-        "onset_step": below[0] if gone else None,
+        "onset_step": below[0] if collapsed else None,
         "steps_run": STEPS[-1],
         "steps_planned": STEPS[-1],
         **{key: last[key] for key in ("knn_accuracy", "loss", "representation_std", "projection_std")},
@@ -261,10 +258,10 @@ def unfinished(after: int) -> Callable[[list[Row], list[Row]], None]:
     """An edit that makes all trials but the first `after` wait."""
 
     def edit(trials: list[Row], metrics: list[Row]) -> None:
-        kept = ("trial_id", "cell_id", "seed", "design", "steps_planned")
+        planned = ("trial_id", "cell_id", "seed", "design", "steps_planned")
         for row in trials[after:]:
             for name in row:
-                if name not in kept and not name.startswith("f_"):
+                if name not in planned and not name.startswith("f_"):
                     row[name] = None
             row.update(state="WAITING", steps_run=0)
         waiting = {row["trial_id"] for row in trials[after:]}

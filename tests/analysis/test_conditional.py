@@ -76,7 +76,7 @@ def test_effects_leave_the_absence_out(study: StudyResults) -> None:
     assert not any("encoder_norm" in name or NOT_SET in name for name in named)
     panel = forest.forest(study)
     assert panel is not None
-    assert "encoder_norm: no effect, too few cells differ in that factor alone." in panel.caption
+    assert "No estimate for encoder_norm: too few cells differ in that factor alone." in panel.caption
 
 
 def test_figures_draw_no_curve_of_the_absence(study: StudyResults) -> None:
@@ -96,12 +96,12 @@ def test_groups_name_the_absence(study: StudyResults) -> None:
 
 
 def test_what_suffices_never_counts_an_absence_as_a_level(study: StudyResults) -> None:
-    said = {item.kind: item for item in study_findings(study).items}
-    assert said["verdict"].text.startswith(
+    items = {item.kind: item for item in study_findings(study).items}
+    assert items["verdict"].text.startswith(
         "encoder_norm = batch alone kept the representation from collapsing"
     )
-    assert (said["verdict"].values["inside"], said["verdict"].values["size"]) == (6, 1)
-    assert (said["verdict"].values["k"], said["verdict"].values["n"]) == (6, 12)
+    assert (items["verdict"].values["inside"], items["verdict"].values["size"]) == (6, 1)
+    assert (items["verdict"].values["k"], items["verdict"].values["n"]) == (6, 12)
     assert not any(NOT_SET in item.text for item in study_findings(study).items if item.kind != "reference")
 
 

@@ -18,7 +18,7 @@ from analysis.stats import mean_interval
 from tests.analysis.tables import Row, write_sweep
 
 LR = [0.1, 0.01, 1.0, 10.0]
-OWN = [0.70, 0.76, 0.78, 0.60]
+ACCURACIES = [0.70, 0.76, 0.78, 0.60]
 FRESH = {1: 0.74, 2: 0.72, 3: 0.76}
 SECTION = {
     "sampler": "tpe",
@@ -44,16 +44,17 @@ def write_search(
     """Four samples with seed 0, and the `winner` again with seeds 1 to 3."""
 
     def arrange(trials: list[Row], metrics: list[Row]) -> None:
-        kept = [row for row in trials if row["seed"] == 0 or row["f_lr"] == LR[winner]]
-        for row in kept:
+        rows = [row for row in trials if row["seed"] == 0 or row["f_lr"] == LR[winner]]
+        for row in rows:
             sample = LR.index(row["f_lr"])
             row.update(design="winner" if row["seed"] else "search", cell_id=f"cell{sample}")
-            row.update(knn_accuracy=FRESH.get(row["seed"], OWN[sample]), wall_seconds=5.0 + sample)
+            row.update(knn_accuracy=FRESH.get(row["seed"], ACCURACIES[sample]), wall_seconds=5.0 + sample)
             row["f_predictor"] = "none" if sample == 0 else "mlp"
             row["f_tau_base"] = None if sample == 0 else 0.9 + 0.01 * sample
-        edit(kept)
-        trials[:] = kept
-        metrics[:] = [row for row in metrics if row["trial_id"] in {own["trial_id"] for own in kept}]
+        edit(rows)
+        trials[:] = rows
+        trial_ids = {row["trial_id"] for row in rows}
+        metrics[:] = [row for row in metrics if row["trial_id"] in trial_ids]
 
     write_sweep(
         folder, factors={"lr": LR}, seeds=(0, 1, 2, 3), edit=arrange,
@@ -72,7 +73,7 @@ def every(**change: Any) -> Callable[[list[Row]], None]:
     return edit
 
 
-def said(study: StudyResults, kind: str) -> str:
+def sentence(study: StudyResults, kind: str) -> str:
     return next(item.text for item in findings(Results(studies=(study,))).items if item.kind == kind)
 
 
@@ -81,7 +82,7 @@ def test_the_score_is_the_mean_over_fresh_seeds(tmp_path: Path) -> None:
     result = search_result(study)
     assert result.winner == 2
     assert result.scores == (mean_interval(list(FRESH.values())),)
-    text = said(study, "verdict")
+    text = sentence(study, "verdict")
     assert text.startswith(
         "The best configuration of 4 samples by kNN accuracy is lr = 1, predictor = mlp, tau_base = 0.92."
     )
@@ -93,7 +94,9 @@ def test_what_does_not_apply_is_left_out_of_the_settings(tmp_path: Path) -> None
     def edit(rows: list[Row]) -> None:
         rows[0].update(knn_accuracy=0.9)
 
-    assert "is lr = 0.1, predictor = none. It has no score" in said(write_search(tmp_path, edit), "verdict")
+    assert "is lr = 0.1, predictor = none. It has no score" in sentence(
+        write_search(tmp_path, edit), "verdict"
+    )
 
 
 def test_ranges_are_drawn_however_few_their_values(tmp_path: Path) -> None:
@@ -105,7 +108,7 @@ def test_only_the_winner_of_now_has_a_score(tmp_path: Path) -> None:
     study = write_search(tmp_path, winner=1)  # it ran when it was the best
     assert search_result(study).winner == 2
     assert search_result(study).fresh.empty
-    assert "It has no score: it has yet to run on fresh seeds." in said(study, "verdict")
+    assert "It has no score: it has yet to run on fresh seeds." in sentence(study, "verdict")
 
 
 @pytest.mark.parametrize(
@@ -128,24 +131,26 @@ def test_what_cannot_win(tmp_path: Path, change: Row) -> None:
 def test_where_all_collapsed_the_best_of_them_wins(tmp_path: Path) -> None:
     study = write_search(tmp_path, every(collapsed=True))
     assert search_result(study).winner == 2
-    assert "It collapsed in 3 of 3 fresh seeds." in said(study, "verdict")
-    assert "collapsed in 4 of 4 samples. This is a description without an interval" in said(study, "collapse")
+    assert "It collapsed in 3 of 3 fresh seeds." in sentence(study, "verdict")
+    assert "collapsed in 4 of 4 samples. This is a description without an interval" in sentence(
+        study, "collapse"
+    )
 
 
 def test_fresh_seeds_without_a_value_are_counted(tmp_path: Path) -> None:
     def edit(rows: list[Row]) -> None:
         next(row for row in rows if row["seed"] == 3).update(end_reason="diverged")
 
-    text = said(write_search(tmp_path, edit), "verdict")
+    text = sentence(write_search(tmp_path, edit), "verdict")
     assert "73.0 % (95 % interval 60.3 to 85.7 %, 2 seeds)" in text
-    assert "1 fresh seed of 3 ended without a value." in text
+    assert "1 of 3 fresh seeds ended without a value." in text
 
 
 def test_an_unfinished_search_says_so(tmp_path: Path) -> None:
     study = write_search(tmp_path, lambda rows: rows.__delitem__(slice(2, None)))
-    assert "2 samples of 4 still to be drawn" in said(study, "missing")
+    assert "2 of 4 samples still to be drawn" in sentence(study, "missing")
     nothing = write_search(tmp_path / "b", every(knn_accuracy=None))
-    assert said(nothing, "verdict") == "Nothing has won yet: none of 4 samples has a kNN accuracy."
+    assert sentence(nothing, "verdict") == "No winner yet: none of 4 samples has a kNN accuracy."
 
 
 MORE, LESS = Objective(column="knn_accuracy", maximize=True), Objective(column="wall_seconds", maximize=False)
@@ -168,8 +173,8 @@ def test_two_objectives(tmp_path: Path) -> None:
     section = {**SECTION, "objectives": {"knn_accuracy": "maximize", "wall_seconds": "minimize"}}
     study = write_search(tmp_path, section=section)
     assert search_result(study).front.tolist() == [True, True, True, False]
-    assert "3 of 4 samples are not beaten by any other (the Pareto front)" in said(study, "front")
-    assert "; wall seconds 7.00 (the same in all 3 seeds, so no interval)." in said(study, "verdict")
+    assert "3 of 4 samples are not beaten by any other (the Pareto front)" in sentence(study, "front")
+    assert "; wall seconds 7.00 (the same in all 3 seeds, so no interval)." in sentence(study, "verdict")
     panel = front(study)
     assert panel is not None
     assert [row[:3] for row in panel.table[1]] == [

@@ -15,7 +15,7 @@ from analysis.results import StudyResults
 from tests.analysis.tables import Row, unfinished, write_sweep
 
 
-def said(directory: Path, kind: str) -> Finding:
+def finding(directory: Path, kind: str) -> Finding:
     return next(item for item in findings(load_results([directory])).items if item.kind == kind)
 
 
@@ -28,7 +28,7 @@ def numbers_of(text: str) -> list[float]:
 
 
 def test_the_verdict_names_what_is_true(sweep: Path) -> None:
-    text = said(sweep, "verdict").text
+    text = finding(sweep, "verdict").text
     assert text.startswith("encoder_norm = batch alone kept the representation from collapsing")
     assert "0 of 24 trials collapsed (8 cells; in 0 of 3 seeds, 95 % interval 0 to 71 %)" in text
     assert "So did head_norm = batch." in text
@@ -41,14 +41,14 @@ def test_the_reference_with_its_interval(sweep: Path) -> None:
     )
     values = rows["knn_accuracy"].to_numpy()
     half = 4.302653 * values.std(ddof=1) / np.sqrt(3)
-    text = said(sweep, "reference").text
+    text = finding(sweep, "reference").text
     assert "collapsed in 0 of 3 seeds (95 % interval 0 to 71 %)" in text
     low, high = 100 * (values.mean() - half), 100 * (values.mean() + half)
     assert f"{100 * values.mean():.1f} % (95 % interval {low:.1f} to {high:.1f} %, 3 seeds)" in text
 
 
 def test_the_conditional_effect_is_the_one_built_in(sweep: Path) -> None:
-    effect = said(sweep, "knn")
+    effect = finding(sweep, "knn")
     # The heads' norm is worth 8 points less where the projection collapses anyway, the encoder's always 7.
     assert effect.values["factor"] == "encoder_norm"
     assert effect.values["effect"] == pytest.approx(-0.07, abs=0.01)
@@ -58,12 +58,12 @@ def test_the_conditional_effect_is_the_one_built_in(sweep: Path) -> None:
 
 def test_onset_with_its_cadence(sweep: Path) -> None:
     onsets = pd.read_parquet(sweep / "trials.parquet")["onset_step"].dropna()
-    text = said(sweep, "onset").text
+    text = finding(sweep, "onset").text
     assert numbers_of(text) == [onsets.min(), onsets.max(), onsets.median(), 12, 10]
 
 
 def test_projection_apart_from_representation(sweep: Path) -> None:
-    text = said(sweep, "projection").text
+    text = finding(sweep, "projection").text
     assert text == "The projection collapsed in 30 of 48 trials; in 18 of them the representation did not."
 
 
@@ -71,15 +71,15 @@ def test_loss_is_compared_and_never_ranks(sweep: Path) -> None:
     rows = pd.read_parquet(sweep / "trials.parquet")
     lowest = rows.sort_values("loss").iloc[0]
     rank = int((rows["knn_accuracy"] > lowest["knn_accuracy"]).sum()) + 1
-    text = said(sweep, "loss").text
+    text = finding(sweep, "loss").text
     assert f"ranks {rank} of 48 by kNN accuracy" in text
     assert rows["loss"].corr(rows["knn_accuracy"], method="spearman") == pytest.approx(
-        -float(said(sweep, "loss").values["spearman"] or 0)
+        -float(finding(sweep, "loss").values["spearman"] or 0)
     )
 
 
 def test_few_seeds_are_called_few(sweep: Path) -> None:
-    assert "(the least possible is 0.25)" in said(sweep, "seeds").text
+    assert "(the smallest possible is 0.25)" in finding(sweep, "seeds").text
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_leave_one_out_is_undetermined_and_says_what_each_removal_did(tmp_path: 
             if row["f_predictor"] == "none":
                 row.update(collapsed=True, representation_std=0.01)
 
-    text = said(write_sweep(tmp_path, design="leave-one-out", edit=fatal), "verdict").text
+    text = finding(write_sweep(tmp_path, design="leave-one-out", edit=fatal), "verdict").text
     assert "made it collapse: predictor = none (3 of 3 seeds, 95 % interval 29 to 100 %)" in text
     assert "Changing only encoder_norm = group, head_norm = none or tau_base = 0 did not" in text
     assert text.endswith("undetermined: not all combinations have results.")
@@ -109,7 +109,7 @@ def test_a_partial_sweep_says_what_is_missing(tmp_path: Path) -> None:
 
     results = findings(load_results([write_sweep(tmp_path, edit=edit)]))
     texts = {item.kind: item.text for item in results.items}
-    assert texts["missing"] == "Not finished: 33 trials of 48 still to come, and 3 cells without any result."
+    assert texts["missing"] == "Not finished: 33 of 48 trials still to come, and 3 cells without any result."
     assert "1 failed and 1 diverged" in texts["ends"]
     assert "2 are left out of the rates" in texts["ends"]
     assert (results.counts.ran, results.counts.judged, results.counts.waiting) == (15, 13, 33)
@@ -128,29 +128,31 @@ def test_early_stops_are_not_compared(tmp_path: Path) -> None:
                 row.update(end_reason="collapsed", steps_run=60, loss=-1.0)
 
     write_sweep(tmp_path, edit=stop)
-    assert "12 trials ended before the planned number of steps" in said(tmp_path, "early").text
-    assert "of 36 by kNN accuracy" in said(tmp_path, "loss").text  # the lowest loss is of a full-length trial
-    assert "12 of 12 collapsed" in said(tmp_path, "verdict").text
+    assert "12 trials ended before the planned number of steps" in finding(tmp_path, "early").text
+    assert (
+        "of 36 by kNN accuracy" in finding(tmp_path, "loss").text
+    )  # the lowest loss is of a full-length trial
+    assert "12 of 12 collapsed" in finding(tmp_path, "verdict").text
 
 
 def test_without_labels_the_verdict_stands(tmp_path: Path) -> None:
     write_sweep(tmp_path, labels=False)
-    assert said(tmp_path, "verdict").text.startswith("encoder_norm = batch alone")
+    assert finding(tmp_path, "verdict").text.startswith("encoder_norm = batch alone")
     assert "knn" not in kinds(tmp_path)
-    assert "No trial has a kNN accuracy" in said(tmp_path, "labels").text
+    assert "No trial has a kNN accuracy" in finding(tmp_path, "labels").text
 
 
 def test_a_collapsed_reference_is_the_headline(tmp_path: Path) -> None:
     def edit(trials: list[Row], metrics: list[Row]) -> None:
         trials[0].update(collapsed=True)
 
-    text = said(write_sweep(tmp_path, edit=edit), "verdict").text
+    text = finding(write_sweep(tmp_path, edit=edit), "verdict").text
     assert text.startswith("The reference itself collapsed in 1 of 3 seeds, 95 % interval 1 to 91 %")
 
 
 def test_nothing_collapsed(tmp_path: Path) -> None:
     levels: dict[str, Sequence[Any]] = {"predictor": ["mlp", "none"], "tau_base": [0.99, 0.9]}
-    text = said(write_sweep(tmp_path, factors=levels), "verdict").text
+    text = finding(write_sweep(tmp_path, factors=levels), "verdict").text
     assert text.startswith("Nothing collapsed")
     assert "all 12 trials of 4 cells (collapse in 0 of 3 seeds, 95 % interval 0 to 71 %)" in text
 
@@ -170,8 +172,8 @@ def test_a_threshold_that_decides_is_called_out(tmp_path: Path) -> None:
     def edit(trials: list[Row], metrics: list[Row]) -> None:
         trials[0].update(representation_std=0.15)
 
-    text = said(write_sweep(tmp_path, edit=edit), "threshold").text
-    assert "12 trials below 0.05, 12 below 0.1 (the recorded one), 13 below 0.2" in text
+    text = finding(write_sweep(tmp_path, edit=edit), "threshold").text
+    assert "12 trials below 0.05, 12 below 0.1 (the study's), 13 below 0.2" in text
 
 
 def test_several_studies_are_told_apart(tmp_path: Path, sweep: Path) -> None:

@@ -87,7 +87,7 @@ def _nan_losses(trials: list[Row], metrics: list[Row]) -> None:
     ("arguments", "phrase"),
     [
         ({"edit": _none}, "No verdict yet"),
-        ({"edit": unfinished(after=20)}, "28 trials of 48 still to come"),
+        ({"edit": unfinished(after=20)}, "28 of 48 trials still to come"),
         ({"edit": _nan_losses}, "16 diverged"),
         ({"labels": False}, "No trial has a kNN accuracy"),
         ({"seeds": (0,)}, "One seed only"),
@@ -121,5 +121,5 @@ def test_a_large_sweep_is_drawn_in_bands(tmp_path: Path) -> None:
     page = render(load_results([write_sweep(tmp_path, factors=levels, seeds=range(12))]))
     data = json.loads(packed(page, "data"))
     assert len(data["tables"]["s0"]["rows"]) == 528
-    assert "There are too many cells for a facet each" in static(page)
+    assert "There are too many cells for a plot each" in static(page)
     assert len(page) < 2.6e6
