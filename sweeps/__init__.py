@@ -1,3 +1,3 @@
-"""The engine: a study becomes trials, trials become tables."""
+"""Runs sweeps: turns a study into trials, and their results into tables."""
 
 __version__ = "0.2.0"

@@ -1,4 +1,4 @@
-"""The data sets of a study's trials: loaded once in the driver, the same as when the sweep was started."""
+"""The data sets that a study's trials train on: loaded once in the driver, and the same in every run."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from sweeps.trainer import DataKey, Images, Trainer, data_key
 
 @dataclass(frozen=True, kw_only=True)
 class DataSets:
-    """All data sets of a sweep, by what tells them apart."""
+    """All data sets of a sweep. `Sweep` makes them available to the workers."""
 
     images: Mapping[DataKey, Images]
-    """Data set, number of training images and image size -> the data set."""
+    """Key -> data set."""
 
     @classmethod
     def load(
@@ -28,18 +28,18 @@ class DataSets:
         *,
         trainer: Trainer,
         root: Path | None,
-        known: Mapping[str, str],
+        facts: Mapping[str, str],
         place: Path,
     ) -> "DataSets":
-        """Loads what the trials train on.
+        """Loads the data sets of `trials`.
 
         Args:
             study: says what to do about images that cannot be read.
-            trials: those whose data is loaded.
-            trainer: loads it.
-            root: where downloaded data sets are kept; None leaves it to the trainer.
-            known: the ledger's facts, the digests of data that the sweep was started with among them.
-            place: the sweep's directory, for the message.
+            trials: the trials whose data is loaded.
+            trainer: loads the data.
+            root: folder of downloaded data sets; None means the trainer's default.
+            facts: the ledger's facts, including the digests of the data that the sweep started with.
+            place: the sweep's directory, named in errors.
 
         Raises:
             RequestError: a data set cannot be loaded.
@@ -48,15 +48,15 @@ class DataSets:
         loaded: dict[DataKey, Images] = {}
         for key in dict.fromkeys(data_key(trial.settings) for trial in trials):
             try:
-                images: Images = trainer.load_data(
+                images = trainer.load_data(
                     key[0], root=root, train_images=key[1], image_size=key[2], on_broken=study.on_broken
                 )
             except (ValueError, OSError) as error:
                 raise RequestError(" ".join(str(error).split())) from error
-            before = known.get(describe_data(key), images.digest)
-            if images.digest != before:
+            recorded = facts.get(describe_data(key), images.digest)
+            if images.digest != recorded:
                 raise DirectoryError(
-                    f"{place}: was started with other data: the digest of {key[0]} must be {before}, "
+                    f"{place}: was started with other data: the digest of {key[0]} must be {recorded}, "
                     f"but got {images.digest}"
                 )
             loaded[key] = images
@@ -64,7 +64,7 @@ class DataSets:
 
     @property
     def digests(self) -> dict[str, str]:
-        """Data set in words -> digest; its name alone where there is one data set only."""
+        """Description of a data set -> digest. A single data set is described by its name alone."""
         return {
             key[0] if len(self.images) == 1 else describe_data(key): images.digest
             for key, images in self.images.items()
@@ -72,25 +72,25 @@ class DataSets:
 
     @property
     def facts(self) -> dict[str, str]:
-        """The digests as the ledger keeps them."""
+        """The digests as facts for the ledger."""
         return {describe_data(key): images.digest for key, images in self.images.items()}
 
     def steps(self, trial: Trial) -> int:
-        """Optimiser steps of a trial on its data set.
+        """Returns the optimiser steps of a trial on its data set.
 
         Raises:
-            RequestError: batch size or warm-up do not fit the data.
+            RequestError: the batch size or the warm-up does not fit the data.
         """
         config = from_settings(trial.settings)
-        count = len(self.images[data_key(trial.settings)].train_images)
+        image_count = len(self.images[data_key(trial.settings)].train_images)
         try:
-            config.warmup_steps(count)  # which refuses one that is longer than the trial
-            return config.total_steps(count)
+            config.warmup_steps(image_count)  # raises if the warm-up is longer than the trial
+            return config.total_steps(image_count)
         except ConfigError as error:
             raise RequestError(f"{describe(trial.labels)}: {error}") from None
 
     def for_nodes(self, study: Study, trainer: Trainer, root: Path | None) -> NodeData:
-        """How each node loads the same data sets for itself."""
+        """Returns how each node loads the same data sets itself."""
         return NodeData(
             load_data=trainer.load_data,
             root=(root or Path("data")).absolute(),
@@ -100,6 +100,6 @@ class DataSets:
 
 
 def describe_data(key: DataKey) -> str:
-    """A data set in words, as the ledger's facts name it."""
+    """Describes a data set in words, as the ledger's facts do."""
     dataset, train_images, image_size = key
     return f"{dataset}, {train_images or 'all'} training images, {image_size} pixels"

@@ -1,4 +1,4 @@
-"""What a sweep needs before it starts, loaded and checked while nothing has been changed yet."""
+"""What a sweep needs before it starts: loaded and checked before anything is changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,27 +16,27 @@ from sweeps.trainer import Trainer
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The inputs of a sweep."""
+    """The inputs of a sweep, from `prepare`."""
 
     data: DataSets
-    """What the trials train on."""
+    """The data sets that the trials train on."""
     steps: Mapping[str, int]
     """Trial id -> optimiser steps."""
     resources: Resources
     """What one trial occupies."""
     estimate: Estimate | None
-    """What trials are expected to take; None if nothing is known."""
+    """How long trials are expected to take; None if unknown."""
 
 
 def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, source: Path) -> Inputs:
     """Loads the data and checks that all trials fit it.
 
     Args:
-        study: what is to run.
-        out: the sweep's directory, in which a calibration may lie.
+        study: the study to run.
+        out: the sweep's directory, which may hold a calibration.
         options: how to run it.
         trainer: loads the data.
-        source: where the sweep's ledger is, if there is one: `out`, or a copy fetched from the store.
+        source: where the sweep's ledger is, if there is one: `out`, or a copy from the store.
 
     Raises:
         RequestError: the data cannot be loaded, or does not fit a trial.
@@ -48,7 +48,7 @@ def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, s
     if directory.has_ledger(source):
         with directory.open_ledger(source) as ledger:
             facts = ledger.facts()
-    data = DataSets.load(study, trials, trainer=trainer, root=options.data_root, known=facts, place=source)
+    data = DataSets.load(study, trials, trainer=trainer, root=options.data_root, facts=facts, place=source)
     steps = {trial.trial_id: data.steps(trial) for trial in trials}
     if study.search:
         check_length(study, steps[trials[0].trial_id])

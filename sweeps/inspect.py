@@ -1,4 +1,4 @@
-"""What a sweep's directory tells without running anything."""
+"""Reads a sweep's directory without running anything: status, plan against actual times, tables, export."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from sweeps.storage.store import Store
 
 
 def status(out: Path) -> dict[str, int]:
-    """Counts of the trials in `out`: planned, waiting, running, complete, pruned, failed, collapsed, ...
+    """Counts the trials in `out`: planned, waiting, running, complete, pruned, failed, collapsed, ...
 
     Raises:
         DirectoryError: `out` holds no sweep.
@@ -27,19 +27,19 @@ def status(out: Path) -> dict[str, int]:
 
 
 def against_plan(out: Path) -> dict[str, Any] | None:
-    """What was expected of the sweep in `out` beside what happened; None if nothing was known at its start.
+    """Returns the planned times of the sweep in `out` beside the actual ones; None without an estimate.
 
     Raises:
         DirectoryError: `out` holds no sweep.
     """
     with directory.open_ledger(out) as ledger:
         plan = estimates.plan_against_actual(ledger.trials(), ledger.facts())
-    driven = read_manifest(out / files.MANIFEST).get("wall_seconds")
-    return plan and {**plan, "driven_wall_seconds": driven}
+    seconds = read_manifest(out / files.MANIFEST).get("wall_seconds")
+    return plan and {**plan, "driven_wall_seconds": seconds}
 
 
 def refresh_tables(out: Path) -> None:
-    """Writes the tables of `out` again from its ledger, also while a driver is at work on it.
+    """Writes the tables of `out` again from its ledger, even while a driver is running there.
 
     Raises:
         DirectoryError: `out` holds no sweep.
@@ -52,18 +52,18 @@ def export_encoder(out: Path, trial_id: str, to: Path) -> None:
     """Copies the trained online encoder of a trial to the file `to`, as safetensors.
 
     Raises:
-        RequestError: there is no such trial, it left no encoder, or `to` cannot be written.
+        RequestError: there is no such trial, it has no encoder, or `to` cannot be written.
         StorageError: the encoder is in a store that cannot be read.
     """
     with directory.open_ledger(out) as ledger:
         trials, facts = {row.trial_id: row for row in ledger.trials()}, ledger.facts()
     if trial_id not in trials:
-        raise RequestError(f'{out}: holds no trial "{trial_id}"{nearest(trial_id, trials)}')
+        raise RequestError(f'{out}: has no trial "{trial_id}"{nearest(trial_id, trials)}')
     store = Store(facts[Fact.STORAGE]) if Fact.STORAGE in facts else None
     encoder = Checkpoints(folder=out / files.CHECKPOINTS, store=store).encoder(trial_id)
     if encoder is None:
         state = trials[trial_id].end_reason or trials[trial_id].state.lower()
-        raise RequestError(f"{out}: trial {trial_id} left no trained encoder (it is {state})")
+        raise RequestError(f"{out}: trial {trial_id} has no trained encoder (it is {state})")
     try:
         with replacing(to) as partial:
             partial.write_bytes(encoder)

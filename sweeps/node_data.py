@@ -1,7 +1,7 @@
-"""Data that each node loads for itself, instead of from the object store of Ray.
+"""Data that each node loads itself, instead of fetching it from Ray's object store.
 
-For sets that torchvision downloads, and for nodes that share no file system. One process of a node at a time
-loads, so that one downloads and the others find what it left.
+For data sets that torchvision downloads, and for nodes that share no file system. The processes of a node
+load one at a time, so that the first downloads and the others find its files.
 """
 
 import contextlib
@@ -10,52 +10,51 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from byol.config import OnBroken
-from sweeps.trainer import DataKey, LoadData
+from sweeps.trainer import DataKey, Images, LoadData
 
-_loaded: dict[tuple[Path, DataKey, str], Any] = {}
-"""What this process has loaded, for its later trials: place, key, digest -> data set."""
+_loaded: dict[tuple[Path, DataKey, str], Images] = {}
+"""What this process has loaded, for its later trials: root, key, digest -> data set."""
 
 
 class NodeDataError(ValueError):
-    """A node that cannot load the data, or loads other data than the driver did."""
+    """A node cannot load the data, or its data differs from the driver's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeData:
-    """How a worker comes by its data. Small and picklable."""
+    """Loads a worker's data on its node. Small and picklable."""
 
     load_data: LoadData
-    """The learner's. Must be picklable by name."""
+    """The trainer's function. Must be picklable by name."""
     root: Path
-    """Where downloads are kept, on every node; absolute."""
+    """Folder of downloaded data sets on every node; absolute."""
     on_broken: OnBroken
-    """The study's."""
+    """What to do about images that cannot be read."""
     digests: Mapping[DataKey, str]
-    """What the driver loaded."""
+    """Digests of the data that the driver loaded."""
 
-    def get(self, key: DataKey) -> Any:
-        """The data set, read-only, loaded at most once in a process.
+    def get(self, key: DataKey) -> Images:
+        """Returns the data set, read-only. Each process loads it at most once.
 
         Raises:
-            NodeDataError: it cannot be loaded here, or is not the driver's.
+            NodeDataError: it cannot be loaded here, or differs from the driver's.
         """
         cached = self.root, key, self.digests[key]
         if cached not in _loaded:
             _loaded[cached] = self._load(key)
         return _loaded[cached]
 
-    def _load(self, key: DataKey) -> Any:
+    def _load(self, key: DataKey) -> Images:
         dataset, train_images, image_size = key
         here = f"{dataset} on the node {os.uname().nodename}"
         try:
-            with _alone_on_this_node(self.root):
+            with _node_lock(self.root):
                 images = self.load_data(
                     dataset,
                     root=self.root,
@@ -69,17 +68,17 @@ class NodeData:
             raise NodeDataError(
                 f"{here}: the digest must be the driver's, {self.digests[key]}, but got {images.digest}"
             )
-        for field in fields(images) if is_dataclass(images) else ():
-            if isinstance(array := getattr(images, field.name), np.ndarray):
-                array.flags.writeable = False  # as the object store has it: trials share it
+        for value in vars(images).values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False  # as in the object store, because trials share it
         return images
 
 
 @contextlib.contextmanager
-def _alone_on_this_node(root: Path) -> Iterator[None]:
-    """Holds a lock among all processes of this node that load into `root`; it ends with the process."""
-    place = hashlib.sha256(str(root).encode()).hexdigest()[:12]
-    path = Path(tempfile.gettempdir()) / f"sweep-data-{os.getuid()}-{place}.lock"
+def _node_lock(root: Path) -> Iterator[None]:
+    """Locks `root` against other processes of this node that load into it. The lock ends with the process."""
+    root_hash = hashlib.sha256(str(root).encode()).hexdigest()[:12]
+    path = Path(tempfile.gettempdir()) / f"sweep-data-{os.getuid()}-{root_hash}.lock"
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""How a sweep is run, and what a run leaves behind."""
+"""How a sweep is run, and the outcome of a run."""
 
 import dataclasses
 import os
@@ -9,53 +9,53 @@ from typing import Literal, TypeAlias
 from sweeps.study import Resources
 
 DataVia: TypeAlias = Literal["object-store", "node"]
-"""How data reaches the nodes: through the object store of Ray, or loaded by each node."""
+"""How data reaches the nodes: through Ray's object store, or loaded by each node."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What may differ between two runs of one study without changing its results."""
+    """Options of a run. They may differ between two runs of a study without changing its results."""
 
     address: str | None = dataclasses.field(default_factory=lambda: os.environ.get("RAY_ADDRESS") or None)
-    """A Ray cluster to join, by default that of RAY_ADDRESS; None starts Ray on this machine."""
+    """The Ray cluster to join, by default that of RAY_ADDRESS; None starts Ray on this machine."""
     cpus_per_trial: float | None = None
     """Overrides the study's value."""
     gpus_per_trial: float | None = None
     """Overrides the study's value."""
     data_root: Path | None = None
-    """Where downloaded data sets are kept."""
+    """Folder of downloaded data sets."""
     workers: int | None = None
-    """Maximum concurrent trials; None is as many as fit."""
+    """Maximum concurrent trials; None means as many as fit."""
     retry_failed: bool = False
-    """Whether to run trials again that ended with an error."""
+    """Whether trials that ended with an error run again."""
     checkpoint_every: int = 1000
-    """Steps between saved states, from which an interrupted trial resumes; 0 saves none."""
+    """Steps between checkpoints, from which an interrupted trial resumes; 0 saves none."""
     time_budget: float | None = None
     """Seconds after which the run ends as if it had been interrupted."""
     storage: str | None = None
-    """A URI or folder for checkpoints and a mirror of the ledger; None keeps both in the directory alone."""
+    """URI or folder for checkpoints and a mirror of the ledger; None keeps both in the directory only."""
     mirror_every: float = 60.0
-    """Seconds between two mirrors of the ledger."""
+    """Seconds between copies of the ledger to the store."""
     data_via: DataVia = "object-store"
     """How data reaches the nodes."""
     log: tuple[str, ...] = ()
-    """Where measurements go besides the ledger: tensorboard, mlflow, wandb."""
+    """Where else measurements are logged: tensorboard, mlflow, wandb."""
 
-    def resources(self, of_study: Resources) -> Resources:
-        """What one trial occupies: the study's resources, as far as they are not overridden."""
+    def resources(self, default: Resources) -> Resources:
+        """Returns what one trial occupies: the values given here, else those of `default`."""
         cpu, gpu = self.cpus_per_trial, self.gpus_per_trial
-        return Resources(cpu=of_study.cpu if cpu is None else cpu, gpu=of_study.gpu if gpu is None else gpu)
+        return Resources(cpu=default.cpu if cpu is None else cpu, gpu=default.gpu if gpu is None else gpu)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run left behind."""
+    """The outcome of a run."""
 
     counts: dict[str, int]
-    """As `status` counts them."""
+    """Counts of trials, as `status` returns them."""
     interrupted: bool
-    """Whether it was asked to end early."""
+    """Whether it was stopped early."""
     out_of_time: bool = False
-    """Whether it was its time budget that asked."""
+    """Whether it was stopped by its time budget."""
     ran: bool
     """Whether there was anything to run."""

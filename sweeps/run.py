@@ -24,17 +24,17 @@ def run(
 
     Args:
         study: what to run.
-        out: the sweep's directory; made if it does not exist.
+        out: the sweep's directory, created if it does not exist.
         options: how to run it.
-        trainer: what trains; None is the learner of byol/.
+        trainer: trains the trials; None means the learner in byol/.
         stream: where progress is shown.
 
     Raises:
-        DirectoryError: `out` holds another study, or another driver is at work there.
-        EngineError: the machine or cluster cannot hold a trial.
+        DirectoryError: `out` holds another study, or another driver is using it.
+        EngineError: Ray cannot be started or reached, or this machine cannot hold a trial.
         RequestError: the data cannot be loaded, or does not fit a trial; a logger is not installed.
-        StorageError: the store cannot be used, or another driver is at work on it.
-        OSError: the disk, or the store at the very end, cannot be written.
+        StorageError: the store cannot be used, or another driver is using it.
+        OSError: the disk cannot be written, or the store cannot at the end.
     """
     with Sweep.open(study, out, options=options, trainer=trainer, stream=stream) as sweep:
         if not sweep.is_complete:

@@ -1,7 +1,7 @@
-"""A trainer that only pretends to train: curves with the outcome of the textbook, at no cost.
+"""A trainer that only pretends to train: learning curves as in a textbook, at no cost.
 
-The tests and `python -m benchmarks` try and time the engine with it. What it yields depends on the
-configuration alone, as what a real trial yields does.
+The tests and `python -m benchmarks` try and time the engine with it. As in a real trial, the measurements
+depend only on the configuration.
 """
 
 import hashlib
@@ -10,21 +10,20 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from byol.config import OnBroken, TrialConfig
-from sweeps.trainer import Trainer
+from sweeps.trainer import Images, Trainer
 
 SAMPLES_PER_SECOND = 1000.0
-"""What every trial claims."""
+"""The speed that every trial reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedMetrics:
-    """The fields of `byol.metrics.Metrics`."""
+    """The fields of `byol.measure.metrics.Metrics`."""
 
     step: int
     epoch: float
@@ -38,24 +37,24 @@ class SimulatedMetrics:
     positive_cosine: float
     negative_cosine: float
     knn_accuracy: float | None
+    probe_accuracy: float | None = None
     tau: float
     lr: float
     samples_per_second: float | None
     representation_spectrum: npt.NDArray[np.float32]
     projection_spectrum: npt.NDArray[np.float32]
-    probe_accuracy: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedImages:
-    """Just enough of `byol.data.ImageData`."""
+    """The parts of `byol.data.ImageData` that the engine reads."""
 
     train_images: npt.NDArray[np.uint8]
     """uint8 [N, 1, 1, 1]."""
     digest: str
-    """A text."""
+    """Identifies the content."""
     name: str
-    """The name asked for."""
+    """The name of the data set."""
 
 
 def load_data(
@@ -66,19 +65,19 @@ def load_data(
     image_size: int = 28,
     on_broken: OnBroken = "fail",
 ) -> SimulatedImages:
-    """A data set of 1,000 empty images, or of as many as are asked for."""
+    """Returns a data set of `train_images` black images, by default 1,000."""
     images = np.zeros((train_images or 1000, 1, 1, 1), np.uint8)
     return SimulatedImages(train_images=images, digest=f"simulated-{len(images)}", name=dataset)
 
 
 def train(
-    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None = None, checkpoint_every: int = 0
+    config: TrialConfig, data: Images, *, checkpoint_folder: Path | None = None, checkpoint_every: int = 0
 ) -> Iterator[SimulatedMetrics]:
-    """Pretends to train: collapses where batch statistics are missing everywhere.
+    """Pretends to train. The representation collapses unless the encoder has batch statistics.
 
-    The kNN accuracy falls off smoothly on both sides of an lr of 0.1. Three settings have a
-    special meaning: `lr` above 100 diverges halfway, `momentum` 0.123 raises an error, and `weight_decay`
-    above 1 is the number of seconds that the whole trial takes.
+    The kNN accuracy peaks at an lr of 0.1 and falls off smoothly on both sides. Three settings have a special
+    meaning: with `lr` above 100 the trial diverges halfway, with `momentum` 0.123 it raises an error, and
+    `weight_decay` above 1 is the number of seconds that it takes.
     """
     total = config.total_steps(len(data.train_images))
     steps = sorted({*range(0, total + 1, config.eval_every), total})
@@ -94,11 +93,11 @@ def train(
 
 
 def _metrics(config: TrialConfig, step: int, total: int, noise: float) -> SimulatedMetrics:
-    keeps = config.encoder_norm == "batch"
+    survives = config.encoder_norm == "batch"
     share = step / total
-    std = (0.8 if keeps else 0.3 * math.exp(-8 * share)) + 0.01 * noise
-    projection_keeps = keeps and config.projector_norm == "batch" and config.predictor != "none"
-    projection_std = (0.85 if projection_keeps else 0.3 * math.exp(-8 * share)) + 0.01 * noise
+    std = (0.8 if survives else 0.3 * math.exp(-8 * share)) + 0.01 * noise
+    projection_survives = survives and config.projector_norm == "batch" and config.predictor != "none"
+    projection_std = (0.85 if projection_survives else 0.3 * math.exp(-8 * share)) + 0.01 * noise
     loss = None if step == 0 else (math.nan if config.lr > 100 and share >= 0.5 else 2 * projection_std)
     knn_is_due = step == total or (config.knn_every > 0 and step % config.knn_every == 0)
     spectrum = (std**2 * np.exp(-np.arange(16) / 4)).astype(np.float32)
@@ -124,7 +123,7 @@ def _metrics(config: TrialConfig, step: int, total: int, noise: float) -> Simula
 
 
 def _knn(config: TrialConfig, share: float) -> float:
-    """The accuracy without noise after a share of the steps; .1 is chance."""
+    """Returns the accuracy without noise after a share of the steps; 0.1 is chance."""
     if config.encoder_norm != "batch":
         return 0.1
     best = 0.6 / (1 + math.log10(max(config.lr, 1e-9) / 0.1) ** 2)

@@ -35,19 +35,18 @@ if TYPE_CHECKING:  # they import Ray, which takes seconds: only when something i
 
 
 class Sweep:
-    """A sweep of one study in one directory.
+    """A sweep of one study in one directory. `sweeps.run.run` and the command `run` use it.
 
-    `open` checks that the directory (and the store) may hold it, and changes nothing there. `execute` runs
-    what is missing and records it as it goes. `finish` leaves tables and texts up to date and says what came
-    of it.
+    `open` checks that the directory (and the store) may hold the sweep, and changes nothing there. `execute`
+    runs what is missing, and records it. `finish` returns the outcome, with tables and texts up to date.
     """
 
     ledger: Ledger
-    """The record, while the sweep is executed or finished."""
+    """The record; open only within `execute` and `finish`."""
     inputs: Inputs
-    """Data, steps, resources and expectations, while it is executed."""
+    """Data, steps, resources and estimate; set by `execute`."""
     tracker: Tracker
-    """Keeps the books, while it is executed."""
+    """Records the events of trials; set by `execute`."""
 
     def __init__(
         self,
@@ -59,14 +58,14 @@ class Sweep:
         trainer: Trainer | None,
         stream: TextIO,
     ) -> None:
-        """Of a directory and a mirror that are known to be fit for it: see `open`."""
+        """Use `open` instead: it makes sure that the directory and the mirror fit the study."""
         self.study = study
         self.out = out
         self.mirror = mirror
         self.options = options
         self.stream = stream
         self.trials = {trial.trial_id: trial for trial in study.trials()}
-        """Those of the design by id, in order; none for a search."""
+        """The trials of the design by id, in order; empty for a search."""
         self._given_trainer = trainer
         self._outcome: Outcome | None = None
 
@@ -81,18 +80,18 @@ class Sweep:
         trainer: Trainer | None = None,
         stream: TextIO = sys.stdout,
     ) -> Iterator["Sweep"]:
-        """Checks that `out` may hold a sweep of `study`, and is its only driver at the store until it closes.
+        """Checks that `out` may hold a sweep of `study`. Within it, no other driver may use the store.
 
         Args:
             study: what to run.
             out: the sweep's directory, which need not exist.
             options: how to run it.
-            trainer: what trains; None is the learner of byol/.
+            trainer: trains the trials; None means the learner in byol/.
             stream: where progress is shown.
 
         Raises:
-            DirectoryError: `out` holds another study, or another driver is at work there.
-            StorageError: the store cannot be used, or another driver is at work on it.
+            DirectoryError: `out` holds another study, or another driver is using it.
+            StorageError: the store cannot be used, or another driver is using it.
         """
         options = options or RunOptions()
         trial_ids = {trial.trial_id for trial in study.trials()}
@@ -104,10 +103,10 @@ class Sweep:
     @property
     def is_complete(self) -> bool:
         """Whether nothing is left to run."""
-        place = self.mirror.source
-        if not directory.has_ledger(place):
+        source = self.mirror.source
+        if not directory.has_ledger(source):
             return False
-        with directory.open_ledger(place) as ledger:
+        with directory.open_ledger(source) as ledger:
             if self.study.search and not is_settled(ledger, self.study):
                 return False
             rows, pending = ledger.trials(), ledger.pending(retry_failed=self.options.retry_failed)
@@ -115,12 +114,13 @@ class Sweep:
         return not pending and not running and set(self.trials) <= {row.trial_id for row in rows}
 
     def execute(self) -> None:
-        """Runs what is missing, until done or asked to end.
+        """Runs what is missing, until done or interrupted.
 
         Raises:
-            EngineError: the machine or cluster cannot hold a trial.
+            DirectoryError: another driver is using the directory, or the sweep was started with other data.
+            EngineError: Ray cannot be started or reached, or this machine cannot hold a trial.
             RequestError: the data cannot be loaded, or does not fit a trial; a logger is not installed.
-            OSError: the disk, or the store at the very end, cannot be written.
+            OSError: the disk cannot be written, or the store cannot at the end.
         """
         self._started, self._began = datetime.now(UTC), time.monotonic()
         budget = self.options.time_budget
@@ -142,7 +142,7 @@ class Sweep:
             display = Display(self.stream, columns=shutil.get_terminal_size().columns)
             self._track(display)
             try:
-                with self.mirror.following(stop=interruption.ask, warn=display.note):
+                with self.mirror.following(stop=interruption.request, warn=display.note):
                     self._run(self._driver(interruption), room)
             finally:
                 display.close()
@@ -150,13 +150,13 @@ class Sweep:
                 self.record()
             self._outcome = Outcome(
                 counts=self.ledger.counts(),
-                interrupted=interruption.asked,
+                interrupted=interruption.requested,
                 out_of_time=interruption.out_of_time,
                 ran=True,
             )
 
     def record(self) -> None:
-        """Writes tables and manifest as things stand now, while the sweep is executed."""
+        """Writes tables and manifest as of now. Only within `execute`."""
         write_tables(self.ledger, self.out)
         write_manifest(
             self.out / files.MANIFEST,
@@ -173,7 +173,12 @@ class Sweep:
         )
 
     def finish(self) -> Outcome:
-        """What the sweep came to. Of one that was complete already, labels, texts and tables are renewed."""
+        """Returns the outcome. Unless `execute` has run, first writes study, labels and tables again.
+
+        Raises:
+            DirectoryError: another driver is using the directory.
+            OSError: the disk cannot be written, or the store cannot at the end.
+        """
         if self._outcome is None:
             with self._recording():
                 self._enter({row.trial_id: row.steps_planned for row in self.ledger.trials()})
@@ -183,7 +188,7 @@ class Sweep:
 
     @functools.cached_property
     def trainer(self) -> Trainer:
-        """What trains. The learner of byol/, which imports torch, only when it is asked for."""
+        """What trains the trials. The learner in byol/ is created on first use, because it imports torch."""
         return self._given_trainer or byol_trainer()
 
     def _announce(self) -> None:
@@ -194,29 +199,30 @@ class Sweep:
 
     @contextlib.contextmanager
     def _recording(self) -> Iterator[None]:
-        """Within it, this driver alone writes to the directory, which has what the store had.
+        """Locks the directory, puts the fetched files there, and opens the ledger.
 
-        In the end the ledger is closed first, then the store gets its last state, then the directory is free.
+        At the end the ledger is closed first, then the store gets its last state, then the lock is released.
         """
         with (
             directory.driver_lock(self.out),
             self.mirror.synchronised(),
             Ledger(self.out / files.LEDGER) as self.ledger,
         ):
-            self.ledger.interrupt()  # what a driver that died has left behind
+            self.ledger.interrupt()  # trials that a dead driver has left running
             yield
 
     def _plan(self, room: int) -> None:
-        """Writes down what is planned, and what it is expected to take."""
+        """Records the planned trials, the data's digests and the expected times."""
         self._enter(self.inputs.steps)
         for key, digest in self.inputs.data.facts.items():
             self.ledger.set_fact(key, digest)
         if self.inputs.estimate is not None and not self.study.search:
-            at_a_time = min(room, self.options.workers or room)
-            plan = estimates.plan_fact(self.inputs.estimate, [*self.trials.values()], at_a_time)
+            workers = min(room, self.options.workers or room)
+            plan = estimates.plan_fact(self.inputs.estimate, [*self.trials.values()], workers)
             self.ledger.set_fact(Fact.PLAN, plan)
 
     def _enter(self, steps: Mapping[str, int]) -> None:
+        """Enters driver, study and trials with their `steps` in the ledger, and writes study.yaml."""
         study, ledger, store = self.study, self.ledger, self.mirror.store
         add_driver(ledger)
         write_text(self.out / files.STUDY, study.to_yaml())

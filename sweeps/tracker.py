@@ -1,6 +1,6 @@
-"""Keeps the books of a running sweep: each event goes to the ledger first, then to the display.
+"""Records the events of a running sweep: each goes to the ledger first, then to the display.
 
-Knows no Ray: the engine's callback calls it, and so could anything else that runs trials.
+Imports no Ray: the engine's callback calls it, and so could anything else that runs trials.
 """
 
 import dataclasses
@@ -19,11 +19,11 @@ OUT_OF_MEMORY_ADVICE = (
     "it also ran out of memory alone on a GPU: make batch_size, image_size, the encoder or the heads "
     "smaller, or set precision: bf16"
 )
-"""Follows the error of a trial that ran out of memory twice."""
+"""Added to the error of a trial that ran out of memory twice."""
 
 
 class Tracker:
-    """Records starts, measurements and ends of trials."""
+    """Records starts, measurements and ends of trials. Used by the engine's callback."""
 
     def __init__(
         self,
@@ -35,15 +35,15 @@ class Tracker:
         estimate: Estimate | None = None,
         planned: int = 0,
     ) -> None:
-        """Keeps the books of `trials`, which the ledger holds already.
+        """Tracks `trials`, which the ledger already has.
 
         Args:
             ledger: the record.
-            display: shows how it goes.
-            trials: those known at the start; a search adds more.
+            display: shows the progress.
+            trials: the trials at the start; a search adds more.
             rule: when a trial counts as collapsed, and whether that ends it.
-            estimate: what trials are expected to take; None if nothing is known.
-            planned: how many trials there will be, where more are to be added.
+            estimate: how long trials are expected to take; None if unknown.
+            planned: how many trials there will be, if more are to be added.
         """
         self._estimate = estimate
         self._ledger = ledger
@@ -57,34 +57,35 @@ class Tracker:
         self._steps = {row.trial_id: row.steps_planned for row in rows}
         pending = set(ledger.pending(retry_failed=True))
         self._collapsed = {row.trial_id: row.collapsed is True for row in rows if row.trial_id not in pending}
-        """Trials that have ended, and whether they collapsed."""
+        """Id of a trial that has ended -> whether it collapsed."""
         self._failed = 0
         self._ran_out_of_memory: list[str] = []
         self._seconds: list[float] = []
+        """Wall seconds of the trials that finished in this run."""
         self._began = time.monotonic()
-        self._most_at_once = 1
+        self._max_running = 1
 
     def add(self, trial: Trial, steps: int, *, design: str) -> None:
-        """Enters one more trial that is to run."""
+        """Enters one more trial to run."""
         self._ledger.add(trial, steps, design=design)
         self._trials[trial.trial_id] = trial
         self._steps[trial.trial_id] = steps
 
     def to_retry_alone(self) -> list[Trial]:
-        """Trials that ran out of memory beside others, and have not run again yet."""
+        """Returns the trials that ran out of memory beside others and have not run again."""
         pending = set(self._ledger.pending(retry_failed=False))
         return [self._trials[trial_id] for trial_id in self._ran_out_of_memory if trial_id in pending]
 
     def started(self, trial_id: str) -> None:
-        """A trial has started, or started again."""
+        """Records that a trial has started, perhaps not for the first time."""
         self._attempts[trial_id] = self._ledger.start(trial_id)
         trial = self._trials[trial_id]
         name = f"{describe(trial.labels)}, seed {trial.seed}"
         self._running[trial_id] = RunningTrial(name=name, steps_planned=self._steps[trial_id])
-        self._most_at_once = max(self._most_at_once, len(self._running))
+        self._max_running = max(self._max_running, len(self._running))
 
     def measured(self, trial_id: str, measurement: Measurement) -> None:
-        """A running trial has measured."""
+        """Records a measurement of a running trial."""
         if not self._ledger.append(trial_id, self._attempts[trial_id], measurement):
             return
         self._running[trial_id] = dataclasses.replace(
@@ -96,7 +97,7 @@ class Tracker:
         )
 
     def returned(self, trial_id: str, *, pruned: bool = False) -> None:
-        """A trial's training has ended: finished, diverged, collapsed, `pruned` by a scheduler, too early."""
+        """Records that a trial's training has ended: finished, diverged, collapsed, `pruned` or too early."""
         rows = self._ledger.rows(trial_id)
         end = ending(rows, self._steps[trial_id], self._rule)
         if end is None and pruned:
@@ -106,9 +107,9 @@ class Tracker:
         self._end(trial_id, end or Ending(state=TrialState.FAIL, end_reason=EndReason.ERROR, error=error))
 
     def failed(self, trial_id: str, error: str, traceback: str, *, out_of_memory: bool = False) -> None:
-        """A trial has raised an error, or its process has died too often.
+        """Records that a trial has raised an error, or that its process has died too often.
 
-        A trial that runs out of memory for the first time is put back, to be retried alone.
+        A trial that runs out of memory for the first time waits to be retried alone.
         """
         one_line = " ".join(error.split())
         state, reason = TrialState.FAIL, EndReason.ERROR
@@ -120,11 +121,11 @@ class Tracker:
         self._end(trial_id, Ending(state=state, end_reason=reason, error=one_line, traceback=traceback))
 
     def tick(self) -> None:
-        """Gives the display a chance to show the current state."""
+        """Lets the display show the current state."""
         self._display.tick(self.snapshot)
 
     def snapshot(self) -> Snapshot:
-        """The state of the sweep now."""
+        """Returns the current state of the sweep."""
         return Snapshot(
             planned=max(self._planned, len(self._steps)),
             done=len(self._collapsed),
@@ -150,7 +151,7 @@ class Tracker:
 
     def _seconds_left(self) -> float | None:
         shares = [(trial, trial.step / max(1, trial.steps_planned)) for trial in self._running.values()]
-        # A trial's first measurement comes after all that happens once, and says little of its pace.
+        # A trial's first measurement includes one-time costs, and says little about its pace.
         paces = [trial.wall_seconds / share for trial, share in shares if share >= 0.2]
         expected = [self._estimate.each] if self._estimate else []
         seconds = self._seconds or paces or expected
@@ -158,4 +159,4 @@ class Tracker:
             return None
         planned = max(self._planned, len(self._steps))
         to_run = planned - len(self._collapsed) - sum(share for _, share in shares)
-        return to_run * sum(seconds) / len(seconds) / self._most_at_once
+        return to_run * sum(seconds) / len(seconds) / self._max_running

@@ -1,23 +1,19 @@
-"""What the engine asks of a trainer: to load data, and to train one trial. byol/ is the one that ships."""
+"""The interface between the engine and a trainer, which loads data and trains one trial. byol/ ships one."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from byol.config import OnBroken, Scalar, TrialConfig
 from sweeps.study import Resources
 
-if TYPE_CHECKING:  # the command line imports this module, and answers at once
-    import numpy as np
-    import numpy.typing as npt
-
 DataKey = tuple[str, int, int]
-"""dataset, train_images, image_size: what tells data sets apart."""
+"""dataset, train_images, image_size: together they identify a data set."""
 
 
 def data_key(settings: Mapping[str, Scalar]) -> DataKey:
-    """The data set that a trial of these complete settings trains on."""
+    """Returns the key of the data set that a trial with these complete settings trains on."""
     return str(settings["dataset"]), int(settings["train_images"]), int(settings["image_size"])
 
 
@@ -25,7 +21,7 @@ class Images(Protocol):
     """A data set; `byol.data.ImageData` is one."""
 
     @property
-    def train_images(self) -> "npt.NDArray[np.uint8]": ...
+    def train_images(self) -> Sized: ...
     @property
     def digest(self) -> str: ...
 
@@ -35,7 +31,7 @@ class LoadData(Protocol):
 
     def __call__(
         self, dataset: str, *, root: Path | None, train_images: int, image_size: int, on_broken: OnBroken
-    ) -> Any: ...
+    ) -> Images: ...
 
 
 class Train(Protocol):
@@ -48,20 +44,20 @@ class Train(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer:
-    """How to load data and train on it."""
+    """Loads data and trains on it: byol/, or a simulation in tests and benchmarks."""
 
     load_data: LoadData
-    """Loads a data set, in the driver."""
+    """Loads a data set, in the driver or on a node."""
     train: Train
     """Trains one trial, in a worker."""
     precision: Callable[[], str]
-    """What precision "auto" stands for on this machine, for the manifest."""
+    """Returns what precision "auto" means on this machine, for the manifest."""
     prepare: Callable[[Resources], None] = lambda resources: None
-    """Keeps a worker's process within the resources of one trial; called before each. Picklable by name."""
+    """Limits a worker's process to the resources of one trial, before each trial. Picklable by name."""
 
 
 def byol_trainer() -> Trainer:
-    """The learner of byol/. Imports torch."""
+    """Returns the learner in byol/. Imports torch."""
     import torch
 
     from byol.data import load_data
@@ -75,9 +71,9 @@ def byol_trainer() -> Trainer:
 
 
 def prepare_torch(resources: Resources) -> None:
-    """As many threads as the trial has CPUs, and no more of the GPU's memory than its share.
+    """Limits a process to as many threads as the trial has CPUs, and to its share of the GPU's memory.
 
-    Ray only counts GPUs: trials that share one see all of it, and the first to grow would end the others.
+    Ray only counts GPUs. Trials that share one see all its memory, and the first to grow would take it all.
     """
     import torch
 
@@ -89,7 +85,7 @@ def prepare_torch(resources: Resources) -> None:
 def train_byol(
     config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
 ) -> Iterator[Any]:
-    """`byol.train.train`, imported where it runs."""
+    """Calls `byol.train.train`, imported only in the worker."""
     from byol.train import train
 
     yield from train(config, data, checkpoint_folder=checkpoint_folder, checkpoint_every=checkpoint_every)

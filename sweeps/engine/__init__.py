@@ -1,7 +1,7 @@
 """Runs trials on Ray Tune: runtime (connection and signals), driver, worker, loggers.
 
-Only this package and `sweeps.search` import Ray, and importing either brings it in here first: some of the
-environment is read when Ray is imported.
+Only this package and `sweeps.search` import Ray. Both import it here first, within `ray_environment`, because
+Ray reads some variables when it is imported.
 """
 
 from sweeps.engine.environment import ray_environment

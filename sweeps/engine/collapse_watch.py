@@ -1,4 +1,4 @@
-"""The study's collapse rule where a trial runs, as if the trial had never been interrupted."""
+"""Applies the study's collapse rule in a worker, as if the trial had never been interrupted."""
 
 import json
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from sweeps.record.rows import MetricsRow
 
 
 class CollapseWatch:
-    """Ends a trial early if the study's collapse rule says so.
+    """Tells a worker when the study's collapse rule ends its trial.
 
-    A trial that resumes from a checkpoint measures only what follows, while the rule counts measurements in a
-    row: so those of earlier attempts are kept beside the checkpoint.
+    The rule counts measurements in a row, but a trial that resumes from a checkpoint does not repeat earlier
+    ones. So the measurements of earlier attempts are kept beside the checkpoint.
     """
 
     def __init__(self, rule: CollapseRule, folder: Path) -> None:
-        """Watches one trial whose checkpoints lie in `folder`; does nothing unless the rule stops trials."""
+        """Watches the trial whose checkpoints are in `folder`. Does nothing unless the rule stops trials."""
         self._rule = rule
         self._file = folder / "measured.json"
         self._rows: list[Mapping[str, float | None]] = []
@@ -25,15 +25,15 @@ class CollapseWatch:
             self._rows = json.loads(self._file.read_text())
 
     def ends_at(self, row: MetricsRow) -> bool:
-        """Whether the trial ends with this measurement."""
+        """Returns whether the trial ends with this measurement."""
         if not self._rule.stop:
             return False
-        earlier = [measured for measured in self._rows if (measured["step"] or 0) < row.step]
+        earlier = [previous for previous in self._rows if (previous["step"] or 0) < row.step]
         self._rows = [*earlier, {"step": row.step, "representation_std": row.representation_std}]
         self._file.parent.mkdir(parents=True, exist_ok=True)
         write_text(self._file, json.dumps(self._rows))
         return should_stop(self._rows, self._rule)
 
     def close(self) -> None:
-        """Leaves nothing behind: the trial is over."""
+        """Removes its file, because the trial is over."""
         self._file.unlink(missing_ok=True)

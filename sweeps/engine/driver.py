@@ -1,8 +1,8 @@
-"""Runs trials on Ray Tune. Ray schedules and carries results; the record is the ledger's.
+"""Runs trials on Ray Tune. Ray schedules trials and carries results; the ledger is the record.
 
-The rules that this file keeps: nothing of Ray's own state is read back; an exception in a trial is a result
-(an error row), so that Ray's retries are left for processes and nodes that die; actors are reused, which
-asks of a trainer that it keeps no state between trials.
+Three rules: Ray's own state is never read back. An exception in a trial is a result (an error row), so that
+Ray's retries are for processes and nodes that die. Actors are reused, so a trainer must keep no state between
+trials.
 """
 
 import contextlib
@@ -28,33 +28,33 @@ from sweeps.study.designs import Trial
 from sweeps.tracker import Tracker
 from sweeps.trainer import DataKey, Images
 
-if TYPE_CHECKING:  # it imports Optuna, which only a search needs
+if TYPE_CHECKING:  # a layer above this one
     from sweeps.search.pruner import Pruner
 
-DEATHS = 3
-"""How often a trial is started again after its process or node died."""
+MAX_RESTARTS = 3
+"""How often a trial is started again after its process or node has died."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Driver:
-    """Runs trials, or the samples of a search, until done or interrupted."""
+    """Runs trials, or the samples of a search, to their end or until interrupted. `Sweep` creates it."""
 
     job: Job
-    """What the workers need to know; its `common` and `resources` are set by each run."""
+    """What the workers need; each run sets its `common` and `resources`."""
     tracker: Tracker
-    """Is told of every start, measurement and end."""
+    """Records every start, measurement and end."""
     interruption: Interruption
     """Ends a run early."""
     loggers: Sequence[tune.Callback] = ()
-    """Callbacks that are told of the measurements, too."""
+    """Callbacks that log the measurements elsewhere."""
 
     def run(self, trials: Sequence[Trial], *, resources: Resources, workers: int | None) -> None:
-        """Runs `trials` in order, and what runs out of memory once more alone.
+        """Runs `trials` in order, then retries alone those that ran out of memory.
 
         Args:
-            trials: what to run.
+            trials: the trials to run.
             resources: what one trial occupies.
-            workers: maximum concurrent trials; None is as many as there is room for.
+            workers: maximum concurrent trials; None means as many as fit.
         """
         common, differing = _split([trial.settings for trial in trials])
         choices = [
@@ -63,7 +63,7 @@ class Driver:
         ]
         self._fit(
             dataclasses.replace(self.job, common=common, resources=resources),
-            tune.TuneConfig(max_concurrent_trials=workers, **_NAMES),
+            tune.TuneConfig(max_concurrent_trials=workers, **_TUNE_OPTIONS),
             param_space={"trial": tune.grid_search(choices)},
         )
         self._retry_alone(resources)
@@ -71,13 +71,13 @@ class Driver:
     def search(
         self, searcher: Searcher, scheduler: "Pruner | None", *, resources: Resources, workers: int
     ) -> None:
-        """Runs the trials that `searcher` suggests until it has finished, and then as `run` does.
+        """Runs the trials that `searcher` suggests, then retries alone those that ran out of memory.
 
         Args:
             searcher: suggests trials, each with all its settings.
             scheduler: stops trials early; None stops none.
             resources: what one trial occupies.
-            workers: maximum concurrent trials, without which Ray would starve a searcher.
+            workers: maximum concurrent trials; without a limit Ray would starve the searcher.
         """
         self._fit(
             dataclasses.replace(self.job, common={}, resources=resources),
@@ -86,7 +86,7 @@ class Driver:
                 scheduler=scheduler,
                 num_samples=-1,
                 max_concurrent_trials=workers,
-                **_NAMES,
+                **_TUNE_OPTIONS,
             ),
             param_space={},
             pruned=scheduler.stopped if scheduler else frozenset(),
@@ -94,7 +94,7 @@ class Driver:
         self._retry_alone(resources)
 
     def _retry_alone(self, resources: Resources) -> None:
-        """Runs once more, on whole GPUs, what ran out of memory beside others."""
+        """Runs the trials that ran out of memory beside others, one at a time and on whole GPUs."""
         trials = self.tracker.to_retry_alone()
         if trials and not self.interruption.stop_all():
             whole = dataclasses.replace(resources, gpu=float(math.ceil(resources.gpu)))
@@ -122,17 +122,17 @@ class Driver:
                     verbose=0,
                     callbacks=[bookkeeper, *self.loggers],
                     stop=self.interruption,
-                    failure_config=tune.FailureConfig(max_failures=DEATHS),
+                    failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
                 ),
             ).fit()
-            if bookkeeper.broken is not None:
-                raise bookkeeper.broken
+            if bookkeeper.error is not None:
+                raise bookkeeper.error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
 def put_data(images: Mapping[DataKey, Images]) -> dict[DataKey, "ray.ObjectRef"]:
-    """Puts data sets into the object store, from where each node fetches them once."""
+    """Puts data sets into Ray's object store, from which each node fetches them once."""
     return {key: ray.put(data_set) for key, data_set in images.items()}
 
 
@@ -140,37 +140,37 @@ def _trial_name(trial: Any) -> str:
     return str(trial.config["trial"]["id"])
 
 
-_NAMES = {
+_TUNE_OPTIONS = {
     "reuse_actors": True,
     "trial_name_creator": _trial_name,
     "trial_dirname_creator": _trial_name,
 }
-"""What all runs tell Tune."""
+"""Options of Tune that all runs share."""
 
 
 def _split(
     settings: Sequence[Mapping[str, Scalar]],
 ) -> tuple[dict[str, Scalar], list[dict[str, Scalar]]]:
-    """What all settings share, and what each has beyond that: Ray copies a trial's settings many times."""
+    """Separates what all settings share from what differs: Ray copies a trial's settings many times."""
     first = settings[0] if settings else {}
     common = {key: value for key, value in first.items() if all(other[key] == value for other in settings)}
     return common, [{key: value for key, value in each.items() if key not in common} for each in settings]
 
 
 class Bookkeeper(tune.Callback):  # type: ignore[misc]
-    """Hands the events of Ray Tune on to the tracker."""
+    """Passes the events of Ray Tune, which calls it, to the tracker."""
 
     def __init__(self, tracker: Tracker, interruption: Interruption, pruned: Set[str]) -> None:
-        """Tells `tracker`; `pruned` are the trials that a scheduler has stopped so far."""
+        """Reports to `tracker`. `pruned` grows by the trials that a scheduler stops."""
         self._pruned = pruned
         self._tracker = tracker
         self._interruption = interruption
         self._failed: set[str] = set()
-        self.broken: OSError | sqlite3.Error | None = None
-        """Why the books can't be kept any more: a full disk, say."""
+        self.error: OSError | sqlite3.Error | None = None
+        """Why nothing can be recorded any more, such as a full disk."""
 
     def __getstate__(self) -> dict[str, Any]:
-        # Ray pickles callbacks for a restore that is never used; the ledger cannot be pickled.
+        # Ray pickles callbacks for a restore that never happens; the ledger cannot be pickled.
         return {}
 
     def setup(
@@ -180,55 +180,55 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         total_num_samples: int | None = None,
         **info: Any,
     ) -> None:
-        """Takes the signals back from Ray."""
+        """Installs the signal handlers again: Ray has replaced them."""
         self._interruption.install()
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """A trial was given to a worker."""
-        with self._books():
+        """Records that a worker has started a trial."""
+        with self._recording():
             self._tracker.started(_trial_name(trial))
 
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """A worker reported."""
+        """Records a measurement, or the error that ended a trial."""
         name = _trial_name(trial)
         if "error" in result:
             failure = Failure(**{field.name: result[field.name] for field in dataclasses.fields(Failure)})
             self._failed.add(name)
-            with self._books():
+            with self._recording():
                 self._tracker.failed(
                     name, failure.error, failure.traceback, out_of_memory=failure.out_of_memory
                 )
             return
         measurement = Measurement.from_report(result)
-        del result["spectra"]  # which Ray would copy for every logger
-        with self._books():
+        del result["spectra"]  # Ray would copy them for every logger
+        with self._recording():
             self._tracker.measured(name, measurement)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """A trial's function returned."""
+        """Records that a trial's function has returned."""
         name = _trial_name(trial)
-        if not self._interruption.asked and name not in self._failed:
-            with self._books():
+        if not self._interruption.requested and name not in self._failed:
+            with self._recording():
                 self._tracker.returned(name, pruned=name in self._pruned)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """A trial's process died once too often."""
+        """Records that a trial's process has died too often."""
         cause = trial.get_error() if hasattr(trial, "get_error") else None
-        error = f"the process of the trial died {DEATHS + 1} times: {type(cause).__name__}"
-        with self._books():
+        error = f"the process of the trial died {MAX_RESTARTS + 1} times: {type(cause).__name__}"
+        with self._recording():
             self._tracker.failed(_trial_name(trial), error, str(cause))
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
-        """Some time has passed."""
+        """Updates the display."""
         self._tracker.tick()
 
     @contextlib.contextmanager
-    def _books(self) -> Iterator[None]:
-        """Ends the sweep when the books can't be kept. Ray would bury the error in one of its own."""
+    def _recording(self) -> Iterator[None]:
+        """Ends the sweep if the ledger cannot be written. Ray would hide the error in one of its own."""
         try:
             yield
         except (OSError, sqlite3.Error) as error:
-            self.broken = self.broken or error
-            self._interruption.ask()
+            self.error = self.error or error
+            self._interruption.request()

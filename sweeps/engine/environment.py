@@ -1,11 +1,11 @@
-"""The environment variables that Ray and the trials' processes read, set in this one place."""
+"""The environment variables that Ray and the trials' processes read. They are set only here."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 
 _RAY = {
-    # They keep Ray from drowning the sweep's own output.
+    # They keep Ray's messages out of the sweep's output, and turn off what is not used.
     "RAY_DEDUP_LOGS_SKIP_REGEX": "(?s).",  # a node that dies would print a page of its state
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -17,8 +17,8 @@ _RAY = {
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "86400",
 }
 _ALLOCATOR = {
-    # The trials' processes inherit this. By default glibc gives each large tensor's memory back to the system
-    # and faults it in again at the next step; keeping it saves a tenth of a trial's time on a CPU.
+    # The trials' processes inherit these. By default glibc returns the memory of each large tensor to the
+    # system and faults it in again at the next step. Keeping it saves a tenth of a trial's time on a CPU.
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 29),
     "MALLOC_TOP_PAD_": str(1 << 27),
@@ -27,12 +27,12 @@ _ALLOCATOR = {
 
 @contextlib.contextmanager
 def ray_environment(*, threads: int | None = None) -> Iterator[None]:
-    """Within it, Ray is imported, started and used. Afterwards the variables are as they were before.
+    """Sets the variables while Ray is imported, started and used, and restores the earlier values at the end.
 
-    What the user has set for the allocator stays.
+    The user's own settings of the allocator are kept.
 
     Args:
-        threads: of a trial's process; None leaves it to the machine that it runs on.
+        threads: threads of a trial's process; None lets the machine that it runs on decide.
     """
     variables = dict(_RAY)
     variables |= {name: value for name, value in _ALLOCATOR.items() if name not in os.environ}

@@ -1,7 +1,7 @@
 """Copies of the measurements for TensorBoard, MLflow and Weights & Biases, through Ray's own callbacks.
 
-The ledger stays the record; these are for people who watch many projects in one place. Each gets the numbers
-of metrics.parquet over the optimiser step, and the settings in which the trials differ.
+The ledger stays the record. These are for people who watch many projects in one place. Each logger gets the
+numbers of metrics.parquet by optimiser step, and the settings in which the trials differ.
 """
 
 import importlib.util
@@ -22,11 +22,11 @@ from sweeps.errors import RequestError
 from sweeps.record.rows import METRICS
 
 PACKAGES = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
-"""What --log takes -> the package that it needs."""
+"""Value of --log -> the package that it needs."""
 
 
 class _Measurements:
-    """Lets through the measurements alone, and calls a trial failed that reported an error."""
+    """Passes only measurements to a logger of Ray, and marks a trial as failed if it reported an error."""
 
     _failed: frozenset[Any] = frozenset()
 
@@ -36,8 +36,8 @@ class _Measurements:
             self._failed |= {trial}
             return
         numbers = {name: result[name] for name in METRICS if result[name] is not None}
-        places = {key: result[key] for key in (TIMESTEPS_TOTAL, TRAINING_ITERATION)}
-        super().log_trial_result(iteration, trial, {**numbers, **places})  # type: ignore[misc]
+        counters = {key: result[key] for key in (TIMESTEPS_TOTAL, TRAINING_ITERATION)}
+        super().log_trial_result(iteration, trial, {**numbers, **counters})  # type: ignore[misc]
 
     def log_trial_end(self, trial: Any, failed: bool = False) -> None:
         """Closes the trial's log."""
@@ -45,35 +45,35 @@ class _Measurements:
 
 
 class TensorBoard(_Measurements, TBXLoggerCallback):  # type: ignore[misc]
-    """Writes `folder`/TRIAL_ID for TensorBoard."""
+    """Writes a TensorBoard log for each trial."""
 
     def __init__(self, folder: Path) -> None:
-        """Writes below `folder`."""
+        """Writes to `folder`/TRIAL_ID."""
         super().__init__()
         self._folder = folder
 
     def log_trial_start(self, trial: Any) -> None:
-        """Opens the trial's log; Ray's own place for it is a temporary folder here."""
+        """Opens the trial's log. Ray would put it into a folder that the driver removes."""
         if trial in self._trial_writer:
             self._trial_writer[trial].close()
-        place = self._folder / str(trial)
-        self._trial_writer[trial] = self._summary_writer_cls(str(place), flush_secs=30)
+        folder = str(self._folder / str(trial))
+        self._trial_writer[trial] = self._summary_writer_cls(folder, flush_secs=30)
         self._trial_result[trial] = {}
 
 
 class MLflow(_Measurements, MLflowLoggerCallback):  # type: ignore[misc]
-    """A run of MLflow per trial."""
+    """Makes an MLflow run of each trial."""
 
 
 class WeightsAndBiases(_Measurements, WandbLoggerCallback):  # type: ignore[misc]
-    """A run of Weights & Biases per trial."""
+    """Makes a Weights & Biases run of each trial."""
 
 
 def check(names: Sequence[str]) -> None:
     """Checks that the loggers exist and that their packages are installed.
 
     Raises:
-        RequestError: otherwise.
+        RequestError: one does not exist, or its package is not installed.
     """
     for name in names:
         if name not in PACKAGES:
@@ -84,12 +84,12 @@ def check(names: Sequence[str]) -> None:
 
 
 def make(names: Sequence[str], out: Path, study: str) -> list[tune.Callback]:
-    """The callbacks for `names`, each of which `check` has accepted.
+    """Returns the callbacks for `names`, each of which `check` has accepted.
 
     Args:
-        names: of PACKAGES.
-        out: the sweep's directory; TensorBoard's files go there, and MLflow's without MLFLOW_TRACKING_URI.
-        study: the study's name, which is the name of the experiment or project.
+        names: keys of PACKAGES.
+        out: the sweep's directory, for TensorBoard's files, and MLflow's unless MLFLOW_TRACKING_URI is set.
+        study: the study's name, which becomes the name of the experiment or project.
     """
     callbacks: list[tune.Callback] = []
     for name in dict.fromkeys(names):

@@ -1,4 +1,4 @@
-"""The connection to Ray, what it has to offer, and the signals that end a sweep."""
+"""The connection to Ray, its resources, and the signals that end a sweep."""
 
 import contextlib
 import logging
@@ -17,50 +17,52 @@ from sweeps.errors import EngineError
 from sweeps.study import Resources
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-"""What ends a sweep gracefully: Ctrl-C, an orderly shutdown, the warning of a batch system."""
+"""Signals that end a sweep gracefully: Ctrl-C, an orderly shutdown, the warning of a batch system."""
 
 
 class Interruption(tune.Stopper):  # type: ignore[misc]
-    """Stops the sweep gracefully when a signal or the program asks for it, or when its time is up.
+    """Ends the sweep gracefully after a signal, on request, or when its time is up. Ray Tune polls it.
 
-    A second SIGINT stops it at once.
+    A second SIGINT ends the sweep at once.
     """
 
     def __init__(self, deadline: float | None = None) -> None:
-        """Not interrupted yet; `deadline` is a time of the monotonic clock."""
-        self.asked = False
+        """Requests nothing yet; `deadline` is a time of the monotonic clock."""
+        self.requested = False
+        """Whether the end of the sweep was requested."""
         self.out_of_time = False
+        """Whether the deadline has requested it."""
         self._deadline = deadline
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
-        """Stops no trial by itself."""
+        """Returns False: it stops no single trial."""
         return False
 
     def stop_all(self) -> bool:
-        """Whether the sweep is to stop."""
-        if not self.asked and self._deadline is not None and time.monotonic() >= self._deadline:
-            self.asked = self.out_of_time = True
-        return self.asked
+        """Returns whether the sweep must end."""
+        if not self.requested and self._deadline is not None and time.monotonic() >= self._deadline:
+            self.requested = self.out_of_time = True
+        return self.requested
 
-    def ask(self) -> None:
-        """Asks for the end, as the first signal does."""
-        self.asked = True
+    def request(self) -> None:
+        """Requests the end of the sweep, as the first signal does."""
+        self.requested = True
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """The signal handler."""
-        if self.asked and number == signal.SIGINT:
+        """Handles a signal."""
+        if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
     def install(self) -> None:
-        """Becomes the handler. Ray sets handlers of its own when it starts, so this is called again then."""
+        """Installs the signal handler. Needed again once Ray has started, because Ray installs its own."""
         for number in SIGNALS:
             signal.signal(number, self.handle)
 
 
 @contextlib.contextmanager
 def interruptible(deadline: float | None = None) -> Iterator[Interruption]:
-    """Within it, SIGNALS and the deadline ask for the end; afterwards the handlers are as they were."""
+    """Lets SIGNALS and the deadline request the sweep's end; restores the earlier handlers afterwards."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     interruption = Interruption(deadline)
     interruption.install()
@@ -73,12 +75,12 @@ def interruptible(deadline: float | None = None) -> Iterator[Interruption]:
 
 @contextlib.contextmanager
 def connected(address: str | None, resources: Resources) -> Iterator[dict[str, float]]:
-    """Starts Ray on this machine, or joins the cluster at `address` ("auto" finds it); yields what there is.
+    """Starts Ray on this machine, or joins the cluster at `address` ("auto" finds it); yields its resources.
 
-    Within it, the environment is Ray's. A Ray that runs already is used and left running.
+    Within it, the environment is Ray's. A Ray that is already running is used and left running.
 
     Raises:
-        EngineError: no cluster answers, or this machine cannot hold a trial.
+        EngineError: Ray cannot be started or reached, or this machine cannot hold a trial.
     """
     threads = max(1, int(resources.cpu)) if address is None else None
     with ray_environment(threads=threads):
@@ -105,14 +107,14 @@ def _start(address: str | None) -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except Exception as error:  # Ray raises bare ones too, such as for a start that took too long
+    except Exception as error:  # Ray also raises bare exceptions, for example if its start takes too long
         hint = " (a cluster with tokens needs RAY_AUTH_MODE=token and its token here)" if address else ""
         reason = " ".join(str(error).split())
         raise EngineError(f"Ray at {address or 'this machine'}: {reason}{hint}") from None
 
 
 def _check_reachable(address: str | None) -> None:
-    """Asks before Ray does, which would try for long and say it at length."""
+    """Connects before Ray does: Ray would try for a long time and print a long message."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         return
@@ -123,7 +125,7 @@ def _check_reachable(address: str | None) -> None:
 
 
 def room(resources: Resources, available: Mapping[str, float]) -> int:
-    """How many trials fit at a time, at least 1."""
+    """Returns how many trials fit at the same time, at least 1."""
     trials = [_fitting(available.get("CPU", 0), resources.cpu)]
     if resources.gpu:
         trials.append(_fitting(available.get("GPU", 0), resources.gpu))
@@ -131,14 +133,14 @@ def room(resources: Resources, available: Mapping[str, float]) -> int:
 
 
 def _fitting(available: float, needed: float) -> int:
-    """How often `needed` fits; a share below 1 lies within one unit, as Ray places it."""
+    """Returns how often `needed` fits. A share below 1 lies within one unit, as Ray places it."""
     return int(available) * int(1 / needed + 1e-9) if needed < 1 else int(available / needed)
 
 
 def _check_fit(resources: Resources, available: Mapping[str, float]) -> None:
     for key, needed in (("cpu", resources.cpu), ("gpu", resources.gpu)):
-        most = available.get(key.upper(), 0)
-        if needed > most:
+        limit = available.get(key.upper(), 0)
+        if needed > limit:
             raise EngineError(
-                f"resources.{key}: must be at most the {most:g} of this machine, but got {needed:g}"
+                f"resources.{key}: must be at most the {limit:g} of this machine, but got {needed:g}"
             )

@@ -1,4 +1,4 @@
-"""One trial in a worker's process: it trains, reports every measurement, and leaves no state behind."""
+"""Runs one trial in a worker's process: trains, reports every measurement, and leaves no state behind."""
 
 import dataclasses
 import sys
@@ -20,41 +20,41 @@ from sweeps.node_data import NodeData
 from sweeps.record.rows import Measurement
 from sweeps.storage.checkpoints import Checkpoints, Workspace
 from sweeps.study import Resources
-from sweeps.trainer import DataKey, Trainer, data_key
+from sweeps.trainer import DataKey, Images, Trainer, data_key
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What the workers need to know, alike for all trials."""
+    """What the workers need, the same for all trials."""
 
     common: Mapping[str, Scalar]
     """The settings that all trials share."""
     data: Mapping[DataKey, "ray.ObjectRef"]
-    """The data sets, in the object store."""
+    """The data sets in Ray's object store; empty if each node loads them."""
     node_data: NodeData | None
-    """Loads them on each node instead."""
+    """Loads the data sets on each node; None if they are in Ray's object store."""
     trainer: Trainer
     """Trains one trial."""
     rule: CollapseRule
-    """When a trial counts as collapsed."""
+    """When a trial counts as collapsed, and whether that ends it."""
     resources: Resources
     """What one trial occupies."""
     checkpoints: Checkpoints
-    """Where each trial has its own."""
+    """Where the trials keep their checkpoints."""
     checkpoint_every: int
-    """Steps between saved states; 0 saves none."""
+    """Steps between checkpoints; 0 saves none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """What a worker reports instead of a measurement when a trial raises an error."""
+    """What a worker reports instead of a measurement if a trial raises an error."""
 
     error: str
-    """Type and text of the error."""
+    """Type and message of the error."""
     traceback: str
-    """All of it."""
+    """The full traceback."""
     out_of_memory: bool
-    """Whether the error is torch's own, on any accelerator."""
+    """Whether it is torch's OutOfMemoryError, on any accelerator."""
 
 
 def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
@@ -67,7 +67,7 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
         with job.checkpoints.workspace(config["trial"]["id"]) as workspace:
             _train(trial, images, workspace, job, began)
     except Exception as error:
-        # An exception is an outcome of the trial; were it raised, Ray would start the trial again.
+        # An exception is a result of the trial. If it were raised, Ray would start the trial again.
         failure = Failure(
             error=f"{type(error).__name__}: {error}",
             traceback=traceback.format_exc(),
@@ -76,7 +76,7 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
         tune.report(dict(vars(failure)))
 
 
-def _train(trial: TrialConfig, images: Any, workspace: Workspace, job: Job, began: float) -> None:
+def _train(trial: TrialConfig, images: Images, workspace: Workspace, job: Job, began: float) -> None:
     """Trains a trial in its workspace and reports every measurement."""
     for earlier in workspace.reported:
         _report(dataclasses.replace(earlier, wall_seconds=time.perf_counter() - began))
@@ -87,7 +87,7 @@ def _train(trial: TrialConfig, images: Any, workspace: Workspace, job: Job, bega
     for metrics in job.trainer.train(
         trial, images, checkpoint_folder=workspace.folder, checkpoint_every=job.checkpoint_every
     ):
-        workspace.push()  # what was saved since the last measurement
+        workspace.push()  # files saved since the last measurement
         seconds = time.perf_counter() - began
         measurement = Measurement.of(metrics, wall_seconds=seconds, device=_device())
         workspace.keep(measurement)

@@ -1,4 +1,4 @@
-"""The directory of a sweep: who may write to it, and whether it holds the study that is asked for."""
+"""The directory of a sweep: which driver may write to it, and which studies it may hold."""
 
 import contextlib
 import dataclasses
@@ -19,13 +19,13 @@ from sweeps.study import Study
 
 
 def check(out: Path, study: Study, trial_ids: set[str]) -> None:
-    """Checks that `out` is free for a sweep of `study`, or holds one that it extends. Changes nothing.
+    """Checks that `out` is free, or holds a sweep that `study` extends. Changes nothing.
 
     A study extends another of the same name if it has the same collapse rule and plans all of its
-    trials: more levels, factors, cells or seeds are fine. A search may grow in samples and seeds alone.
+    trials: more levels, factors, cells or seeds are fine. A search may only grow in samples and seeds.
 
     Raises:
-        DirectoryError: otherwise.
+        DirectoryError: neither is the case, or `out` is locked or cannot be written.
     """
     if out.exists() and not out.is_dir():
         raise DirectoryError(f"{out}: must be a directory, but is a file")
@@ -34,7 +34,7 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
         raise DirectoryError(f"{out}: cannot be written: no permission to write to {existing}")
     if (out / LOCK).exists():
         with (out / LOCK).open("rb") as lock:
-            _lock_or_refuse(out, lock.fileno())  # and released at once
+            _lock_or_refuse(out, lock.fileno())  # released as the file closes
     if not has_ledger(out):
         foreign = [name for name in (STUDY, MANIFEST, REPORT, CHECKPOINTS) if (out / name).exists()]
         if foreign:
@@ -50,10 +50,10 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
 
 
 def check_study(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -> None:
-    """Checks that a ledger, which is at `place`, is of a sweep that `study` extends.
+    """Checks that the ledger at `place` is of a sweep that `study` extends, as `check` defines it.
 
     Raises:
-        DirectoryError: otherwise.
+        DirectoryError: it is not.
     """
     facts, rows = ledger.facts(), ledger.trials()
     if facts[Fact.STUDY] != study.name:
@@ -71,20 +71,20 @@ def check_study(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -
         labels = ", ".join(f"{key}={value}" for key, value in unplanned[0].labels.items())
         raise DirectoryError(
             f"{place}: holds another study: {len(unplanned)} of its {len(rows)} trials are not planned by "
-            f"{study.name} as it stands, such as {labels}, seed {unplanned[0].seed}"
+            f"{study.name}, such as {labels}, seed {unplanned[0].seed}"
         )
 
 
-def _check_same_search(place: str, study: Study, before: str) -> None:
-    now = search_text(study)
-    if now == before:
+def _check_same_search(place: str, study: Study, recorded: str) -> None:
+    requested = search_text(study)
+    if requested == recorded:
         return
-    old, new = json.loads(before or "{}"), json.loads(now or "{}")
+    old, new = json.loads(recorded or "{}"), json.loads(requested or "{}")
     changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-    what = ", ".join(changed) if old and new else f"it was {'a search' if old else 'a design'}"
+    difference = ", ".join(changed) if old and new else f"it was {'a search' if old else 'a design'}"
     raise DirectoryError(
         f"{place}: holds {study.name} with another search: only its trials and seeds may grow "
-        f"(differs: {what})"
+        f"(differs: {difference})"
     )
 
 
@@ -105,17 +105,17 @@ def _check_search(place: str, study: Study, rows: Sequence[TrialRow]) -> None:
 
 
 def search_text(study: Study) -> str:
-    """What must stay as it is in a search, as JSON; empty for a design."""
+    """Returns the parts of a search that must not change, as JSON; empty for a design."""
     return study.search.text(study.reference) if study.search else ""
 
 
 def rule_text(study: Study) -> str:
-    """The study's collapse rule as JSON."""
+    """Returns the study's collapse rule as JSON."""
     return json.dumps(dataclasses.asdict(study.collapse), sort_keys=True)
 
 
 def has_ledger(out: Path) -> bool:
-    """Whether `out` holds a ledger in which something is planned; a driver may have died before that."""
+    """Returns whether `out` holds a ledger with a plan. A driver may have died before it planned anything."""
     if not (out / LEDGER).exists():
         return False
     try:
@@ -124,14 +124,14 @@ def has_ledger(out: Path) -> bool:
     except sqlite3.OperationalError as error:
         return "no such table" not in str(error)
     except sqlite3.DatabaseError:
-        return True  # a damaged one, of which open_ledger says what is wrong
+        return True  # damaged: open_ledger says what is wrong
 
 
 def open_ledger(out: Path) -> Ledger:
-    """The ledger in `out`, to be read.
+    """Opens the ledger in `out` read-only.
 
     Raises:
-        DirectoryError: there is none, or it cannot be read.
+        DirectoryError: there is none, it cannot be read, or it has another format.
     """
     if not (out / LEDGER).exists():
         raise DirectoryError(f"{out}: holds no sweep (no {LEDGER})")
@@ -150,10 +150,10 @@ def open_ledger(out: Path) -> Ledger:
 
 @contextmanager
 def driver_lock(out: Path) -> Iterator[None]:
-    """Makes `out` if necessary and locks it for this driver; the lock of a dead driver ends with its process.
+    """Creates `out` if necessary and locks it for this driver. The lock ends with the driver's process.
 
     Raises:
-        DirectoryError: another driver has locked it, or it cannot be made.
+        DirectoryError: another driver has locked it, or it cannot be created.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)

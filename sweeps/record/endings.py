@@ -1,4 +1,4 @@
-"""How a trial ends: a pure rule over its measurements, so that anybody can repeat it from the tables."""
+"""How a trial ended: a pure rule over its measurements, so that anyone can repeat it from the tables."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from sweeps.record.rows import Ending, EndReason, MetricsRow, TrialState
 
 
 def ending(rows: Sequence[MetricsRow], steps_planned: int, rule: CollapseRule) -> Ending | None:
-    """How the trial with these measurements ended; None if it is not over.
+    """Returns how the trial with these measurements ended; None if it has not.
 
     Args:
-        rows: measurements in order of step.
-        steps_planned: steps of a trial that runs to its end.
+        rows: all its measurements in order of step.
+        steps_planned: its steps if it runs to its end.
         rule: when a trial counts as collapsed, and whether that ends it.
     """
     measured = [vars(row) for row in rows]

@@ -1,9 +1,9 @@
 """The durable record of a sweep: one SQLite file, written by the driver, one transaction per measurement.
 
-Ray's own state is never read back (it is neither atomic nor plain data); this file is the truth. In WAL mode
-a committed row survives the driver's SIGKILL, and readers never block the driver. Every start of a
-trial has an attempt number, and a row of an older attempt is refused, so that a driver or worker that
-was given up for dead cannot write into a trial that somebody else is running.
+Ray's own state is never read back, because it is neither atomic nor plain data. In WAL mode a committed row
+survives the driver's SIGKILL, and readers never block the driver. Every start of a trial has an attempt
+number, and rows of older attempts are refused. So a driver or worker that was given up for dead cannot write
+into a trial that another one is running.
 """
 
 import json
@@ -28,7 +28,7 @@ from sweeps.record.rows import (
 from sweeps.study.designs import Trial
 
 FORMAT = 2
-"""Of the tables below; a ledger of another format is refused."""
+"""Version of the tables below; a ledger of another format is refused."""
 
 _TRIALS = f"""
 CREATE TABLE IF NOT EXISTS trials (
@@ -73,13 +73,13 @@ class Ledger:
     """The ledger of one sweep. One process writes; any number may read."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        """Opens the file at `path`; unless `read_only`, creates what is missing."""
+        """Opens the file at `path`. Unless `read_only`, creates the file and its tables if necessary."""
         mode = "ro" if read_only else "rwc"
         self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         if not read_only:
             self._db.execute("PRAGMA journal_mode = WAL")
-            # A commit reaches the operating system, not the platter: it survives any death of the process.
+            # A commit reaches the operating system, not the disk: it survives any death of the process.
             self._db.execute("PRAGMA synchronous = NORMAL")
             with self._transaction():
                 new = not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -106,7 +106,7 @@ class Ledger:
         self._db.close()
 
     def plan(self, trials: Iterable[tuple[Trial, int]], *, design: str = "") -> None:
-        """Enters trials with their planned steps, in the order in which they run; keeps what is known."""
+        """Enters trials with their planned steps, in the order in which they run. Keeps existing results."""
         rows = [
             (position, *_planned_columns(trial, steps, design))
             for position, (trial, steps) in enumerate(trials)
@@ -120,7 +120,7 @@ class Ledger:
             )
 
     def add(self, trial: Trial, steps: int, *, design: str) -> None:
-        """Enters one more trial, after all others, unless it is known."""
+        """Enters one more trial, after all others, unless the ledger has it."""
         self._db.execute(
             f"INSERT INTO trials (position, {_PLANNED}) "
             "SELECT COALESCE(MAX(position) + 1, 0), ?, ?, ?, ?, ?, ?, ? FROM trials WHERE true "
@@ -129,7 +129,7 @@ class Ledger:
         )
 
     def start(self, trial_id: str) -> int:
-        """Marks a trial as running; returns the number of this attempt, from 1. Fences all earlier ones."""
+        """Marks a trial as running; returns the number of this attempt, from 1. Earlier ones are refused."""
         row = self._db.execute(
             "UPDATE trials SET state = 'RUNNING', attempt = attempt + 1, end_reason = NULL, error = NULL, "
             "traceback = NULL, collapsed = NULL, projection_collapsed = NULL, dimensional_collapse = NULL, "
@@ -140,15 +140,14 @@ class Ledger:
         return int(row["attempt"])
 
     def append(self, trial_id: str, attempt: int, measurement: Measurement) -> bool:
-        """Records a measurement, durably when this returns; False if `attempt` is not the running one.
+        """Records a measurement durably. Returns False if `attempt` is not the running one.
 
-        A step that an earlier attempt measured is replaced, and what lies after it is dropped.
+        Replaces the row of this step from an earlier attempt, and drops all later rows.
         """
         step = measurement.step
         changes = ", ".join(f"{name} = ?" for name in ("steps_run", *LAST_VALUES, "device"))
         last = [_stored(getattr(measurement, name)) for name in LAST_VALUES]
-        about = [measurement.device, measurement.wall_seconds, trial_id, attempt]
-        values = [step, *last, *about]
+        values = [step, *last, measurement.device, measurement.wall_seconds, trial_id, attempt]
         with self._transaction():
             running = self._db.execute(
                 f"UPDATE trials SET {changes}, wall_seconds = seconds_before + ? "
@@ -170,7 +169,7 @@ class Ledger:
         return True
 
     def end(self, trial_id: str, attempt: int, ending: Ending) -> bool:
-        """Records how a trial ended; False if `attempt` is not the running one."""
+        """Records how a trial ended. Returns False if `attempt` is not the running one."""
         changed = self._db.execute(
             "UPDATE trials SET state = ?, end_reason = ?, collapsed = ?, projection_collapsed = ?, "
             "dimensional_collapse = ?, onset_step = ?, error = ?, traceback = ? "
@@ -191,13 +190,13 @@ class Ledger:
         return changed.rowcount == 1
 
     def interrupt(self) -> None:
-        """Ends what is running as interrupted. Only the driver that holds the directory's lock may say so."""
+        """Marks running trials as interrupted. Only for the driver that holds the directory's lock."""
         self._db.execute(
             "UPDATE trials SET state = 'FAIL', end_reason = 'interrupted' WHERE state = 'RUNNING'"
         )
 
     def pending(self, *, retry_failed: bool) -> list[str]:
-        """Ids of the trials that are still to run, in order: waiting, interrupted, on request failed ones."""
+        """Returns the ids of the trials to run, in order: waiting, interrupted, and if wanted failed ones."""
         reasons = [EndReason.INTERRUPTED, *([EndReason.ERROR] if retry_failed else [])]
         rows = self._db.execute(
             "SELECT trial_id FROM trials WHERE state = 'WAITING' "
@@ -207,42 +206,42 @@ class Ledger:
         return [row["trial_id"] for row in rows]
 
     def rows(self, trial_id: str) -> list[MetricsRow]:
-        """The measurements of one trial in order of step."""
+        """Returns the measurements of one trial in order of step."""
         query = "SELECT m.* FROM metrics m JOIN trials t USING (number) WHERE t.trial_id = ? ORDER BY m.step"
         return [_metrics_row(row) for row in self._db.execute(query, (trial_id,))]
 
     def trial(self, trial_id: str) -> TrialRow | None:
-        """One trial; None if it is not planned."""
+        """Returns one trial; None if it is not planned."""
         row = self._db.execute("SELECT * FROM trials WHERE trial_id = ?", (trial_id,)).fetchone()
         return None if row is None else _trial_row(row)
 
     def trials(self) -> list[TrialRow]:
-        """All planned trials, in the order in which they run."""
+        """Returns all planned trials, in the order in which they run."""
         return [_trial_row(row) for row in self._db.execute("SELECT * FROM trials ORDER BY position")]
 
     def metrics(self) -> Iterator[tuple[int | float | None, ...]]:
-        """All measurements in order: the trial's number, and the columns of METRICS."""
+        """Yields all measurements in order: the trial's number, then the columns of METRICS."""
         query = "SELECT m.* FROM metrics m JOIN trials t USING (number) ORDER BY t.position, m.step"
         for row in self._db.execute(query):
             number, *values = row
             yield number, *map(_read, values)
 
     def spectra(self) -> Iterator[tuple[int, int, str, bytes]]:
-        """All spectra in order: the trial's number, step, level, eigenvalues as float32."""
+        """Yields all spectra in order: the trial's number, step, level, eigenvalues as float32."""
         query = "SELECT s.* FROM spectra s JOIN trials t USING (number) ORDER BY t.position, s.step, s.level"
         for row in self._db.execute(query):
             yield row["number"], int(row["step"]), row["level"], row["eigenvalues"]
 
     def facts(self) -> dict[str, str]:
-        """What is known about the sweep as a whole: keys of Fact, and each data set's digest."""
+        """Returns the facts about the sweep as a whole: keys of Fact, and each data set's digest."""
         return {row["key"]: row["value"] for row in self._db.execute("SELECT key, value FROM facts")}
 
     def set_fact(self, key: str, value: str) -> None:
-        """Records a fact about the sweep as a whole, replacing an older one."""
+        """Records a fact about the sweep as a whole, replacing its earlier value."""
         self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (key, value))
 
     def counts(self) -> dict[str, int]:
-        """Counts of its trials, as `count_trials` has them; those that a search has yet to draw included."""
+        """Counts the trials as `count_trials` does, including those that a search has yet to draw."""
         return count_trials(self.trials(), planned=int(self.facts().get(Fact.PLANNED, 0)))
 
     def _transaction(self) -> "_Transaction":
@@ -250,7 +249,7 @@ class Ledger:
 
 
 class _Transaction:
-    """BEGIN IMMEDIATE to COMMIT, or ROLLBACK on an error."""
+    """BEGIN IMMEDIATE, then COMMIT, or ROLLBACK on an error."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -265,7 +264,7 @@ class _Transaction:
 
 
 def _planned_columns(trial: Trial, steps: int, design: str) -> tuple[Scalar, ...]:
-    """The columns of _PLANNED."""
+    """Returns the values of the columns _PLANNED."""
     labels, settings = json.dumps(trial.labels), json.dumps(trial.settings)
     return trial.trial_id, design, trial.cell_id, trial.seed, labels, settings, steps
 
@@ -301,13 +300,13 @@ def _trial_row(row: sqlite3.Row) -> TrialRow:
 
 
 def count_trials(trials: Sequence[TrialRow], *, planned: int = 0) -> dict[str, int]:
-    """Counts of trials for `status`, by state and by what became of them.
+    """Counts trials for `status`, by state and by outcome.
 
     Args:
-        trials: all that stand in the ledger.
-        planned: how many there will be, where a search has yet to draw some.
+        trials: all trials in the ledger.
+        planned: how many there will be, if a search has yet to draw some.
     """
-    to_come = max(0, planned - len(trials))
+    to_draw = max(0, planned - len(trials))
 
     def in_state(state: TrialState) -> int:
         return sum(trial.state == state for trial in trials)
@@ -316,8 +315,8 @@ def count_trials(trials: Sequence[TrialRow], *, planned: int = 0) -> dict[str, i
         return sum(trial.end_reason == reason for trial in trials)
 
     return {
-        "planned": len(trials) + to_come,
-        "waiting": in_state(TrialState.WAITING) + to_come,
+        "planned": len(trials) + to_draw,
+        "waiting": in_state(TrialState.WAITING) + to_draw,
         "running": in_state(TrialState.RUNNING),
         "complete": in_state(TrialState.COMPLETE),
         "pruned": in_state(TrialState.PRUNED),

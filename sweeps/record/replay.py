@@ -1,4 +1,4 @@
-"""The collapse stopper, replayed over trials that ran to their end: what it would have saved, and spoilt."""
+"""Replays early stopping over trials that ran to their end: steps saved, and verdicts changed."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,17 +13,17 @@ from sweeps.errors import RequestError
 from sweeps.study import load_study
 
 Row: TypeAlias = Mapping[str, float | None]
-"""A row of metrics.parquet, less its trial_id."""
+"""A row of metrics.parquet without its trial_id."""
 
-_READ = ("step", "loss", "representation_std", "projection_std", "effective_rank")
+_COLUMNS = ("step", "loss", "representation_std", "projection_std", "effective_rank")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Changed:
-    """A trial that would have been stopped as collapsed, and had not collapsed at its end."""
+    """A trial that would have been stopped as collapsed, but had not collapsed at its end."""
 
     trial_id: str
-    """The trial."""
+    """The trial's id."""
     stopped: int
     """The step at which it would have been stopped."""
     steps: int
@@ -32,28 +32,28 @@ class Changed:
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """What the stopper would have done."""
+    """What early stopping would have done."""
 
     trials: int
-    """Trials that ran to their end: those replayed."""
+    """Trials that ran to their end, and were replayed."""
     left_out: int
-    """Trials that did not, and so cannot tell."""
+    """Trials that did not run to their end."""
     stopped: int
-    """Trials that it would have stopped before their end."""
+    """Replayed trials that would have been stopped before their end."""
     steps: int
-    """Optimiser steps of the trials replayed."""
+    """Optimiser steps of the replayed trials."""
     saved: int
-    """Steps of those that it would have saved."""
+    """Steps of these that would have been saved."""
     changed: tuple[Changed, ...]
-    """Verdicts that it would have changed, all from not collapsed to collapsed."""
+    """Replayed trials whose verdict would have changed, all from not collapsed to collapsed."""
 
 
 def stop_step(rows: Sequence[Row], rule: CollapseRule) -> int | None:
-    """The step at which the stopper ends a trial with these measurements; None if it runs to its end.
+    """Returns the step at which early stopping ends a trial; None if the trial runs to its end.
 
     Args:
-        rows: all measurements in order of step. After the last the trial is over, so nothing stops there.
-        rule: threshold of the representation and patience; `stop` is taken for true.
+        rows: all its measurements in order of step. The last one ends the trial anyway, so it stops nothing.
+        rule: threshold of the representation and patience; `stop` counts as true.
     """
     for count in range(rule.patience, len(rows)):
         if should_stop(rows[:count], rule):
@@ -62,25 +62,25 @@ def stop_step(rows: Sequence[Row], rule: CollapseRule) -> int | None:
 
 
 def replay(finished: Mapping[str, Sequence[Row]], rule: CollapseRule, *, left_out: int = 0) -> Replay:
-    """Replays the stopper.
+    """Replays early stopping.
 
     Args:
-        finished: trial id -> its measurements in order of step, of trials that ran to their end.
+        finished: trial id -> measurements in order of step, for trials that ran to their end.
         rule: thresholds and patience.
-        left_out: trials that did not, to be stated.
+        left_out: how many trials did not run to their end.
     """
     steps = saved = stopped = 0
     changed = []
     for trial_id, rows in finished.items():
         length = int(rows[-1]["step"] or 0)
         steps += length
-        at = stop_step(rows, rule)
-        if at is None:
+        stop = stop_step(rows, rule)
+        if stop is None:
             continue
         stopped += 1
-        saved += length - at
+        saved += length - stop
         if not judge(rows, rule).collapsed:
-            changed.append(Changed(trial_id=trial_id, stopped=at, steps=length))
+            changed.append(Changed(trial_id=trial_id, stopped=stop, steps=length))
     return Replay(
         trials=len(finished),
         left_out=left_out,
@@ -92,12 +92,12 @@ def replay(finished: Mapping[str, Sequence[Row]], rule: CollapseRule, *, left_ou
 
 
 def replay_directory(out: Path, *, threshold: float | None = None, patience: int | None = None) -> str:
-    """Replays the stopper over the tables of a sweep, and says in words what it result.
+    """Replays early stopping over the tables of a sweep, and returns a summary in words.
 
     Args:
         out: the sweep's directory.
-        threshold: of representation_std, also for the verdict at the end; None is the study's.
-        patience: measurements in a row below it; None is the study's.
+        threshold: of representation_std, also for the verdict at the end; None means the study's.
+        patience: measurements in a row below the threshold; None means the study's.
 
     Raises:
         RequestError: `out` holds no tables, or no trial ran to its end.
@@ -111,16 +111,17 @@ def replay_directory(out: Path, *, threshold: float | None = None, patience: int
     if patience is not None:
         rule = dataclasses.replace(rule, patience=patience)
     reasons = pq.read_table(out / "trials.parquet", columns=["trial_id", "end_reason"]).to_pylist()
-    full = {row["trial_id"] for row in reasons if row["end_reason"] == "finished"}
-    table = pq.read_table(out / "metrics.parquet", columns=["trial_id", *_READ])
-    finished = _by_trial(table.sort_by([("trial_id", "ascending"), ("step", "ascending")]).to_pylist(), full)
+    finished_ids = {row["trial_id"] for row in reasons if row["end_reason"] == "finished"}
+    table = pq.read_table(out / "metrics.parquet", columns=["trial_id", *_COLUMNS])
+    rows = table.sort_by([("trial_id", "ascending"), ("step", "ascending")]).to_pylist()
+    finished = _by_trial(rows, finished_ids)
     if not finished:
         raise RequestError(f"{out}: has no trial that ran to its end, so there is nothing to replay")
     return as_text(replay(finished, rule, left_out=len(reasons) - len(finished)), rule)
 
 
 def as_text(result: Replay, rule: CollapseRule) -> str:
-    """The replay for people."""
+    """Formats the summary."""
     all_trials = result.trials + result.left_out
     return "\n".join(
         (
@@ -139,10 +140,10 @@ def as_text(result: Replay, rule: CollapseRule) -> str:
     )
 
 
-def _by_trial(rows: Iterable[dict[str, object]], full: set[str]) -> dict[str, list[Row]]:
+def _by_trial(rows: Iterable[dict[str, object]], trial_ids: set[str]) -> dict[str, list[Row]]:
     finished: dict[str, list[Row]] = {}
     for row in rows:
         trial_id = str(row.pop("trial_id"))
-        if trial_id in full:
+        if trial_id in trial_ids:
             finished.setdefault(trial_id, []).append(row)  # type: ignore[arg-type]  # Parquet's rows are untyped
     return finished

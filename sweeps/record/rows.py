@@ -1,4 +1,4 @@
-"""What the record holds, as types: a trial, one of its measurements, how it ended, facts about the sweep."""
+"""Types of the record: a trial, a measurement, how a trial ended, facts about the sweep."""
 
 import dataclasses
 import functools
@@ -15,28 +15,28 @@ from sweeps.study.designs import Labels, Trial
 
 
 class Fact(StrEnum):
-    """Keys of facts about the sweep as a whole; each data set's digest has a key of its own beside them."""
+    """Keys of facts about the sweep as a whole. The key of a data set's digest is its description."""
 
     STUDY = "study"
     """The study's name."""
     COLLAPSE = "collapse"
     """The collapse rule, as JSON."""
     SEARCH = "search"
-    """What must stay as it is in a search, as JSON; empty for a design."""
+    """The parts of a search that must not change, as JSON; empty for a design."""
     STORAGE = "storage"
     """URI of the store."""
     PLANNED = "planned"
-    """How many trials there will be, where a search has yet to draw some."""
+    """How many trials there will be, if a search has yet to draw some."""
     SETTLED = "settled"
-    """Up to how many samples and with which seeds a search is complete, as JSON."""
+    """The number of samples and the seeds for which a search is complete, as JSON."""
     DRIVERS = "drivers"
-    """Ids of the drivers that wrote to the ledger, in order, separated by blanks."""
+    """Ids of the drivers that wrote to the ledger, in order, separated by spaces."""
     PLAN = "plan"
-    """What was expected of the sweep when it started, as JSON."""
+    """The expected times when the sweep started, as JSON."""
 
 
 SAMPLE, WINNER = "search", "winner"
-"""The column `design` of a search's samples, and of the winner's trials on fresh seeds."""
+"""The column `design` for the samples of a search, and for its winner's trials with fresh seeds."""
 
 LAST_VALUES = (
     "knn_accuracy",
@@ -46,12 +46,12 @@ LAST_VALUES = (
     "effective_rank",
     "probe_accuracy",
 )
-"""What the table of trials repeats from a trial's last measurement."""
+"""Columns of the table of trials that repeat the trial's last measurement."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsRow:
-    """A row of metrics.parquet without its trial_id; `byol.measure.metrics` says what the fields mean."""
+    """A row of metrics.parquet without its trial_id; `byol.measure.metrics` defines the fields."""
 
     step: int
     epoch: float | None
@@ -77,20 +77,20 @@ METRICS = tuple(field.name for field in dataclasses.fields(MetricsRow))
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement(MetricsRow):
-    """What a worker sends for one measurement."""
+    """What a worker reports for one measurement."""
 
     probe_accuracy: float | None = None
-    """Measured at the end only, and kept in the table of trials only."""
+    """Measured only at the end, and kept only in the table of trials."""
     spectra: Mapping[str, bytes]
     """Level ("representation", "projection") -> eigenvalues, descending, as little-endian float32."""
     wall_seconds: float
-    """Since the start of this attempt."""
+    """Seconds since the start of this attempt."""
     device: str
-    """Where it runs."""
+    """The accelerator that the trial runs on, or cpu."""
 
     @classmethod
     def of(cls, metrics: Any, *, wall_seconds: float, device: str) -> "Measurement":
-        """A measurement as the learner yields it: `byol.measure.metrics.Metrics`, or its like."""
+        """Converts what a trainer yields: `byol.measure.metrics.Metrics`, or an object with its fields."""
         return cls(
             **{name: getattr(metrics, name) for name in METRICS},
             probe_accuracy=metrics.probe_accuracy,
@@ -103,12 +103,12 @@ class Measurement(MetricsRow):
         )
 
     def to_report(self) -> dict[str, Any]:
-        """The measurement as Ray carries it: its fields by name. `from_report` is the way back."""
+        """Returns the fields by name, as Ray carries them. `from_report` is the inverse."""
         return dict(vars(self))
 
     @classmethod
     def from_report(cls, report: Mapping[str, Any]) -> "Measurement":
-        """The measurement in a report, to which Ray has added fields of its own."""
+        """Returns the measurement in a report, which also has Ray's fields."""
         return cls(**{field.name: report[field.name] for field in dataclasses.fields(cls)})
 
 
@@ -117,29 +117,29 @@ class Ending:
     """How an attempt at a trial ended."""
 
     state: TrialState
-    """COMPLETE, PRUNED or FAIL; WAITING for one that is put back."""
+    """COMPLETE, PRUNED or FAIL; WAITING if it will be retried alone."""
     end_reason: EndReason
-    """Why."""
+    """Why it ended."""
     collapsed: bool | None = None
     """Whether the representation collapsed; None if unknown."""
     projection_collapsed: bool | None = None
-    """Whether the projection did."""
+    """Whether the projection collapsed; None if unknown."""
     dimensional_collapse: bool | None = None
-    """A healthy std, but a rank near 1."""
+    """Whether the std is healthy but the rank near 1; None if unknown."""
     onset_step: int | None = None
-    """First step of the collapse that lasted."""
+    """First step of the collapse that lasted to the end."""
     error: str | None = None
-    """What went wrong, as one line."""
+    """The error, as one line."""
     traceback: str | None = None
-    """All of it."""
+    """The full traceback."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRow:
-    """A planned trial and what became of it, as the ledger holds it."""
+    """A planned trial and its results, as the ledger stores them."""
 
     number: int
-    """The ledger's own key of the trial."""
+    """The ledger's key of the trial."""
     trial_id: str
     position: int
     """Place in the order in which trials run."""
@@ -156,13 +156,13 @@ class TrialRow:
     attempt: int
     """How often the trial has been started."""
     end_reason: EndReason | None
-    """None while it waits for its first attempt or runs."""
+    """None while it waits for its first attempt, and while it runs."""
     collapsed: bool | None
     projection_collapsed: bool | None
     dimensional_collapse: bool | None
     onset_step: int | None
     steps_run: int
-    """The last step that was measured."""
+    """The last measured step."""
     knn_accuracy: float | None
     loss: float | None
     representation_std: float | None
@@ -170,14 +170,14 @@ class TrialRow:
     effective_rank: float | None
     probe_accuracy: float | None
     wall_seconds: float | None
-    """Of all attempts; None if none has measured anything."""
+    """Seconds of all attempts; None if none has measured anything."""
     seconds_before: float
-    """Those of the attempts before the latest."""
+    """Seconds of the attempts before the latest."""
     device: str | None
     error: str | None
-    """What went wrong, as one line."""
+    """The error, as one line."""
     traceback: str | None
-    """All of it."""
+    """The full traceback."""
 
     @functools.cached_property
     def labels(self) -> Labels:
@@ -202,11 +202,11 @@ class TrialRow:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has come to an end that only `--retry-failed` would repeat."""
+        """Whether it has ended, so that nothing but `--retry-failed` would run it again."""
         pending = self.state in (TrialState.WAITING, TrialState.RUNNING)
         return not pending and self.end_reason != EndReason.INTERRUPTED
 
     def value(self, column: str) -> float | None:
-        """A column of numbers: one of LAST_VALUES, or `wall_seconds`."""
+        """Returns the value of a column of numbers: one of LAST_VALUES, or `wall_seconds`."""
         value: float | None = getattr(self, column)
         return value

@@ -1,4 +1,4 @@
-"""What the record says of a search: the value of each sample, the winner, and whether all were drawn."""
+"""What the ledger says about a search: its samples' values, its winner, and whether all samples are drawn."""
 
 import json
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from sweeps.study.spaces import Search
 
 
 def is_settled(ledger: Ledger, study: Study) -> bool:
-    """Whether all samples were drawn, and their winner planned with all seeds."""
+    """Returns whether all samples are drawn, and their winner is planned with all seeds."""
     return ledger.facts().get(Fact.SETTLED) == _settled(study)
 
 
 def settle(ledger: Ledger, study: Study) -> None:
-    """Records that all samples were drawn, and their winner planned with all seeds."""
+    """Records that all samples are drawn, and their winner is planned with all seeds."""
     ledger.set_fact(Fact.SETTLED, _settled(study))
     ledger.set_fact(Fact.PLANNED, str(len(ledger.trials())))
 
@@ -28,13 +28,13 @@ def _settled(study: Study) -> str:
 
 
 def objective_values(row: TrialRow, search: Search) -> list[float] | None:
-    """What a trial came to by the search's objectives; None if it has no result."""
+    """Returns a sample's values of the objectives; None if it has no result."""
     candidate = _candidate(row, search)
     return [value for value in candidate.values if value is not None] if candidate.has_result else None
 
 
 def winner(rows: Sequence[TrialRow], search: Search) -> TrialRow | None:
-    """The sample that wins, by the rule of `analysis.winner`; None if no sample has a result."""
+    """Returns the sample that wins by the rule of `analysis.winner`; None if no sample has a result."""
     samples = [row for row in rows if row.design == SAMPLE]
     best = pick_winner(
         [_candidate(row, search) for row in samples],

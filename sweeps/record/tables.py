@@ -1,4 +1,4 @@
-"""From the ledger to the Parquet tables, each replaced in one step."""
+"""Writes the Parquet tables from the ledger, each replaced in one step."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -54,7 +54,7 @@ _SPECTRA_COLUMNS = pa.schema(
 
 
 def write_tables(ledger: Ledger, folder: Path) -> None:
-    """Writes trials.parquet, metrics.parquet and spectra.parquet to `folder`, from the rows of `ledger`."""
+    """Writes trials.parquet, metrics.parquet and spectra.parquet to `folder` from the rows of `ledger`."""
     rows = ledger.trials()
     ids = {row.number: row.trial_id for row in rows}
     _write(folder / "trials.parquet", *_trial_table(rows))
@@ -81,7 +81,7 @@ def _trial_table(rows: list[TrialRow]) -> tuple[Any, Iterator[Any]]:
 
 
 def _factor_names(labels: list[Labels]) -> list[str]:
-    """Every factor that applies in some trial, each before those that follow it there."""
+    """Returns every factor that applies in some trial, in an order that agrees with each trial's order."""
     names: list[str] = []
     for label in labels:
         place = len(names)

@@ -1,4 +1,4 @@
-"""Ray's schedulers, guarded: they stop samples of a search early, and nothing else."""
+"""Ray's schedulers, restricted to stopping samples of a search early."""
 
 import math
 from collections.abc import Sequence
@@ -11,26 +11,26 @@ from sweeps.study.spaces import Search
 
 
 class Pruner(FIFOScheduler):  # type: ignore[misc]
-    """A scheduler of Ray's that stops samples early, and a list of those that it stopped.
+    """Stops samples early by a rule of Ray's, and remembers which. Ray Tune calls it.
 
-    A measurement that is missing or not finite decides nothing, nobody is paused, and a trial that has
-    reached its last step is left to end by itself.
+    A measurement that is missing or not finite decides nothing, no trial is paused, and a trial at its last
+    step ends by itself.
     """
 
     def __init__(self, search: Search, steps: int) -> None:
-        """Stops what lags by the first objective.
+        """Stops samples that lag by the first objective.
 
         Args:
-            search: has the kind of scheduler.
+            search: names the kind of scheduler.
             steps: optimiser steps of each sample.
         """
         super().__init__()
-        metric, way = next(iter(search.objectives.items()))
+        metric, direction = next(iter(search.objectives.items()))
         scheduler = search.scheduler
         common = {
             "time_attr": "step",
             "metric": metric,
-            "mode": way[:3],
+            "mode": direction[:3],
             "grace_period": scheduler.grace_steps,
         }
         self._inner = (
@@ -41,23 +41,23 @@ class Pruner(FIFOScheduler):  # type: ignore[misc]
         self._metric = metric
         self._steps = steps
         self.stopped: set[str] = set()
-        """Ids of the trials that it stopped."""
+        """Ids of the trials that it has stopped."""
 
     def learn(self, trial_id: str, rows: Sequence[MetricsRow]) -> None:
-        """Shows it a sample of an earlier run, by its measurements in order of step."""
-        past = _PastTrial(trial_id)
-        self.on_trial_add(None, past)
+        """Learns from a sample of an earlier run, given its measurements in order of step."""
+        past_trial = _PastTrial(trial_id)
+        self.on_trial_add(None, past_trial)
         for row in rows:
-            if self.on_trial_result(None, past, dict(vars(row))) == TrialScheduler.STOP:
+            if self.on_trial_result(None, past_trial, dict(vars(row))) == TrialScheduler.STOP:
                 break
         self.stopped.discard(trial_id)
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """A trial may start."""
+        """Adds a trial to those that are compared."""
         self._inner.on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Whether a trial continues after a measurement."""
+        """Returns whether a trial continues after a measurement."""
         value = result.get(self._metric)
         if value is None or not math.isfinite(value):
             return str(TrialScheduler.CONTINUE)
@@ -69,7 +69,7 @@ class Pruner(FIFOScheduler):  # type: ignore[misc]
 
 
 class _PastTrial:
-    """As much of a Ray trial as a scheduler asks for."""
+    """The parts of a Ray trial that a scheduler reads."""
 
     def __init__(self, trial_id: str) -> None:
         self.trial_id = trial_id

@@ -1,4 +1,4 @@
-"""What a search still has to do: draw its samples, and run its winner on fresh seeds."""
+"""Runs what is missing of a search: its samples, then its winner on fresh seeds."""
 
 import contextlib
 from collections.abc import Callable
@@ -20,32 +20,32 @@ from sweeps.tracker import Tracker
 
 @dataclass(frozen=True, kw_only=True)
 class SearchRun:
-    """A search in progress."""
+    """A search in progress. `Sweep` creates it."""
 
     study: Study
     """The study that the search is part of."""
     search: Search
-    """What is searched."""
+    """Its space, sampler, objectives and scheduler."""
     journal: Path
-    """Where the Optuna study is kept."""
+    """File of the Optuna study."""
     ledger: Ledger
     """The record."""
     tracker: Tracker
-    """Keeps the books."""
+    """Enters and records trials."""
     steps: Callable[[Trial], int]
-    """Optimiser steps of a trial."""
+    """Returns the optimiser steps of a trial."""
     retry_failed: bool
     """Whether trials that ended with an error run again."""
 
     def execute(self, driver: Driver, *, resources: Resources, workers: int) -> None:
-        """Runs what is missing of its samples, and then of its winner, until done or interrupted.
+        """Runs the missing samples, then the missing trials of the winner, until done or interrupted.
 
         Args:
             driver: runs trials.
             resources: what one trial occupies.
             workers: maximum concurrent trials.
         """
-        if self.has_samples_left:
+        if self.is_sample_missing:
             scheduler = self.scheduler()
             with contextlib.closing(self.searcher()) as searcher:
                 driver.search(searcher, scheduler, resources=resources, workers=workers)
@@ -56,15 +56,15 @@ class SearchRun:
             driver.run(trials, resources=resources, workers=workers)
 
     @property
-    def has_samples_left(self) -> bool:
-        """Whether a sample is still to be drawn, or to be run again."""
+    def is_sample_missing(self) -> bool:
+        """Whether a sample must still be drawn, or run again."""
         if not is_settled(self.ledger, self.study):
             return True
         pending = set(self.ledger.pending(retry_failed=self.retry_failed))
         return any(row.design == SAMPLE and row.trial_id in pending for row in self.ledger.trials())
 
     def searcher(self) -> LedgerSearch:
-        """What suggests the samples. Close it in the end."""
+        """Returns what suggests the samples. The caller closes it."""
         return LedgerSearch(
             self.search,
             name=self.study.name,
@@ -76,7 +76,7 @@ class SearchRun:
         )
 
     def scheduler(self) -> Pruner | None:
-        """What stops samples early, taught what earlier runs have measured: Ray forgets it."""
+        """Returns what stops samples early, with the memory of earlier runs; None if nothing does."""
         if self.search.scheduler.kind == "none":
             return None
         length = self.steps(corner_samples(self.study.reference, self.search)[0])
@@ -87,7 +87,7 @@ class SearchRun:
         return scheduler
 
     def plan_winner(self) -> list[Trial]:
-        """Enters the winner with the study's seeds; returns what is still to run."""
+        """Enters the winner with the study's seeds, and returns the trials still to run."""
         best = winner(self.ledger.trials(), self.search)
         if best is not None:
             for trial in fresh_trials(best.trial, self.study.seeds):

@@ -1,7 +1,7 @@
-"""Optuna's ask and tell for Ray Tune, with the ledger as the record of what became of each sample.
+"""Optuna's ask and tell for Ray Tune, with the ledger as the record of each sample's result.
 
-Nothing is told from Ray's results: before each suggestion, and at both ends of a run, the Optuna study is
-brought up to what the ledger says.
+Ray's results are not reported to Optuna. Before each suggestion, and at the start and end of a run, the
+Optuna study is brought up to date from the ledger.
 """
 
 import math
@@ -27,11 +27,11 @@ from sweeps.study.samples import sample
 from sweeps.study.spaces import Parameter, Search
 
 _TRIAL_ID, _CONTINUES = "trial_id", "continues"
-"""Attributes of an Optuna trial: the ledger's trial, and the number of the one whose values it has again."""
+"""Attributes of an Optuna trial: the id of the ledger's trial, and the number of the one that it repeats."""
 
 
 class LedgerSearch(Searcher):  # type: ignore[misc]
-    """Suggests samples to Ray Tune, as settings of trials that stand in the ledger before they start."""
+    """Suggests samples to Ray Tune. Each is entered in the ledger before it starts."""
 
     def __init__(
         self,
@@ -44,14 +44,14 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
         enter: Callable[[Trial], None],
         retry_failed: bool = False,
     ) -> None:
-        """Opens the Optuna study, or begins it; what an earlier run left RUNNING is settled.
+        """Opens or creates the Optuna study, and settles the trials that an earlier run left RUNNING.
 
         Args:
-            search: what is searched.
-            name: of the study.
-            reference: settings over which a sample's values are laid.
-            journal: where the Optuna study is kept.
-            ledger: the record of what became of each sample.
+            search: the space, the sampler and the objectives.
+            name: name of the Optuna study.
+            reference: settings that a sample's values override.
+            journal: file of the Optuna study.
+            ledger: the record of each sample's result.
             enter: enters a sample in the ledger.
             retry_failed: whether samples that ended with an error are suggested again.
         """
@@ -62,7 +62,7 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
             study_name=name,
             # An absolute path: the lock beside it is a symbolic link, which must not dangle.
             storage=JournalStorage(JournalFileBackend(str(journal.absolute()))),
-            directions=[StudyDirection[way.upper()] for way in search.objectives.values()],
+            directions=[StudyDirection[direction.upper()] for direction in search.objectives.values()],
             load_if_exists=True,
         )
         self._search = search
@@ -70,25 +70,27 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
         self._ledger = ledger
         self._enter = enter
         self._asked: dict[str, optuna.Trial] = {}
-        """Ray's id of a trial -> the Optuna trial that it runs."""
+        """Ray's id of a running trial -> its Optuna trial."""
         self._live: set[str] = set()
+        """Ids of the samples that this run has started and that have not ended."""
         self._failed_attempts: dict[str, int] = {}
+        """Id of a sample to retry -> its attempt that failed."""
         self.close()
         if retry_failed:
             self._retry()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Ray pickles searchers for a restore that is never used.
+        # Ray pickles searchers for a restore that never happens.
         return {}
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing: the journal and the ledger are the state."""
+        """Does nothing: the journal and the ledger are the state."""
 
     def suggest(self, trial_id: str) -> Any:
-        """The next sample as Ray's configuration of its trial `trial_id`, or Searcher.FINISHED.
+        """Returns the next sample as Ray's configuration of its trial `trial_id`, or Searcher.FINISHED.
 
-        A sample whose configuration has run is told its value at once, and does not run again; one that is
-        running is told it with the other.
+        A sample whose configuration has already run does not run again: its value is reported to Optuna at
+        once. If its configuration is running, the value is reported when that trial ends.
         """
         self.settle()
         while True:
@@ -96,7 +98,7 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
             waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
             if not waiting and drawn >= self._search.trials:
                 return Searcher.FINISHED
-            # A sampler of its own for each sample: a resumed search draws what it would have drawn.
+            # Each sample has its own sampler, so that a resumed search draws the samples it would have drawn.
             self.study.sampler = _sampler(self._search, drawn, len(waiting))
             optuna_trial = self.study.ask()
             try:
@@ -115,7 +117,7 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
                 return {"trial": {"id": trial.trial_id, "settings": dict(trial.settings)}}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Passes a measurement on to Optuna, which ranks stopped samples by their last one."""
+        """Reports a measurement to Optuna, which ranks pruned samples by their last one."""
         if len(self._search.objectives) > 1 or result.get("done"):
             return
         value = result.get(next(iter(self._search.objectives)))
@@ -125,12 +127,12 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """A sample has ended. The ledger may not know yet: then the next suggestion settles it."""
+        """Settles a sample that has ended. If the ledger lacks its end, the next suggestion settles it."""
         self._asked.pop(trial_id, None)
         self.settle()
 
     def settle(self) -> None:
-        """Tells Optuna what has become of the samples that it takes for running."""
+        """Reports to Optuna the samples that have ended and that it counts as running."""
         for optuna_trial in self._running():
             trial_id = optuna_trial.user_attrs.get(_TRIAL_ID, "")
             row = self._ledger.trial(trial_id)
@@ -139,7 +141,7 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
                 self._tell(optuna_trial.number, row)
 
     def close(self) -> None:
-        """Leaves nothing RUNNING: what has not ended is told as failed, and its values are queued again."""
+        """Reports samples that have not ended to Optuna as failed, and queues their values again."""
         self.settle()
         for optuna_trial in self._running():
             self._queue(optuna_trial)
@@ -155,6 +157,7 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
         return values
 
     def _retry(self) -> None:
+        """Queues the values of samples that ended with an error."""
         for optuna_trial in self.study.get_trials(states=(TrialState.FAIL,)):
             row = self._ledger.trial(optuna_trial.user_attrs.get(_TRIAL_ID, ""))
             if row is not None and row.end_reason == EndReason.ERROR:
@@ -162,15 +165,16 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
                 self._failed_attempts[row.trial_id] = row.attempt
 
     def _is_settled(self, row: TrialRow) -> bool:
-        """Whether a sample has ended, and is not to be tried again."""
+        """Returns whether a sample has ended and will not be retried."""
         return row.has_ended and row.attempt > self._failed_attempts.get(row.trial_id, -1)
 
     def _queue(self, optuna_trial: FrozenTrial) -> None:
-        """Queues an Optuna trial's values, unless it is done already."""
-        if optuna_trial.number not in self._continued():
+        """Queues an Optuna trial's values, unless they are queued already."""
+        if optuna_trial.number not in self._repeated():
             self.study.enqueue_trial(optuna_trial.params, user_attrs={_CONTINUES: optuna_trial.number})
 
     def _tell(self, number: int, row: TrialRow) -> None:
+        """Reports to Optuna how the sample of an Optuna trial ended."""
         values = objective_values(row, self._search)
         if row.state == State.PRUNED:
             self.study.tell(number, state=TrialState.PRUNED)
@@ -182,17 +186,18 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
     def _running(self) -> list[FrozenTrial]:
         return self.study.get_trials(states=(TrialState.RUNNING,))
 
-    def _continued(self) -> set[int]:
+    def _repeated(self) -> set[int]:
+        """Returns the numbers of the Optuna trials that another one repeats."""
         trials = self.study.get_trials(deepcopy=False)
         return {trial.user_attrs[_CONTINUES] for trial in trials if _CONTINUES in trial.user_attrs}
 
     def _drawn(self) -> int:
-        """Samples drawn so far; one that continues another after an interruption is no new one."""
-        return len(self.study.get_trials(deepcopy=False)) - len(self._continued())
+        """Returns the number of samples drawn so far, not counting repetitions."""
+        return len(self.study.get_trials(deepcopy=False)) - len(self._repeated())
 
 
 def _draw(optuna_trial: optuna.Trial, parameter: Parameter) -> Scalar:
-    """Asks an Optuna trial for a value."""
+    """Draws a value of a parameter."""
     name, low, high = parameter.name, parameter.low, parameter.high
     if parameter.choices:
         choice = optuna_trial.suggest_categorical(name, parameter.choices)
@@ -204,16 +209,16 @@ def _draw(optuna_trial: optuna.Trial, parameter: Parameter) -> Scalar:
 
 
 def _sampler(search: Search, drawn: int, waiting: int) -> optuna.samplers.BaseSampler:
-    """The sampler of the next sample, after so many; `waiting` ones have most of their values already."""
+    """Returns the sampler of the next sample, after `drawn` ones. `waiting` queued ones have most values."""
     seed = int(np.random.SeedSequence([search.sampler_seed, drawn, waiting]).generate_state(1)[0])
     if search.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
-    # The constant liar keeps samples that run at the same time apart.
+    # The constant liar keeps concurrent samples apart.
     return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
 
 
 def drop_torn_line(journal: Path) -> None:
-    """Cuts off a last line that a full disk or a power cut left unfinished; Optuna would refuse the file."""
+    """Removes a last line that a full disk or a power cut left unfinished: Optuna would refuse the file."""
     if not journal.exists():
         return
     with journal.open("r+b") as file:

@@ -1,13 +1,12 @@
 """Where a trial keeps its checkpoints while it runs: the sweep's directory, or a store with a local copy.
 
-A worker, its disk, and the driver with the newest rows of the ledger may all be lost at once. No order of
-writing lets a checkpoint wait for the ledger's mirror, which lags by its interval. So a checkpoint carries
-the measurements that led to it: `reported.jsonl`, sent before the state, so that the store holds at least
-the rows up to the state's step. A trial that resumes reports them again first, and the ledger replaces what
-it has. A checkpoint may thus be older than the ledger (what follows is measured again) or newer (what
-precedes comes with it), and no row is lost.
+A worker, its disk, and the driver with the newest rows of the ledger may all be lost at once, and the
+ledger's mirror in the store lags behind. So a checkpoint carries the measurements that led to it:
+`reported.jsonl` is sent before the state, so that the store has at least the rows up to the state's step. A
+trial that resumes reports them again first, and the ledger replaces its rows. A checkpoint may thus be older
+than the ledger (later steps are measured again) or newer (earlier rows come with it), and no row is lost.
 
-A store that fails is not the trial's failure: the trial goes on, and the next push sends the same.
+A store that fails does not fail the trial: the trial continues, and the next push sends the same files.
 """
 
 import base64
@@ -31,45 +30,46 @@ from sweeps.record.rows import Measurement
 from sweeps.storage.store import Store
 
 REPORTED = "reported.jsonl"
-"""What a trial has reported, a line per measurement."""
+"""The measurements that a trial has reported, one per line."""
 PAUSE_SECONDS = 60
-"""How long a trial is spared further attempts at a store that has failed: each costs seconds."""
+"""How long a trial does not try a store again after it has failed: each attempt costs seconds."""
 
 _log = logging.getLogger(__name__)
 
 
 class Workspace:
-    """A trial's folder in the sweep's own directory: nothing is copied."""
+    """A worker's folder for one trial. This one is in the sweep's directory, and nothing is copied."""
 
     def __init__(self, folder: Path) -> None:
-        """Keeps everything in `folder`, which need not exist."""
+        """Uses `folder`, which need not exist."""
         self.folder = folder
         """Where the learner saves state and encoder."""
         self.reported: list[Measurement] = []
-        """What earlier attempts reported and the ledger may lack: to be reported again."""
+        """Measurements of earlier attempts that the ledger may lack: the worker reports them again."""
         self.finished = False
-        """Whether nothing is left to train."""
+        """Whether the trial has been trained to its end."""
 
     def keep(self, measurement: Measurement) -> None:
-        """Keeps a measurement, before it is reported."""
+        """Saves a measurement before it is reported."""
 
     def push(self) -> None:
-        """Brings the store up to date, between two measurements."""
+        """Updates the store between two measurements."""
 
 
 class StoredWorkspace(Workspace):
-    """A local folder, and the folder of a store that it is fetched from and pushed to."""
+    """A worker's folder for one trial, fetched from a store and pushed to it."""
 
     def __init__(self, folder: Path, store: Store, name: str) -> None:
-        """Works in `folder` for the folder `name` of `store`."""
+        """Uses `folder` as the local copy of the folder `name` in `store`."""
         super().__init__(folder)
         self._store = store
         self._name = name
         self._sent: dict[str, tuple[int, int]] = {}
+        """File -> modification time and size of the version in the store."""
         self._paused_until = -math.inf
 
     def fetch(self) -> None:
-        """Brings what the store has, unless a process that died here has left something newer."""
+        """Fetches the store's files, unless a process that died here has left newer ones."""
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             self._fetch()
@@ -80,12 +80,12 @@ class StoredWorkspace(Workspace):
         write_text(self.folder / REPORTED, "".join(map(_line, self.reported)))
 
     def keep(self, measurement: Measurement) -> None:
-        """Keeps a measurement, before it is reported."""
+        """Saves a measurement before it is reported."""
         with (self.folder / REPORTED).open("a", encoding="utf-8") as file:
             file.write(_line(measurement))
 
     def push(self) -> None:
-        """Sends what has changed if there is a new state or encoder."""
+        """Sends the changed files if there is a new state or encoder."""
         if time.monotonic() < self._paused_until:
             return
         try:
@@ -95,7 +95,7 @@ class StoredWorkspace(Workspace):
             self._paused_until = time.monotonic() + PAUSE_SECONDS
 
     def close(self) -> bool:
-        """Sends the rest and removes the local folder; False if it stays because the store failed."""
+        """Sends the rest and removes the local folder. Returns False if it stays because the store failed."""
         try:
             self._push()
         except StorageError as error:
@@ -109,7 +109,7 @@ class StoredWorkspace(Workspace):
         self.finished = ENCODER in stored and STATE not in stored
         local_time = (self.folder / STATE).stat().st_mtime if self._has(STATE) else -math.inf
         if self.finished or local_time < stored.get(STATE, -math.inf):
-            # The state first: what is fetched after it was sent with it or later.
+            # The state comes first: files fetched after it were sent with it or later.
             for name in sorted(stored.keys() - {ENCODER}, key=lambda name: name != STATE):
                 self._store.download(f"{self._name}/{name}", self.folder / name)
                 self._sent[name] = _stamp(self.folder / name)
@@ -131,21 +131,21 @@ class StoredWorkspace(Workspace):
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoints:
-    """Where the checkpoints of a sweep are, as its workers are told. Small and picklable."""
+    """Where the checkpoints of a sweep are; the workers get a copy. Small and picklable."""
 
     folder: Path
-    """The sweep's own folder of checkpoints; absolute."""
+    """The folder of checkpoints in the sweep's directory; absolute."""
     store: Store | None = None
-    """Where they are instead, if anywhere: then nothing is kept in `folder`."""
+    """The store that has the checkpoints instead, if any: then `folder` stays empty."""
 
     @contextlib.contextmanager
     def workspace(self, trial_id: str) -> Iterator[Workspace]:
-        """Within it, a trial runs; what it leaves is in its place afterwards."""
+        """Yields the folder in which a trial runs; afterwards its files are in the store, if there is one."""
         if self.store is None:
             yield Workspace(self.folder / trial_id)
             return
         folder = local_copies(self.store)
-        _send_left_over(folder, self.store)
+        _send_unsent(folder, self.store)
         workspace = StoredWorkspace(folder / trial_id, self.store, f"{CHECKPOINTS}/{trial_id}")
         workspace.fetch()
         try:
@@ -155,7 +155,7 @@ class Checkpoints:
                 (folder / f"{trial_id}.unsent").touch()
 
     def encoder(self, trial_id: str) -> bytes | None:
-        """The trained encoder, a safetensors file; None if the trial left none.
+        """Returns the trained encoder, a safetensors file; None if the trial has none.
 
         Raises:
             StorageError: the store cannot be read.
@@ -167,16 +167,16 @@ class Checkpoints:
 
 
 def local_copies(store: Store) -> Path:
-    """The folder of this machine, in its place for temporary files, in which trials of a sweep run."""
+    """Returns this machine's temporary folder in which the trials of a sweep run."""
     digest = hashlib.sha256(store.uri.encode()).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"sweep-checkpoints-{os.getuid()}-{digest}"
 
 
-def _send_left_over(folder: Path, store: Store) -> None:
-    """Sends what trials on this machine could not send when they ended."""
+def _send_unsent(folder: Path, store: Store) -> None:
+    """Sends the files that trials on this machine could not send when they ended."""
     for marker in folder.glob("*.unsent"):
         try:
-            marker.unlink()  # of several processes, one succeeds
+            marker.unlink()  # only one of several processes succeeds
         except FileNotFoundError:
             continue
         workspace = StoredWorkspace(folder / marker.stem, store, f"{CHECKPOINTS}/{marker.stem}")
@@ -196,7 +196,7 @@ def _line(measurement: Measurement) -> str:
 
 
 def _read(path: Path) -> list[Measurement]:
-    """Measurements by step, as the ledger takes them: a step that occurs twice replaces what it repeats."""
+    """Reads measurements by step. As in the ledger, a repeated step replaces the earlier rows from it on."""
     measurements: list[Measurement] = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:

@@ -1,9 +1,9 @@
-"""The ledger in a store, from where a sweep resumes on another machine when the first and its disk are gone.
+"""A copy of the ledger in a store, from which a sweep resumes on another machine when the first one is gone.
 
-The directory's own ledger is the truth and is never overwritten. The mirror is a snapshot of it, taken by a
-separate thread, so that neither the driver nor a trial waits for the network. Every driver adds an
-id to the ledger. The ids in order are the sweep's history: a directory may replace the store's
-ledger only if its history contains all of the store's, and a directory that is behind is refused.
+The directory's ledger is the truth and is never overwritten. The mirror is a snapshot of it, taken by a
+separate thread, so that neither the driver nor a trial waits for the network. Every driver adds an id to the
+ledger. The ids in order are the sweep's history: a directory may replace the store's ledger only if its
+history contains all of the store's, and a directory that is behind is refused.
 """
 
 import contextlib
@@ -33,37 +33,38 @@ def add_driver(ledger: Ledger) -> None:
 
 
 def _history(ledger: Ledger) -> list[str]:
-    """Ids of the drivers that wrote to the ledger, in order."""
+    """Returns the ids of the drivers that wrote to the ledger, in order."""
     return ledger.facts().get(Fact.DRIVERS, "").split()
 
 
 class Mirror:
-    """What a driver and its store have to do with each other; without a store, nothing."""
+    """Keeps a store up to date with a sweep's directory; does nothing without a store. `Sweep` uses it."""
 
     def __init__(self, out: Path, store: Store | None, *, every: float) -> None:
-        """Between the directory `out` and `store`, at intervals of `every` seconds."""
+        """Connects the directory `out` to `store`, with copies every `every` seconds."""
         self._out = out
         self.store = store
+        """The store; None without one."""
         self._every = every
         self._lease = Lease(store, out, every=every) if store else None
         self._sent: tuple[tuple[int, int], ...] = ()
         self.source = out
-        """Where the sweep's ledger is to be read before the directory is locked: `out`, or a fetched copy."""
+        """Where to read the sweep's ledger before the directory is locked: `out`, or a fetched copy."""
 
     @contextlib.contextmanager
     def opened(self, study: Study, trial_ids: set[str]) -> Iterator["Mirror"]:
-        """Checks the store, takes its lease, and fetches what it has if `out` has no ledger.
+        """Takes the store's lease, and fetches the sweep from there if `out` has no ledger.
 
-        The lease is renewed and the fetched copy kept until it closes.
+        Within it, the lease is renewed and the fetched copy kept.
 
         Raises:
-            StorageError: the store cannot be reached, read and written, or another driver is at work on it.
-            DirectoryError: it holds another sweep, or a later state of this one.
+            StorageError: the store cannot be reached, read and written, or another driver is using it.
+            DirectoryError: the store holds another sweep, or a later state of this one.
         """
         if self.store is None or self._lease is None:
             yield self
             return
-        self._lease.take()  # first: what is fetched after that is the last word
+        self._lease.take()  # before fetching: afterwards no other driver changes the store
         renewal = _Repeating(self._every, self._lease.renew)
         try:
             with tempfile.TemporaryDirectory(prefix="sweep-ledger-") as fetched:
@@ -76,7 +77,7 @@ class Mirror:
 
     @contextlib.contextmanager
     def synchronised(self) -> Iterator[None]:
-        """Puts what was fetched into the directory, which must be locked; sends its last state at the end.
+        """Puts the fetched files into the directory, which must be locked; sends its last state at the end.
 
         Raises:
             OSError: the store fails at the end.
@@ -100,27 +101,27 @@ class Mirror:
 
     @contextlib.contextmanager
     def following(self, *, stop: Callable[[], None], warn: Callable[[str], None]) -> Iterator[None]:
-        """Within it, the store follows the directory.
+        """Uploads the directory at intervals.
 
         Args:
-            stop: is called when another driver has taken over the store: this one must end.
-            warn: is told, in one line, of that, and once of each time for which the store fails.
+            stop: called if another driver has taken over the store, so that this driver ends.
+            warn: called with one line about that, and once for each period in which the store fails.
         """
         failing = False
 
-        def follow() -> None:
+        def try_upload() -> None:
             nonlocal failing
             try:
                 self.upload()
                 failing = False
             except (StorageError, OSError, sqlite3.Error) as error:
                 if not failing:
-                    warn(f"{' '.join(str(error).split())} (this directory holds everything)")
+                    warn(f"{' '.join(str(error).split())} (nothing is lost: {self._out} has everything)")
                 failing = True
-                if self._taken:
+                if self._is_taken:
                     stop()
 
-        uploads = _Repeating(self._every, follow, at_once=True) if self.store else None
+        uploads = _Repeating(self._every, try_upload, at_once=True) if self.store else None
         try:
             yield
         finally:
@@ -128,7 +129,7 @@ class Mirror:
                 uploads.stop()
 
     def upload(self) -> None:
-        """Sends a snapshot of the ledger, and what describes it, if anything has changed.
+        """Uploads a snapshot of the ledger, and the files that describe it, if anything has changed.
 
         Raises:
             StorageError: the store fails, or another driver has taken it over.
@@ -136,14 +137,14 @@ class Mirror:
         if self.store is None or self._lease is None:
             return
         self._lease.renew()
-        if self._taken:
+        if self._is_taken:
             raise StorageError(f"{self.store}: was taken over by another driver ({self._lease.taken_by})")
         ledger = self._out / files.LEDGER
-        changing = (ledger, ledger.with_name(f"{ledger.name}-wal"), self._out / files.MANIFEST)
-        stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in changing if file.exists())
+        watched = (ledger, ledger.with_name(f"{ledger.name}-wal"), self._out / files.MANIFEST)
+        stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in watched if file.exists())
         if stamps == self._sent:
             return
-        # The ledger knows how a sample of a search ended that the journal takes for running; not the reverse.
+        # The journal goes first: a newer ledger settles samples that an older journal counts as running.
         if (self._out / files.JOURNAL).exists():
             self.store.upload(self._out / files.JOURNAL, files.JOURNAL)
         snapshot = ledger.with_name(f"{ledger.name}.mirror")
@@ -158,20 +159,20 @@ class Mirror:
         self._sent = stamps
 
     def _finish(self) -> None:
-        if self._taken:
+        if self._is_taken:
             return
         try:
             self.upload()
         except StorageError as error:
-            todo = f"{self._out} holds everything, and the same command sends it"
-            raise OSError(f"{error}; {todo}") from None
+            hint = f"{self._out} has everything; run the same command again to send it"
+            raise OSError(f"{error}; {hint}") from None
 
     @property
-    def _taken(self) -> bool:
+    def _is_taken(self) -> bool:
         return self._lease is not None and self._lease.taken_by is not None
 
     def _check(self, store: Store, fetched: Path, study: Study, trial_ids: set[str]) -> None:
-        """Fetches the store's ledger, and looks whether it and the directory's belong together."""
+        """Fetches the store's ledger, and checks it against the study and the directory's ledger."""
         if not store.download(files.LEDGER, fetched / files.LEDGER):
             return
         with directory.open_ledger(fetched) as ledger:
@@ -183,35 +184,35 @@ class Mirror:
             self.source = fetched
             return
         with directory.open_ledger(self._out) as ledger:
-            own_history = _history(ledger)
-        if stored_history and stored_history[-1] in own_history:
+            local_history = _history(ledger)
+        if stored_history and stored_history[-1] in local_history:
             return
-        if own_history and own_history[-1] in stored_history:
+        if local_history and local_history[-1] in stored_history:
             raise DirectoryError(
-                f"{self._out}: is behind {store}, from where another driver resumed it; an empty --out "
+                f"{self._out}: is behind {store}, from which another driver has resumed; an empty --out "
                 "resumes from there"
             )
         raise DirectoryError(
-            f"{store}: holds another sweep than {self._out}; each sweep needs its own place in a store"
+            f"{store}: does not hold the sweep of {self._out}; each sweep needs its own place in a store"
         )
 
 
 def take_snapshot(ledger: Path, snapshot: Path) -> None:
-    """Copies a ledger, as of one moment, into one file of its own, also while a driver writes to it."""
+    """Copies a ledger, as of one moment, into a single file, even while a driver writes to it."""
     with (
         contextlib.closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=ro", uri=True)) as source,
         contextlib.closing(sqlite3.connect(snapshot)) as target,
     ):
         target.execute("PRAGMA synchronous = OFF")
-        source.backup(target)  # in one go, without the interpreter's lock
-        target.execute("PRAGMA journal_mode = DELETE")  # one file, to be opened anywhere
+        source.backup(target)  # in one step, without the interpreter's lock
+        target.execute("PRAGMA journal_mode = DELETE")  # a single file, which opens anywhere
 
 
 class _Repeating:
-    """Calls a function in a thread of its own, at intervals, until stopped."""
+    """Calls a function in a separate thread, at intervals, until stopped."""
 
     def __init__(self, seconds: float, call: Callable[[], None], *, at_once: bool = False) -> None:
-        """Starts the thread; the first call is at once or after `seconds`."""
+        """Starts the thread. The first call comes after `seconds`, or immediately if `at_once`."""
         self._seconds = seconds
         self._call = call
         self._at_once = at_once
@@ -220,7 +221,7 @@ class _Repeating:
         self._thread.start()
 
     def stop(self) -> None:
-        """Waits for a call in progress, and lets no other follow."""
+        """Waits for a call in progress, and ends the thread."""
         self._stopped.set()
         self._thread.join()
 
@@ -228,5 +229,5 @@ class _Repeating:
         if self._at_once:
             self._call()
         while not self._stopped.wait(self._seconds):
-            with contextlib.suppress(StorageError):  # what fails now is tried again at the next interval
+            with contextlib.suppress(StorageError):  # the next interval tries again
                 self._call()

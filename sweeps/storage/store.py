@@ -1,7 +1,7 @@
 """A place that outlives the machine: an object store or a folder, named by a URI, through pyarrow.fs.
 
 Credentials come from where each provider's own tools look for them: the environment, its files, or the
-instance's role. A URI that holds any is refused, because URIs are written down.
+instance's role. A URI that contains credentials is refused, because URIs are recorded.
 """
 
 import contextlib
@@ -23,26 +23,26 @@ from sweeps.errors import StorageError
 from sweeps.record.manifest import without_secrets
 
 SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs")
-"""What pyarrow.fs opens by URI."""
+"""Schemes of the URIs that pyarrow.fs opens."""
 
 _S3_OPTIONS = ("endpoint_override", "region", "scheme")
 _CONNECT_SECONDS, _SILENCE_SECONDS, _ATTEMPTS = 3, 5, 3
-_CHUNK = 16 * 2**20  # bytes of one request: pyarrow's own 1 MiB makes a hundred requests of one encoder
+_CHUNK = 16 * 2**20  # bytes per request: pyarrow's default of 1 MiB makes a hundred requests of one encoder
 
 
 @dataclass(frozen=True)
 class Store:
-    """Files by name under one URI. Small and picklable: each process opens the URI for itself."""
+    """Files by name under one URI. Small and picklable: each process opens the URI itself."""
 
     uri: str
     """Such as `s3://bucket/sweeps/one?region=eu-west-1` or `file:///shared/sweeps/one`."""
 
     @classmethod
     def at(cls, place: str) -> "Store":
-        """The store at a URI or a local path. Connects to nothing yet.
+        """Returns the store at a URI or a local path. Does not connect yet.
 
         Raises:
-            StorageError: an unknown scheme, no bucket, or credentials within.
+            StorageError: the URI has an unknown scheme or option, no bucket, or credentials.
         """
         if without_secrets(place) != place:
             raise StorageError(
@@ -58,34 +58,34 @@ class Store:
         parts = urlsplit(place)
         local = scheme[1] == "file"
         if not (parts.path.strip("/") if local else parts.netloc):
-            what = "a folder (file:///FOLDER)" if local else f"a bucket ({scheme[1]}://BUCKET/PREFIX)"
-            raise StorageError(f"--storage: must name {what}, but got {place!r}")
+            target = "a folder (file:///FOLDER)" if local else f"a bucket ({scheme[1]}://BUCKET/PREFIX)"
+            raise StorageError(f"--storage: must name {target}, but got {place!r}")
         if scheme[1] == "s3":
             for option, _ in parse_qsl(parts.query, keep_blank_values=True):
                 if option not in _S3_OPTIONS:
-                    known = nearest(option, _S3_OPTIONS) or f" (known: {', '.join(_S3_OPTIONS)})"
-                    raise StorageError(f"--storage: {option}: is not an option of s3:// here{known}")
+                    hint = nearest(option, _S3_OPTIONS) or f" (valid: {', '.join(_S3_OPTIONS)})"
+                    raise StorageError(f"--storage: {option}: is not an option of s3:// here{hint}")
         return cls(place)
 
     def __str__(self) -> str:
         return self.uri
 
     def modified(self, name: str) -> float | None:
-        """When the file was written by the store's clock, in seconds since 1970; None if there is none."""
-        with self._plainly() as (system, root):
+        """Returns when the file was written: seconds since 1970 by the store's clock; None without a file."""
+        with self._file_system() as (system, root):
             info = system.get_file_info(f"{root}/{name}")
             return info.mtime.timestamp() if info.type == fs.FileType.File else None
 
     def names(self, folder: str) -> dict[str, float]:
-        """The files directly in a folder, and when each was written (as `modified`)."""
-        with self._plainly() as (system, root):
+        """Returns the files directly in a folder, and when each was written (as `modified`)."""
+        with self._file_system() as (system, root):
             infos = system.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
             files = [info for info in infos if info.type == fs.FileType.File]
             return {info.base_name: info.mtime.timestamp() for info in files if info.base_name}
 
     def read(self, name: str) -> bytes | None:
-        """The file's content; None if there is none."""
-        with self._plainly() as (system, root):
+        """Returns the file's content; None without a file."""
+        with self._file_system() as (system, root):
             if system.get_file_info(f"{root}/{name}").type != fs.FileType.File:
                 return None
             with system.open_input_stream(f"{root}/{name}") as stream:
@@ -94,15 +94,15 @@ class Store:
     def write(self, name: str, content: bytes) -> None:
         """Writes a small file, in one step."""
         with (
-            self._plainly() as (system, root),
+            self._file_system() as (system, root),
             _in_one_step(system, f"{root}/{name}") as partial,
             system.open_output_stream(partial) as stream,
         ):
             stream.write(content)
 
     def upload(self, path: Path, name: str) -> None:
-        """Copies a local file to the store: it is there as a whole, or as it was before."""
-        with self._plainly() as (system, root), _in_one_step(system, f"{root}/{name}") as partial:
+        """Copies a local file to the store, in one step: the store has the new file or the old one."""
+        with self._file_system() as (system, root), _in_one_step(system, f"{root}/{name}") as partial:
             fs.copy_files(
                 str(path),
                 partial,
@@ -112,10 +112,10 @@ class Store:
             )
 
     def download(self, name: str, path: Path) -> bool:
-        """Copies a file from the store into an existing local folder, in one step; False if there is none."""
+        """Copies a file to an existing local folder, in one step. Returns False if there is no such file."""
         if self.modified(name) is None:
             return False
-        with self._plainly() as (system, root), replacing(path) as partial:
+        with self._file_system() as (system, root), replacing(path) as partial:
             fs.copy_files(
                 f"{root}/{name}",
                 str(partial),
@@ -127,20 +127,20 @@ class Store:
 
     def delete(self, name: str) -> None:
         """Removes a file, if there is one."""
-        with self._plainly() as (system, root), contextlib.suppress(FileNotFoundError):
+        with self._file_system() as (system, root), contextlib.suppress(FileNotFoundError):
             system.delete_file(f"{root}/{name}")
 
     @contextlib.contextmanager
-    def _plainly(self) -> Iterator[tuple[Any, str]]:
-        """The file system and the path in it; what it raises becomes a StorageError."""
+    def _file_system(self) -> Iterator[tuple[Any, str]]:
+        """Yields the file system and the path in it, and turns its errors into StorageErrors."""
         try:
-            yield _opened(self.uri)
+            yield _open(self.uri)
         except (OSError, pa.ArrowException) as error:
             text = " ".join(str(error).split())
-            raise StorageError(f"{self.uri}: {_kind(text)}: {text}") from None
+            raise StorageError(f"{self.uri}: {_problem(text)}: {text}") from None
 
 
-def _kind(text: str) -> str:
+def _problem(text: str) -> str:
     if "NETWORK_CONNECTION" in text or "Could not connect" in text:
         return "cannot be reached"
     if "ACCESS_DENIED" in text or "INVALID_ACCESS_KEY" in text or "403" in text or "Permission" in text:
@@ -149,8 +149,8 @@ def _kind(text: str) -> str:
 
 
 @functools.cache
-def _opened(uri: str) -> tuple[Any, str]:
-    """The file system of a URI and the path in it. Requests that hang end within seconds."""
+def _open(uri: str) -> tuple[Any, str]:
+    """Returns the file system of a URI and the path in it. Requests that hang end within seconds."""
     parts = urlsplit(uri)
     if parts.scheme == "s3":
         options = dict(parse_qsl(parts.query))
@@ -171,7 +171,7 @@ def _opened(uri: str) -> tuple[Any, str]:
 
 @contextlib.contextmanager
 def _in_one_step(system: Any, path: str) -> Iterator[str]:
-    """Where to write what is to appear at `path` as a whole. Objects do so by themselves; a file is moved."""
+    """Yields where to write, so that a file appears at `path` whole. Objects do anyway; files are moved."""
     if system.type_name not in ("local", "hdfs"):
         yield path
         return

@@ -15,7 +15,7 @@ from sweeps.record import directory
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Ending, EndReason, TrialState
 from sweeps.run import run
-from sweeps.simulated import TRAINER
+from sweeps.simulated import TRAINER, SimulatedImages
 from sweeps.study import Resources, Study, study_from_text
 from tests.sweeps.conftest import SMALL
 
@@ -45,7 +45,7 @@ def test_other_data_than_before_is_refused_and_nothing_is_changed(tmp_path: Path
 
 
 def test_data_that_cannot_be_loaded_is_a_wrong_request(tmp_path: Path, small: Study) -> None:
-    def broken(dataset: str, **options: object) -> object:
+    def broken(dataset: str, **options: object) -> SimulatedImages:
         raise ValueError("file.png: sha256 must be\nabc")
 
     with pytest.raises(RequestError, match=r"^file.png: sha256 must be abc$"):

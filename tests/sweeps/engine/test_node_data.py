@@ -64,6 +64,7 @@ def wait_for_the_others(meet: Barrier) -> None:
 def get_twice(data: bytes) -> None:
     node: NodeData = pickle.loads(data)
     first = node.get(KEY)
+    assert isinstance(first, SimulatedImages)
     assert node.get(KEY) is first
     with pytest.raises(ValueError, match="read-only"):
         first.train_images[0] = 1

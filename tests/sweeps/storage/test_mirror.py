@@ -139,7 +139,9 @@ def test_a_directory_that_is_behind_or_of_another_sweep_is_refused(
         pass
     with driving(tmp_path / "c", Store.at(str(tmp_path / "another")), small):
         pass
-    with pytest.raises(DirectoryError, match=r"holds another sweep than .*c; each sweep needs a place of"):
+    with pytest.raises(
+        DirectoryError, match=r"holds another sweep than .*c; each sweep needs its own place in"
+    ):
         ExitStack().enter_context(driving(tmp_path / "c", folder, small))
     renamed = dataclasses.replace(small, name="another-study")
     with pytest.raises(
