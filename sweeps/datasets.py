@@ -1,13 +1,16 @@
 """The data sets that a study's trials train on: loaded once in the driver, and the same in every run."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from byol.errors import ConfigError
 from byol.presets import from_settings
 from sweeps.errors import DirectoryError, RequestError
 from sweeps.node_data import NodeData
+from sweeps.record.rows import Baselines
 from sweeps.study import Study
 from sweeps.study.designs import Trial, describe
 from sweeps.trainer import DataKey, Images, Trainer, data_key
@@ -88,6 +91,27 @@ class DataSets:
             return config.total_steps(image_count)
         except ConfigError as error:
             raise RequestError(f"{describe(trial.labels)}: {error}") from None
+
+    def baselines(
+        self, trials: Iterable[Trial], trainer: Trainer, known: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Mapping[str, Any]]:
+        """Returns what the trials' kNN accuracies are compared with, by `Baselines.key`.
+
+        Args:
+            trials: those whose data sets are looked at.
+            trainer: computes what is not known.
+            known: what earlier drivers have computed.
+        """
+        baselines = dict(known)
+        for trial in trials:
+            key = Baselines.key(trial.settings)
+            if key not in baselines:
+                data = self.images[data_key(trial.settings)]
+                computed = trainer.baselines(data, from_settings(trial.settings))
+                baselines[key] = {
+                    field.name: getattr(computed, field.name) for field in dataclasses.fields(Baselines)
+                }
+        return baselines
 
     def for_nodes(self, study: Study, trainer: Trainer, root: Path | None) -> NodeData:
         """Returns how each node loads the same data sets itself."""

@@ -1,6 +1,6 @@
 """What a sweep needs before it starts: loaded and checked before anything is changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from sweeps.planning import estimates
 from sweeps.planning.estimates import Estimate
 from sweeps.record import directory
 from sweeps.study import Resources, Study
+from sweeps.study.designs import Trial
 from sweeps.study.samples import check_length, corner_samples
 from sweeps.trainer import Trainer
 
@@ -18,6 +19,8 @@ from sweeps.trainer import Trainer
 class Inputs:
     """The inputs of a sweep, from `prepare`."""
 
+    trials: Sequence[Trial]
+    """Those of the design, or samples from the corners of a search's space."""
     data: DataSets
     """The data sets that the trials train on."""
     steps: Mapping[str, int]
@@ -53,6 +56,7 @@ def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, s
     if study.search:
         check_length(study, steps[trials[0].trial_id])
     return Inputs(
+        trials=trials,
         data=data,
         steps=steps,
         resources=options.resources(study.resources),

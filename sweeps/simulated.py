@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from byol.config import OnBroken, TrialConfig
+from sweeps.record.rows import Baselines
 from sweeps.trainer import Images, Trainer
 
 SAMPLES_PER_SECOND = 1000.0
@@ -99,7 +100,7 @@ def _metrics(config: TrialConfig, step: int, total: int, noise: float) -> Simula
     projection_survives = survives and config.projector_norm == "batch" and config.predictor != "none"
     projection_std = (0.85 if projection_survives else 0.3 * math.exp(-8 * share)) + 0.01 * noise
     loss = None if step == 0 else (math.nan if config.lr > 100 and share >= 0.5 else 2 * projection_std)
-    knn_is_due = step == total or (config.knn_every > 0 and step % config.knn_every == 0)
+    knn_is_due = step in (0, total) or (config.knn_every > 0 and step % config.knn_every == 0)
     spectrum = (std**2 * np.exp(-np.arange(16) / 4)).astype(np.float32)
     return SimulatedMetrics(
         step=step,
@@ -130,5 +131,10 @@ def _knn(config: TrialConfig, share: float) -> float:
     return 0.1 + best * (0.4 + 0.6 * share)
 
 
-TRAINER = Trainer(load_data=load_data, train=train, precision=lambda: "fp32")
+def baselines(data: object, config: TrialConfig) -> Baselines:
+    """Ten classes, of which raw pixels tell half of the images."""
+    return Baselines(pixels=0.5, chance=0.1, test_images=1000)
+
+
+TRAINER = Trainer(load_data=load_data, train=train, precision=lambda: "fp32", baselines=baselines)
 """The simulated trainer."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import shutil
 import sys
 import time
@@ -161,7 +162,7 @@ class Sweep:
         write_manifest(
             self.out / files.MANIFEST,
             study=self.study.name,
-            precision=self.trainer.precision(),
+            precision=self.ledger.facts()[Fact.PRECISION],
             data=self.inputs.data.digests,
             driver=DriverRecord(
                 command=sys.argv,
@@ -216,6 +217,11 @@ class Sweep:
         self._enter(self.inputs.steps)
         for key, digest in self.inputs.data.facts.items():
             self.ledger.set_fact(key, digest)
+        facts = self.ledger.facts()
+        self.ledger.set_fact(Fact.PRECISION, facts.get(Fact.PRECISION) or self.trainer.precision())
+        known = json.loads(facts.get(Fact.BASELINES, "{}"))
+        baselines = self.inputs.data.baselines(self.inputs.trials, self.trainer, known)
+        self.ledger.set_fact(Fact.BASELINES, json.dumps(baselines))
         if self.inputs.estimate is not None and not self.study.search:
             workers = min(room, self.options.workers or room)
             plan = estimates.plan_fact(self.inputs.estimate, [*self.trials.values()], workers)
@@ -255,6 +261,7 @@ class Sweep:
             data={} if by_node else put_data(self.inputs.data.images),
             node_data=self.inputs.data.for_nodes(study, self.trainer, options.data_root) if by_node else None,
             trainer=self.trainer,
+            precision=self.ledger.facts()[Fact.PRECISION],
             rule=study.collapse,
             resources=self.inputs.resources,
             checkpoints=Checkpoints(folder=self.out.absolute() / files.CHECKPOINTS, store=self.mirror.store),

@@ -51,7 +51,9 @@ class Trainer:
     train: Train
     """Trains one trial, in a worker."""
     precision: Callable[[], str]
-    """Returns what precision "auto" means on this machine, for the manifest."""
+    """Returns what precision "auto" means on this machine: fp32 or bf16."""
+    baselines: Callable[[Any, TrialConfig], Any]
+    """Returns what kNN accuracy on a data set is compared with, as `byol.measure.baselines.Baselines`."""
     prepare: Callable[[Resources], None] = lambda resources: None
     """Limits a worker's process to the resources of one trial, before each trial. Picklable by name."""
 
@@ -67,7 +69,20 @@ def byol_trainer() -> Trainer:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return "bf16" if uses_bf16("auto", device) else "fp32"
 
-    return Trainer(load_data=load_data, train=train_byol, precision=precision, prepare=prepare_torch)
+    return Trainer(
+        load_data=load_data,
+        train=train_byol,
+        precision=precision,
+        baselines=byol_baselines,
+        prepare=prepare_torch,
+    )
+
+
+def byol_baselines(data: Any, config: TrialConfig) -> Any:
+    """Calls `byol.measure.baselines.baselines`, imported only where it is needed."""
+    from byol.measure.baselines import baselines
+
+    return baselines(data, image_size=config.image_size, k=config.knn_k, temperature=config.knn_temperature)
 
 
 def prepare_torch(resources: Resources) -> None:

@@ -35,6 +35,8 @@ class Job:
     """Loads the data sets on each node; None if they are in Ray's object store."""
     trainer: Trainer
     """Trains one trial."""
+    precision: str
+    """What `precision: auto` means in this sweep, whichever machine the worker is on: fp32 or bf16."""
     rule: CollapseRule
     """When a trial counts as collapsed, and whether that ends it."""
     resources: Resources
@@ -62,7 +64,7 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
     began = time.perf_counter()
     try:
         settings = {**job.common, **config["trial"]["settings"]}
-        trial, key = from_settings(settings), data_key(settings)
+        trial, key = _config(settings, job.precision), data_key(settings)
         images = job.node_data.get(key) if job.node_data else ray.get(job.data[key])
         with job.checkpoints.workspace(config["trial"]["id"]) as workspace:
             _train(trial, images, workspace, job, began)
@@ -74,6 +76,12 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
             out_of_memory=type(error).__name__ == "OutOfMemoryError",
         )
         tune.report(dict(vars(failure)))
+
+
+def _config(settings: Mapping[str, Scalar], precision: str) -> TrialConfig:
+    """The trial's configuration, with the precision that the sweep has decided on."""
+    config = from_settings(settings)
+    return dataclasses.replace(config, precision=precision) if config.precision == "auto" else config
 
 
 def _train(trial: TrialConfig, images: Images, workspace: Workspace, job: Job, began: float) -> None:

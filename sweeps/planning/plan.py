@@ -1,12 +1,10 @@
 """What a study will run and what that will take, before anything starts."""
 
 import os
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from byol.config import NAMED_SETS
 from sweeps.planning.estimates import Estimate, wall_seconds
+from sweeps.planning.warnings import warnings
 from sweeps.study import Study
 from sweeps.study.designs import Cell, Trial
 
@@ -70,18 +68,5 @@ def make_plan(
         trial_seconds=trial_seconds,
         wall_seconds=sweep_seconds,
         cost=None if price is None or trial_seconds is None else price * trial_seconds / 3600,
-        warnings=tuple(_warnings(study, cells)),
+        warnings=tuple(warnings(study)),
     )
-
-
-def _warnings(study: Study, cells: Sequence[Cell]) -> Iterator[str]:
-    for dataset in dict.fromkeys(cell.config.dataset for cell in cells):
-        if dataset not in NAMED_SETS:
-            if not Path(dataset.partition(":")[2]).expanduser().exists():
-                yield f"{dataset} is not on this machine"
-        elif dataset != NAMED_SETS[0]:
-            yield f"{dataset} is downloaded unless --data-root holds it"
-    if study.resources.gpu and not any(Path("/dev").glob("nvidia[0-9]*")):
-        yield f"a trial asks for {study.resources.gpu:g} GPU, and this machine shows none"
-    if study.resources.cpu > (os.cpu_count() or 1):
-        yield f"a trial asks for {study.resources.cpu:g} CPUs, and this machine has {os.cpu_count()}"

@@ -27,7 +27,7 @@ from sweeps.record.rows import (
 )
 from sweeps.study.designs import Trial
 
-FORMAT = 2
+FORMAT = 3
 """Version of the tables below; a ledger of another format is refused."""
 
 _TRIALS = f"""
@@ -231,6 +231,11 @@ class Ledger:
         query = "SELECT s.* FROM spectra s JOIN trials t USING (number) ORDER BY t.position, s.step, s.level"
         for row in self._db.execute(query):
             yield row["number"], int(row["step"]), row["level"], row["eigenvalues"]
+
+    def first_accuracies(self) -> dict[int, float]:
+        """The kNN accuracy of each trial's untrained encoder, by the trial's number."""
+        query = "SELECT number, knn_accuracy FROM metrics WHERE step = 0 AND knn_accuracy IS NOT NULL"
+        return {row["number"]: float(row["knn_accuracy"]) for row in self._db.execute(query)}
 
     def facts(self) -> dict[str, str]:
         """Returns the facts about the sweep as a whole: keys of Fact, and each data set's digest."""

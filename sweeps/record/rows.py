@@ -31,6 +31,10 @@ class Fact(StrEnum):
     """The number of samples and the seeds for which a search is complete, as JSON."""
     DRIVERS = "drivers"
     """Ids of the drivers that wrote to the ledger, in order, separated by spaces."""
+    PRECISION = "precision"
+    """What `precision: auto` means in this sweep: fp32 or bf16, as the first driver's machine decided."""
+    BASELINES = "baselines"
+    """What the kNN accuracy of each data set is compared with, as JSON: see `Baselines`."""
     PLAN = "plan"
     """The expected times when the sweep started, as JSON."""
 
@@ -110,6 +114,24 @@ class Measurement(MetricsRow):
     def from_report(cls, report: Mapping[str, Any]) -> "Measurement":
         """Returns the measurement in a report, which also has Ray's fields."""
         return cls(**{field.name: report[field.name] for field in dataclasses.fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baselines:
+    """What the kNN accuracy on one data set is compared with. Alike for all trials with the same `key`."""
+
+    pixels: float | None
+    """kNN accuracy of raw pixels at the trial's image size, 0..1; None without labels."""
+    chance: float | None
+    """Accuracy of always guessing the most frequent class, 0..1; None without labels."""
+    test_images: int
+    """Labelled test images that an accuracy is a share of; 0 without labels."""
+
+    @staticmethod
+    def key(settings: Mapping[str, Scalar]) -> str:
+        """Data set, number of training images, image size, neighbours and temperature, as JSON."""
+        names = ("dataset", "train_images", "image_size", "knn_k", "knn_temperature")
+        return json.dumps([settings[name] for name in names])
 
 
 @dataclass(frozen=True, kw_only=True)

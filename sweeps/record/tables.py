@@ -1,5 +1,6 @@
 """Writes the Parquet tables from the ledger, each replaced in one step."""
 
+import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 
 from byol.files import replacing
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import LAST_VALUES, METRICS, TrialRow
+from sweeps.record.rows import LAST_VALUES, METRICS, Baselines, Fact, TrialRow
 from sweeps.study.designs import Labels
 
 _BATCH = 65_536
@@ -36,6 +37,16 @@ _TRIAL_COLUMNS = pa.schema(
         ("error", pa.string()),
     ]
 )
+_CONTROL_COLUMNS = pa.schema(
+    [
+        ("knn_accuracy_start", pa.float64()),
+        ("knn_accuracy_pixels", pa.float64()),
+        ("chance", pa.float64()),
+        ("test_images", pa.int64()),
+        ("precision", pa.string()),
+    ]
+)
+"""What a trial's accuracy is compared with, and the precision that it was trained in."""
 _METRIC_COLUMNS = pa.schema(
     [
         ("trial_id", pa.string()),
@@ -57,7 +68,7 @@ def write_tables(ledger: Ledger, folder: Path) -> None:
     """Writes trials.parquet, metrics.parquet and spectra.parquet to `folder` from the rows of `ledger`."""
     rows = ledger.trials()
     ids = {row.number: row.trial_id for row in rows}
-    _write(folder / "trials.parquet", *_trial_table(rows))
+    _write(folder / "trials.parquet", *_trial_table(rows, _controls(ledger, rows)))
     _write(folder / "metrics.parquet", _METRIC_COLUMNS, _metric_batches(ledger, ids))
     _write(folder / "spectra.parquet", _SPECTRA_COLUMNS, _spectra_batches(ledger, ids))
 
@@ -68,9 +79,31 @@ def _write(path: Path, schema: Any, batches: Iterator[Any]) -> None:
             writer.write_batch(batch)
 
 
-def _trial_table(rows: list[TrialRow]) -> tuple[Any, Iterator[Any]]:
+def _controls(ledger: Ledger, rows: list[TrialRow]) -> list[tuple[Any, ...]]:
+    """The values of _CONTROL_COLUMNS, by row."""
+    facts, starts = ledger.facts(), ledger.first_accuracies()
+    known = json.loads(facts.get(Fact.BASELINES, "{}"))
+    controls = []
+    for row in rows:
+        baselines = known.get(Baselines.key(row.settings), {})
+        precision = row.settings["precision"]
+        controls.append(
+            (
+                starts.get(row.number),
+                *(baselines.get(name) for name in ("pixels", "chance", "test_images")),
+                facts.get(Fact.PRECISION) if precision == "auto" else precision,
+            )
+        )
+    return controls
+
+
+def _trial_table(rows: list[TrialRow], controls: list[tuple[Any, ...]]) -> tuple[Any, Iterator[Any]]:
     columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in _TRIAL_COLUMNS]
-    fields = list(_TRIAL_COLUMNS)
+    columns += [
+        pa.array([values[index] for values in controls], field.type)
+        for index, field in enumerate(_CONTROL_COLUMNS)
+    ]
+    fields = [*_TRIAL_COLUMNS, *_CONTROL_COLUMNS]
     labels = [row.labels for row in rows]
     for name in _factor_names(labels):
         column = pa.array([label.get(name) for label in labels])

@@ -180,5 +180,5 @@ def test_a_ledger_of_another_format_is_refused(tmp_path: Path, small: Study) -> 
         ledger.set_fact("study", small.name)
     with contextlib.closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as file:
         file.execute("PRAGMA user_version = 1")
-    with pytest.raises(DirectoryError, match=r"another version of this tool \(format 1, this one writes 2\)"):
+    with pytest.raises(DirectoryError, match=r"another version of this tool \(format 1, this one writes 3\)"):
         check(tmp_path, small, ids(small))

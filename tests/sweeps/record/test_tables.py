@@ -1,5 +1,6 @@
 """The Parquet tables: the contract's columns and types, and all or nothing."""
 
+import json
 import math
 from pathlib import Path
 
@@ -9,15 +10,17 @@ import pytest
 
 from byol.files import replacing
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import METRICS, Ending, EndReason, TrialState
+from sweeps.record.rows import METRICS, Baselines, Ending, EndReason, Fact, TrialState
 from sweeps.record.tables import write_tables
 from sweeps.study import Study, study_from_text
+from tests.sweeps.conftest import SMALL
 from tests.sweeps.record.test_ledger import measurement
 
 CONTRACT = {
     "trials": """trial_id cell_id seed design state end_reason collapsed projection_collapsed onset_step
         steps_run steps_planned knn_accuracy loss representation_std projection_std effective_rank
-        wall_seconds device error f_encoder_norm f_heads dimensional_collapse probe_accuracy attempt""",
+        wall_seconds device error f_encoder_norm f_heads dimensional_collapse probe_accuracy attempt
+        knn_accuracy_start knn_accuracy_pixels chance test_images precision""",
     "metrics": """trial_id step epoch loss representation_std projection_std effective_rank
         projection_effective_rank alignment uniformity positive_cosine negative_cosine knn_accuracy tau lr
         samples_per_second""",
@@ -40,6 +43,36 @@ def write(folder: Path, study: Study) -> None:
             two, attempt, Ending(state=TrialState.FAIL, end_reason=EndReason.ERROR, error="ValueError: boom")
         )
         write_tables(ledger, folder)
+
+
+def test_a_trial_stands_beside_what_it_is_compared_with(tmp_path: Path, small: Study) -> None:
+    first, second, *_ = small.trials()
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.plan((trial, 20) for trial in (first, second))
+        for step, accuracy in ((0, 0.25), (5, None), (10, 0.75)):
+            if step == 0:
+                attempt = ledger.start(first.trial_id)
+            ledger.append(first.trial_id, attempt, measurement(step, knn_accuracy=accuracy))
+        write_tables(ledger, tmp_path)
+        unknown = pq.read_table(tmp_path / "trials.parquet").to_pylist()[1]
+        baselines = {Baselines.key(first.settings): {"pixels": 0.5, "chance": 0.1, "test_images": 2000}}
+        ledger.set_fact(Fact.BASELINES, json.dumps(baselines))
+        ledger.set_fact(Fact.PRECISION, "bf16")
+        write_tables(ledger, tmp_path)
+    names = ("knn_accuracy_start", "knn_accuracy_pixels", "chance", "test_images", "precision")
+    known = pq.read_table(tmp_path / "trials.parquet").to_pylist()
+    assert [known[0][name] for name in names] == [0.25, 0.5, 0.1, 2000, "bf16"]
+    assert [known[1][name] for name in names] == [None, 0.5, 0.1, 2000, "bf16"]
+    assert [unknown[name] for name in names] == [None] * 5
+
+
+def test_a_precision_that_the_study_names_stands_in_the_table(tmp_path: Path) -> None:
+    study = study_from_text(SMALL.replace("steps: 20", "steps: 20, precision: fp32"), "small.yaml")
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.plan((trial, 20) for trial in study.trials())
+        ledger.set_fact(Fact.PRECISION, "bf16")
+        write_tables(ledger, tmp_path)
+    assert set(pq.read_table(tmp_path / "trials.parquet")["precision"].to_pylist()) == {"fp32"}
 
 
 def test_columns_are_those_of_the_contract(tmp_path: Path, small: Study) -> None:
