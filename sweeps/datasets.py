@@ -90,7 +90,7 @@ class DataSets:
             raise RequestError(f"{describe(trial.labels)}: {error}") from None
 
     def for_nodes(self, study: Study, trainer: Trainer, root: Path | None) -> NodeData:
-        """Returns how each node loads the same data sets itself."""
+        """Returns what loads the same data sets on each node."""
         return NodeData(
             load_data=trainer.load_data,
             root=(root or Path("data")).absolute(),

@@ -158,7 +158,7 @@ def _split(
 
 
 class Bookkeeper(tune.Callback):  # type: ignore[misc]
-    """Passes the events of Ray Tune, which calls it, to the tracker."""
+    """Passes the events of Ray Tune to the tracker. Ray Tune calls it."""
 
     def __init__(self, tracker: Tracker, interruption: Interruption, pruned: Set[str]) -> None:
         """Reports to `tracker`. `pruned` grows by the trials that a scheduler stops."""
