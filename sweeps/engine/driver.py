@@ -97,8 +97,8 @@ class Driver:
         """Runs the trials that ran out of memory beside others, one at a time and on whole GPUs."""
         trials = self.tracker.to_retry_alone()
         if trials and not self.interruption.stop_all():
-            whole = dataclasses.replace(resources, gpu=float(math.ceil(resources.gpu)))
-            self.run(trials, resources=whole, workers=1)
+            whole_gpus = dataclasses.replace(resources, gpu=float(math.ceil(resources.gpu)))
+            self.run(trials, resources=whole_gpus, workers=1)
 
     def _fit(
         self,

@@ -63,13 +63,13 @@ class Interruption(tune.Stopper):  # type: ignore[misc]
 @contextlib.contextmanager
 def interruptible(deadline: float | None = None) -> Iterator[Interruption]:
     """Lets SIGNALS and the deadline request the sweep's end; restores the earlier handlers afterwards."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    earlier = {number: signal.getsignal(number) for number in SIGNALS}
     interruption = Interruption(deadline)
     interruption.install()
     try:
         yield interruption
     finally:
-        for number, handler in before.items():
+        for number, handler in earlier.items():
             signal.signal(number, handler)
 
 
