@@ -1,1 +1,1 @@
-"""Side-by-side measurements, run by hand: `make bench`. Figures are kept in benchmarks/README.md."""
+"""Side-by-side measurements, run by hand: `make bench`. Results are in benchmarks/README.md."""

@@ -1,7 +1,7 @@
-"""10,000 trials of 100 measurements through the planner, the ledger, the tracker and the tables.
+"""Passes 10,000 trials of 100 measurements through the planner, the ledger, the tracker and the tables.
 
-No trial trains and no process is started: what is measured is the driver's own work, which has to stay flat a
-measurement however many trials there are. Run it: python -m benchmarks.sweep_scale [TRIALS [MEASUREMENTS]]
+No trial trains and no process is started: this times the work of the driver alone. Its time per measurement
+must not grow with the number of trials. Run it: python -m benchmarks.sweep_scale [TRIALS [MEASUREMENTS]]
 """
 
 import io
@@ -38,7 +38,7 @@ seeds: {seeds}
 
 
 def main(trials: int = 10_000, measurements: int = 100) -> None:
-    """Prints what each part takes."""
+    """Prints the time and the memory that each part takes."""
     text = STUDY.format(
         steps=measurements - 1,
         rates=", ".join(f"{0.001 * (1 + index):g}" for index in range(CELLS)),
@@ -58,39 +58,41 @@ def main(trials: int = 10_000, measurements: int = 100) -> None:
                 )
             tracker = Tracker(ledger, Display(io.StringIO()), planned.values(), rule=CollapseRule())
             run(tracker, list(planned), measurements)
-        print(f"ledger {path.stat().st_size / 2**20:.0f} MiB, largest memory {memory():.0f} MiB")
-        with timed("resume: open the ledger, find what is left, load its states"), Ledger(path) as ledger:
+        print(f"ledger {path.stat().st_size / 2**20:.0f} MiB, peak memory {memory():.0f} MiB")
+        with timed("resume: open the ledger, find the pending trials, load states"), Ledger(path) as ledger:
             pending = ledger.pending(retry_failed=False)
             Tracker(ledger, Display(io.StringIO()), planned.values(), rule=CollapseRule())
             assert count_trials(ledger.trials())["complete"] == trials
             assert pending == []
         with timed("write the tables"), Ledger(path, read_only=True) as ledger:
             write_tables(ledger, Path(folder))
-        print(f"largest memory {memory():.0f} MiB")
+        print(f"peak memory {memory():.0f} MiB")
 
 
 def run(tracker: Tracker, ids: list[str], measurements: int) -> None:
-    """Plays the trials, WORKERS at a time, and says what a measurement takes in each tenth of them."""
+    """Simulates the trials, WORKERS at a time, and prints the time per measurement for each tenth of them."""
     tenth = max(WORKERS, len(ids) // 10)
     for begin in range(0, len(ids), tenth):
         block = ids[begin : begin + tenth]
         before = time.perf_counter()
         for first in range(0, len(block), WORKERS):
-            together = block[first : first + WORKERS]
-            for trial_id in together:
+            concurrent = block[first : first + WORKERS]
+            for trial_id in concurrent:
                 tracker.started(trial_id)
             for step in range(measurements):
-                for trial_id in together:
+                for trial_id in concurrent:
                     tracker.measured(trial_id, measurement(step))
                 tracker.tick()
-            for trial_id in together:
+            for trial_id in concurrent:
                 tracker.returned(trial_id)
-        each = (time.perf_counter() - before) / (len(block) * measurements)
-        print(f"trials {begin:>6} on: {1e6 * each:5.0f} us a measurement, largest memory {memory():.0f} MiB")
+        seconds = (time.perf_counter() - before) / (len(block) * measurements)
+        print(
+            f"from trial {begin:>6}: {1e6 * seconds:5.0f} us per measurement, peak memory {memory():.0f} MiB"
+        )
 
 
 def measurement(step: int) -> Measurement:
-    """As a trial of byol/ sends one, with two spectra of 128 values."""
+    """Returns a measurement like one of byol/, with two spectra of 128 values."""
     row: dict[str, Any] = {**dict.fromkeys(METRICS, 0.5), "step": step}
     spectra = dict.fromkeys(("representation", "projection"), SPECTRUM)
     return Measurement(**row, spectra=spectra, wall_seconds=step / 10, device="cpu")
@@ -100,13 +102,13 @@ SPECTRUM = np.linspace(1, 0, 128, dtype="<f4").tobytes()
 
 
 def memory() -> float:
-    """The most memory that this process has held, in MiB."""
+    """Returns the peak memory of this process, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 @contextmanager
 def timed(what: str) -> Iterator[None]:
-    """Prints how long its body takes."""
+    """Prints how long the block takes."""
     before = time.perf_counter()
     yield
     print(f"{time.perf_counter() - before:6.2f} s  {what}", flush=True)

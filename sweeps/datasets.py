@@ -114,7 +114,7 @@ class DataSets:
         return baselines
 
     def for_nodes(self, study: Study, trainer: Trainer, root: Path | None) -> NodeData:
-        """Returns how each node loads the same data sets itself."""
+        """Returns what loads the same data sets on each node."""
         return NodeData(
             load_data=trainer.load_data,
             root=(root or Path("data")).absolute(),

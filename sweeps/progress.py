@@ -104,7 +104,7 @@ class Display:
         now: Callable[[], float] = time.monotonic,
         interval: float = 30.0,
     ) -> None:
-        """Shows nothing yet.
+        """Prepares the display, and shows nothing yet.
 
         Args:
             stream: where to write.

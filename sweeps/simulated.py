@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from byol.config import OnBroken, TrialConfig
-from sweeps.record.rows import Baselines
+from sweeps.record.rows import Baselines, MetricsRow
 from sweeps.trainer import Images, Trainer
 
 SAMPLES_PER_SECOND = 1000.0
@@ -23,27 +23,12 @@ SAMPLES_PER_SECOND = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulatedMetrics:
-    """The fields of `byol.measure.metrics.Metrics`."""
+class SimulatedMetrics(MetricsRow):
+    """The fields of `byol.measure.metrics.Metrics`, which needs torch."""
 
-    step: int
-    epoch: float
-    loss: float | None
-    representation_std: float
-    projection_std: float
-    effective_rank: float
-    projection_effective_rank: float
-    alignment: float
-    uniformity: float
-    positive_cosine: float
-    negative_cosine: float
-    knn_accuracy: float | None
-    probe_accuracy: float | None = None
-    tau: float
-    lr: float
-    samples_per_second: float | None
     representation_spectrum: npt.NDArray[np.float32]
     projection_spectrum: npt.NDArray[np.float32]
+    probe_accuracy: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

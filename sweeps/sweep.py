@@ -81,7 +81,7 @@ class Sweep:
         trainer: Trainer | None = None,
         stream: TextIO = sys.stdout,
     ) -> Iterator["Sweep"]:
-        """Checks that `out` may hold a sweep of `study`. Within it, no other driver may use the store.
+        """Checks that `out` may hold a sweep of `study`. While it is open, no other driver may use the store.
 
         Args:
             study: what to run.

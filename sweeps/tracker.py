@@ -77,7 +77,7 @@ class Tracker:
         return [self._trials[trial_id] for trial_id in self._ran_out_of_memory if trial_id in pending]
 
     def started(self, trial_id: str) -> None:
-        """Records that a trial has started, perhaps not for the first time."""
+        """Records that a trial has started or restarted."""
         self._attempts[trial_id] = self._ledger.start(trial_id)
         trial = self._trials[trial_id]
         name = f"{describe(trial.labels)}, seed {trial.seed}"

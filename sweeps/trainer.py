@@ -27,7 +27,7 @@ class Images(Protocol):
 
 
 class LoadData(Protocol):
-    """`byol.data.load_data`."""
+    """The signature of `byol.data.load_data`."""
 
     def __call__(
         self, dataset: str, *, root: Path | None, train_images: int, image_size: int, on_broken: OnBroken
@@ -35,7 +35,7 @@ class LoadData(Protocol):
 
 
 class Train(Protocol):
-    """`byol.train.train`. Must be picklable by name, and keep no state between calls."""
+    """The signature of `byol.train.train`. Must be picklable by name, and keep no state between calls."""
 
     def __call__(
         self, config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int

@@ -97,8 +97,8 @@ class Driver:
         """Runs the trials that ran out of memory beside others, one at a time and on whole GPUs."""
         trials = self.tracker.to_retry_alone()
         if trials and not self.interruption.stop_all():
-            whole = dataclasses.replace(resources, gpu=float(math.ceil(resources.gpu)))
-            self.run(trials, resources=whole, workers=1)
+            whole_gpus = dataclasses.replace(resources, gpu=float(math.ceil(resources.gpu)))
+            self.run(trials, resources=whole_gpus, workers=1)
 
     def _fit(
         self,
@@ -158,7 +158,7 @@ def _split(
 
 
 class Bookkeeper(tune.Callback):  # type: ignore[misc]
-    """Passes the events of Ray Tune, which calls it, to the tracker."""
+    """Passes the events of Ray Tune to the tracker. Ray Tune calls it."""
 
     def __init__(self, tracker: Tracker, interruption: Interruption, pruned: Set[str]) -> None:
         """Reports to `tracker`. `pruned` grows by the trials that a scheduler stops."""

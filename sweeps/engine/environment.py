@@ -38,12 +38,12 @@ def ray_environment(*, threads: int | None = None) -> Iterator[None]:
     variables |= {name: value for name, value in _ALLOCATOR.items() if name not in os.environ}
     if threads is not None:
         variables["OMP_NUM_THREADS"] = str(threads)
-    before = {name: os.environ.get(name) for name in variables}
+    earlier = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in earlier.items():
             if value is None:
                 os.environ.pop(name, None)
             else:

@@ -35,7 +35,7 @@ class Interruption(tune.Stopper):  # type: ignore[misc]
         self._deadline = deadline
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
-        """Returns False: it stops no single trial."""
+        """Returns False: it never stops a single trial."""
         return False
 
     def stop_all(self) -> bool:
@@ -63,13 +63,13 @@ class Interruption(tune.Stopper):  # type: ignore[misc]
 @contextlib.contextmanager
 def interruptible(deadline: float | None = None) -> Iterator[Interruption]:
     """Lets SIGNALS and the deadline request the sweep's end; restores the earlier handlers afterwards."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    earlier = {number: signal.getsignal(number) for number in SIGNALS}
     interruption = Interruption(deadline)
     interruption.install()
     try:
         yield interruption
     finally:
-        for number, handler in before.items():
+        for number, handler in earlier.items():
             signal.signal(number, handler)
 
 
@@ -77,7 +77,7 @@ def interruptible(deadline: float | None = None) -> Iterator[Interruption]:
 def connected(address: str | None, resources: Resources) -> Iterator[dict[str, float]]:
     """Starts Ray on this machine, or joins the cluster at `address` ("auto" finds it); yields its resources.
 
-    Within it, the environment is Ray's. A Ray that is already running is used and left running.
+    While connected, Ray's environment variables are set. A Ray that is already running is used, not stopped.
 
     Raises:
         EngineError: Ray cannot be started or reached, or this machine cannot hold a trial.

@@ -196,7 +196,7 @@ class Ledger:
         )
 
     def pending(self, *, retry_failed: bool) -> list[str]:
-        """Returns the ids of the trials to run, in order: waiting, interrupted, and if wanted failed ones."""
+        """Returns the ids of the trials to run, in order: waiting or interrupted, and on request failed."""
         reasons = [EndReason.INTERRUPTED, *([EndReason.ERROR] if retry_failed else [])]
         rows = self._db.execute(
             "SELECT trial_id FROM trials WHERE state = 'WAITING' "

@@ -81,7 +81,7 @@ METRICS = tuple(field.name for field in dataclasses.fields(MetricsRow))
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement(MetricsRow):
-    """What a worker reports for one measurement."""
+    """One measurement, as a worker reports it."""
 
     probe_accuracy: float | None = None
     """Measured only at the end, and kept only in the table of trials."""
@@ -224,7 +224,7 @@ class TrialRow:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has ended, so that nothing but `--retry-failed` would run it again."""
+        """Whether it has ended for good: only `--retry-failed` would run it again."""
         pending = self.state in (TrialState.WAITING, TrialState.RUNNING)
         return not pending and self.end_reason != EndReason.INTERRUPTED
 

@@ -117,11 +117,11 @@ def _factor_names(labels: list[Labels]) -> list[str]:
     """Returns every factor that applies in some trial, in an order that agrees with each trial's order."""
     names: list[str] = []
     for label in labels:
-        place = len(names)
+        position = len(names)
         for name in reversed(label):
             if name not in names:
-                names.insert(place, name)
-            place = names.index(name)
+                names.insert(position, name)
+            position = names.index(name)
     return names
 
 

@@ -76,7 +76,7 @@ class SearchRun:
         )
 
     def scheduler(self) -> Pruner | None:
-        """Returns what stops samples early, with the memory of earlier runs; None if nothing does."""
+        """Returns what stops samples early; None if nothing does. Shows it the samples of earlier runs."""
         if self.search.scheduler.kind == "none":
             return None
         length = self.steps(corner_samples(self.study.reference, self.search)[0])

@@ -209,7 +209,7 @@ def _draw(optuna_trial: optuna.Trial, parameter: Parameter) -> Scalar:
 
 
 def _sampler(search: Search, drawn: int, waiting: int) -> optuna.samplers.BaseSampler:
-    """Returns the sampler of the next sample, after `drawn` ones. `waiting` queued ones have most values."""
+    """Returns the sampler of the next sample, seeded by the numbers of drawn and of waiting samples."""
     seed = int(np.random.SeedSequence([search.sampler_seed, drawn, waiting]).generate_state(1)[0])
     if search.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)

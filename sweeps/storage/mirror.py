@@ -55,7 +55,7 @@ class Mirror:
     def opened(self, study: Study, trial_ids: set[str]) -> Iterator["Mirror"]:
         """Takes the store's lease, and fetches the sweep from there if `out` has no ledger.
 
-        Within it, the lease is renewed and the fetched copy kept.
+        The lease is renewed, and the fetched copy kept, until it closes.
 
         Raises:
             StorageError: the store cannot be reached, read and written, or another driver is using it.

@@ -1,10 +1,15 @@
-"""A small study, one Ray for all tests of a module that need it, and an object store."""
+"""A small study and a search, one Ray for all tests of a module that need it, and an object store."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sweeps import files
+from sweeps.record import directory
+from sweeps.record.ledger import Ledger
+from sweeps.record.rows import Fact
 from sweeps.study import Resources, Study, study_from_text
 
 if TYPE_CHECKING:
@@ -21,6 +26,28 @@ factors:
     none: {projector_norm: none, predictor_norm: none}
 seeds: 2
 """
+SEARCH = """
+name: found
+reference: {dataset: fashion-mnist-8k, steps: 20, eval_every: 5, knn_every: 5}
+search:
+  trials: 24
+  space:
+    lr: {low: 0.001, high: 10, log: true}
+seeds: 2
+"""
+TWO_OBJECTIVES = SEARCH.replace(
+    "  space:", "  objectives: {knn_accuracy: maximize, wall_seconds: minimize}\n  space:"
+)
+
+
+def plan_sweep(out: Path, study: Study) -> Ledger:
+    """The open ledger of a sweep whose driver has planned its trials and started none."""
+    with directory.driver_lock(out):
+        ledger = Ledger(out / files.LEDGER)
+    ledger.set_fact(Fact.STUDY, study.name)
+    ledger.set_fact(Fact.COLLAPSE, directory.rule_text(study))
+    ledger.plan((trial, 20) for trial in study.trials())
+    return ledger
 
 
 @pytest.fixture

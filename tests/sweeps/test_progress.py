@@ -21,7 +21,7 @@ class Terminal(io.StringIO):
 
 
 def shown(text: str) -> list[str]:
-    """The lines on a terminal after `text`, which goes up and erases what it redraws."""
+    """The lines on a terminal after `text`, which moves the cursor up and erases what it redraws."""
     screen: list[str] = []
     for number, part in enumerate(text.split("\x1b[J")):
         part, _, up = part.partition("\x1b[")
@@ -35,19 +35,19 @@ def test_the_headline_counts_everything() -> None:
     assert headline(NOW) == (
         "12/48 done · 1 running · 35 left · 5 collapsed · 1 failed · 1:02 elapsed, about 3:10 left"
     )
-    fresh = Snapshot(
+    at_start = Snapshot(
         planned=8, done=0, collapsed=0, failed=0, running=(), elapsed_seconds=0, seconds_left=None
     )
-    assert headline(fresh) == "0/8 done · 0 running · 8 left · 0 collapsed · 0:00 elapsed"
+    assert headline(at_start) == "0/8 done · 0 running · 8 left · 0 collapsed · 0:00 elapsed"
 
 
 def test_a_running_trial_shows_loss_and_std() -> None:
     assert running_line(TRIAL) == "step 40/100  loss 0.512  std 0.833  tau_base=0.99, seed 1"
-    begun = RunningTrial(name="x", steps_planned=10)
-    assert running_line(begun) == "step 0/10  loss     -  std     -  x"
+    started = RunningTrial(name="x", steps_planned=10)
+    assert running_line(started) == "step 0/10  loss     -  std     -  x"
 
 
-def test_an_ended_trial_says_how() -> None:
+def test_the_line_of_an_ended_trial_says_how_it_ended() -> None:
     finished = Ending(state=TrialState.COMPLETE, end_reason=EndReason.FINISHED, collapsed=True)
     assert ended_line("x", TRIAL, finished) == "collapsed: x: loss 0.512, std 0.833 at step 40"
     failed = Ending(state=TrialState.FAIL, end_reason=EndReason.ERROR, error="ValueError: no")
@@ -74,7 +74,7 @@ def test_a_log_file_gets_plain_lines_and_no_control_codes() -> None:
     assert "\r" not in stream.getvalue()
 
 
-def test_a_note_from_another_thread_stands_above_what_is_redrawn() -> None:
+def test_a_note_from_another_thread_is_shown_above_the_redrawn_block() -> None:
     stream, now = Terminal(), [0.0]
     display = Display(stream, now=lambda: now[0])
     for now[0], note in ((1.0, "the store fails"), (2.0, ""), (3.0, "the last word")):
@@ -86,7 +86,7 @@ def test_a_note_from_another_thread_stands_above_what_is_redrawn() -> None:
     assert shown(stream.getvalue()) == ["the store fails", *state, "the last word"]
 
 
-def test_a_terminal_is_redrawn_in_place_and_no_wider_than_it_is() -> None:
+def test_a_terminal_is_redrawn_in_place_within_its_width() -> None:
     stream, now = Terminal(), [0.0]
     display = Display(stream, columns=60, now=lambda: now[0])
     for now[0] in (1.0, 1.2, 2.0):

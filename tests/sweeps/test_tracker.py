@@ -1,4 +1,4 @@
-"""The books of a running sweep: what the ledger says after each event."""
+"""What the ledger says after each event of a running sweep."""
 
 import io
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from tests.sweeps.record.test_ledger import measurement
 
 @pytest.fixture
 def ledger(tmp_path: Path, small: Study) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite") as opened:
-        opened.plan((trial, 20) for trial in small.trials())
-        yield opened
+    with Ledger(tmp_path / "ledger.sqlite") as new_ledger:
+        new_ledger.plan((trial, 20) for trial in small.trials())
+        yield new_ledger
 
 
 @pytest.fixture
@@ -28,30 +28,32 @@ def tracker(ledger: Ledger, small: Study) -> Tracker:
 
 
 def row(ledger: Ledger, trial_id: str) -> TrialRow:
-    found = ledger.trial(trial_id)
-    assert found is not None
-    return found
+    trial_row = ledger.trial(trial_id)
+    assert trial_row is not None
+    return trial_row
 
 
-def test_a_trial_that_runs_out_of_memory_waits_with_a_reason_of_its_own(
+def test_a_trial_that_runs_out_of_memory_waits_with_that_reason(
     ledger: Ledger, tracker: Tracker, small: Study
 ) -> None:
     trial, other, *_ = small.trials()
-    for each in (trial, other):
-        tracker.started(each.trial_id)
+    tracker.started(trial.trial_id)
+    tracker.started(other.trial_id)
     tracker.failed(trial.trial_id, "OutOfMemoryError: no\nroom", "all of it", out_of_memory=True)
     waiting = row(ledger, trial.trial_id)
     assert (waiting.state, waiting.end_reason) == (TrialState.WAITING, EndReason.OUT_OF_MEMORY)
     assert (waiting.error, waiting.attempt) == ("OutOfMemoryError: no room", 1)
     assert tracker.to_retry_alone() == [trial]
-    assert ledger.pending(retry_failed=False)[0] == trial.trial_id, "also for a driver that comes later"
+    assert ledger.pending(retry_failed=False)[0] == trial.trial_id, "a later driver retries it, too"
     ledger.interrupt()
     assert row(ledger, other.trial_id).end_reason == EndReason.INTERRUPTED
     counts = ledger.counts()
     assert (counts["interrupted"], counts["waiting"], counts["failed"]) == (1, 7, 0)
 
 
-def test_alone_it_finishes_or_fails_with_advice(ledger: Ledger, tracker: Tracker, small: Study) -> None:
+def test_a_trial_retried_alone_finishes_or_fails_with_advice(
+    ledger: Ledger, tracker: Tracker, small: Study
+) -> None:
     first, second, *_ = small.trials()
     for trial in (first, second):
         tracker.started(trial.trial_id)

@@ -1,4 +1,4 @@
-"""What the learner of byol/ does to keep a worker within its trial's resources."""
+"""How the learner in byol/ keeps a worker within its trial's resources."""
 
 import pytest
 import torch
@@ -8,15 +8,15 @@ from sweeps.trainer import byol_trainer
 
 
 @pytest.mark.parametrize(("gpu", "shares"), [(0.25, [0.25]), (0.0, []), (1.0, []), (2.0, [])])
-def test_threads_match_cpus_and_a_share_of_a_gpu_bounds_its_memory(
+def test_threads_match_cpus_and_a_share_of_a_gpu_limits_its_memory(
     gpu: float, shares: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[int] = []
-    bounds: list[float] = []
+    limits: list[float] = []
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", bounds.append)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", limits.append)
     for cpu in (0.5, 1, 4):
         byol_trainer().prepare(Resources(cpu=cpu, gpu=gpu))
     assert threads == [1, 1, 4]
-    assert bounds == 3 * shares
+    assert limits == 3 * shares

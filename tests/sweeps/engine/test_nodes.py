@@ -33,7 +33,7 @@ seeds: 2
 def train(
     config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
 ) -> Iterator[Any]:
-    """The simulated learner with checkpoints; notes on which node it started, and at which step."""
+    """The simulated trainer with checkpoints. Records the node and the step of each start."""
     import ray
 
     assert checkpoint_folder is not None
@@ -55,15 +55,15 @@ def train(
 
 @pytest.mark.ray
 @pytest.mark.timeout(240)
-def test_trials_spread_over_nodes_and_outlive_one_that_is_killed(tmp_path: Path) -> None:
+def test_trials_spread_over_nodes_and_survive_a_killed_node(tmp_path: Path) -> None:
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
         nodes = [cluster.add_node(num_cpus=2) for _ in range(3)]
         cluster.wait_for_nodes()
-        doomed = nodes[-1]
-        killer = threading.Thread(target=kill_when_it_works, args=(cluster, doomed, tmp_path), daemon=True)
+        victim = nodes[-1]
+        killer = threading.Thread(target=kill_when_busy, args=(cluster, victim, tmp_path), daemon=True)
         killer.start()
         study = study_from_text(STUDY, "f")
         outcome = run(
@@ -82,36 +82,36 @@ def test_trials_spread_over_nodes_and_outlive_one_that_is_killed(tmp_path: Path)
     starts = {path.parent.name: path.read_text().split("\n")[:-1] for path in tmp_path.glob("*/*/starts")}
     used = {line.split()[0] for lines in starts.values() for line in lines}
     assert used == {node.node_id for node in nodes}, "trials spread over all nodes"
-    hit = {trial for trial, lines in starts.items() if len(lines) > 1}
-    assert 1 <= len(hit) <= 2, "as many as ran on the node that was killed"
-    again = []
-    for trial in hit:
+    restarted = {trial for trial, lines in starts.items() if len(lines) > 1}
+    assert 1 <= len(restarted) <= 2, "the trials that ran on the killed node"
+    resumed_at = []
+    for trial in restarted:
         [first, second] = starts[trial]
-        assert first.split()[0] == doomed.node_id != second.split()[0]
-        again.append(int(second.split()[1]))
-    assert max(again) >= 4, "from a checkpoint, not from the start"
+        assert first.split()[0] == victim.node_id != second.split()[0]
+        resumed_at.append(int(second.split()[1]))
+    assert max(resumed_at) >= 4, "from a checkpoint, not from the start"
 
     trials = {row["trial_id"]: row for row in pq.read_table(tmp_path / "trials.parquet").to_pylist()}
-    assert {trial for trial, row in trials.items() if row["attempt"] == 2} == hit
+    assert {trial for trial, row in trials.items() if row["attempt"] == 2} == restarted
     metrics = pq.read_table(tmp_path / "metrics.parquet").to_pylist()
     steps: dict[str, list[int]] = {}
     for row in metrics:
         steps.setdefault(row["trial_id"], []).append(row["step"])
-    assert steps == {trial: list(range(0, 21, 2)) for trial in trials}, "complete, in order, nothing twice"
+    assert steps == {trial: list(range(0, 21, 2)) for trial in trials}, "complete, in order, no duplicates"
     images = simulated.load_data("x")
     for planned in study.trials():
-        whole = simulated.train(from_settings(planned.settings), images)
+        measurements = simulated.train(from_settings(planned.settings), images)
         stds = [row["representation_std"] for row in metrics if row["trial_id"] == planned.trial_id]
-        assert stds == pytest.approx([one.representation_std for one in whole], rel=1e-6)
+        assert stds == pytest.approx([each.representation_std for each in measurements], rel=1e-6)
 
 
-def kill_when_it_works(cluster: Any, node: Any, out: Path) -> None:
-    """Kills the node once a trial on it has left a checkpoint."""
+def kill_when_busy(cluster: Any, node: Any, out: Path) -> None:
+    """Kills the node once a trial on it has saved a checkpoint."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         for starts in out.glob("*/*/starts"):
-            at_work, state = starts.read_text().startswith(node.node_id), starts.parent / "state.json"
-            if at_work and state.exists() and json.loads(state.read_text())["step"] >= 4:
+            is_here, state = starts.read_text().startswith(node.node_id), starts.parent / "state.json"
+            if is_here and state.exists() and json.loads(state.read_text())["step"] >= 4:
                 cluster.remove_node(node, allow_graceful=False)
                 return
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Who may write to a sweep's directory, and with which study."""
+"""Which driver may write to a sweep's directory, and with which study."""
 
 import contextlib
 import sqlite3
@@ -15,14 +15,14 @@ from sweeps.record.directory import check, driver_lock, has_ledger
 from sweeps.record.ledger import Ledger
 from sweeps.study import Study, study_from_text
 from sweeps.study.samples import corner_samples, fresh_trials
-from tests.sweeps.conftest import SMALL
+from tests.sweeps.conftest import SMALL, plan_sweep
 
 HOLDER = """
 import sys, time
 from pathlib import Path
 from sweeps.record.directory import driver_lock
 with driver_lock(Path(sys.argv[1])):
-    print("held", flush=True)
+    print("locked", flush=True)
     time.sleep(60)
 """
 
@@ -31,14 +31,7 @@ def ids(study: Study) -> set[str]:
     return {trial.trial_id for trial in study.trials()}
 
 
-def fill(out: Path, study: Study) -> None:
-    with driver_lock(out), Ledger(out / files.LEDGER) as ledger:
-        ledger.set_fact("study", study.name)
-        ledger.set_fact("collapse", directory.rule_text(study))
-        ledger.plan((trial, 20) for trial in study.trials())
-
-
-SEARCHED = """name: found
+SEARCH = """name: found
 reference: {steps: 20}
 search:
   trials: 2
@@ -48,13 +41,13 @@ seeds: 2
 """
 
 
-def searched(out: Path) -> Study:
-    """A search of two samples whose winner ran with two seeds."""
-    study = study_from_text(SEARCHED, "f")
+def plan_search(out: Path) -> Study:
+    """Plans a search of two samples whose winner ran with two seeds."""
+    study = study_from_text(SEARCH, "f")
     assert study.search is not None
-    fill(out, study)
+    ledger = plan_sweep(out, study)
     samples = corner_samples(study.reference, study.search)[:2]
-    with Ledger(out / files.LEDGER) as ledger:
+    with ledger:
         ledger.set_fact("search", directory.search_text(study))
         for trial in samples:
             ledger.add(trial, 20, design="search")
@@ -64,17 +57,17 @@ def searched(out: Path) -> Study:
     return study
 
 
-def test_a_search_grows_in_samples_and_seeds_alone(tmp_path: Path) -> None:
-    check(tmp_path, searched(tmp_path), set())
+def test_a_search_may_grow_in_samples_and_seeds(tmp_path: Path) -> None:
+    check(tmp_path, plan_search(tmp_path), set())
     for old, new in (
         ("trials: 2", "trials: 9"),
         ("seeds: 2", "seeds: [0, 1, 7]"),
         ("name: found", "name: found\ntitle: T"),
     ):
-        check(tmp_path, study_from_text(SEARCHED.replace(old, new), "f"), set())
+        check(tmp_path, study_from_text(SEARCH.replace(old, new), "f"), set())
     (tmp_path / files.JOURNAL).unlink()
     with pytest.raises(DirectoryError, match=r"holds 2 samples of a search, but no optuna\.journal"):
-        check(tmp_path, study_from_text(SEARCHED, "f"), set())
+        check(tmp_path, study_from_text(SEARCH, "f"), set())
 
 
 @pytest.mark.parametrize(
@@ -90,28 +83,28 @@ def test_a_search_grows_in_samples_and_seeds_alone(tmp_path: Path) -> None:
         ),
         ("trials: 2", "trials: 1", "search.trials: must be at least the 2 samples that it holds, but got 1"),
         ("seeds: 2", "seeds: [1]", "its winner ran with seeds that found does not name, such as 0"),
-        (SEARCHED, "name: found\nfactors: {lr: [0.1]}", r"\(differs: it was a search\)"),
+        (SEARCH, "name: found\nfactors: {lr: [0.1]}", r"\(differs: it was a search\)"),
     ],
 )
 def test_another_search_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
-    searched(tmp_path)
-    study = study_from_text(SEARCHED.replace(old, new), "f")
+    plan_search(tmp_path)
+    study = study_from_text(SEARCH.replace(old, new), "f")
     with pytest.raises(DirectoryError, match=message) as error:
         check(tmp_path, study, ids(study))
     assert "\n" not in str(error.value)
 
 
 def test_a_search_in_the_directory_of_a_design_is_refused(tmp_path: Path) -> None:
-    fill(tmp_path, study_from_text("name: found\nfactors: {lr: [0.1]}", "f"))
+    plan_sweep(tmp_path, study_from_text("name: found\nfactors: {lr: [0.1]}", "f")).close()
     with pytest.raises(DirectoryError, match=r"with another search: .* \(differs: it was a design\)"):
-        check(tmp_path, study_from_text(SEARCHED, "f"), set())
+        check(tmp_path, study_from_text(SEARCH, "f"), set())
 
 
-def test_a_second_driver_is_refused_and_a_dead_one_blocks_nobody(tmp_path: Path, small: Study) -> None:
+def test_a_second_driver_is_refused_but_a_dead_one_does_not_block(tmp_path: Path, small: Study) -> None:
     command = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
+        assert holder.stdout.readline() == "locked\n"
         with pytest.raises(DirectoryError, match=rf"in use by another driver \(process {holder.pid} on "):
             check(tmp_path, small, ids(small))
         with pytest.raises(DirectoryError, match="in use by another driver"), driver_lock(tmp_path):
@@ -124,7 +117,7 @@ def test_a_second_driver_is_refused_and_a_dead_one_blocks_nobody(tmp_path: Path,
 
 
 def test_the_same_study_and_a_grown_one_fit(tmp_path: Path, small: Study) -> None:
-    fill(tmp_path, small)
+    plan_sweep(tmp_path, small).close()
     check(tmp_path, small, ids(small))
     for grown in (
         SMALL.replace("seeds: 2", "seeds: 3"),
@@ -140,13 +133,13 @@ def test_the_same_study_and_a_grown_one_fit(tmp_path: Path, small: Study) -> Non
     ("good", "bad", "message"),
     [
         ("name: small", "name: other", 'holds the study "small", not "other"'),
-        ("seeds: 2", "seeds: 1", "4 of its 8 trials are not planned by small as it stands, such as"),
+        ("seeds: 2", "seeds: 1", "4 of its 8 trials are not planned by small, such as"),
         ("steps: 20", "steps: 40", "8 of its 8 trials are not planned"),
         ("seeds: 2", "seeds: 2\ncollapse: {patience: 9}", "with another collapse rule"),
     ],
 )
 def test_another_study_is_refused(tmp_path: Path, small: Study, good: str, bad: str, message: str) -> None:
-    fill(tmp_path, small)
+    plan_sweep(tmp_path, small).close()
     study = study_from_text(SMALL.replace(good, bad), "f")
     with pytest.raises(DirectoryError, match=message):
         check(tmp_path, study, ids(study))
@@ -166,7 +159,7 @@ def test_foreign_and_broken_directories_are_refused(tmp_path: Path, small: Study
         check(tmp_path, small, ids(small))
 
 
-def test_a_driver_that_died_before_it_planned_anything_blocks_nobody(tmp_path: Path, small: Study) -> None:
+def test_a_driver_that_died_before_it_planned_anything_does_not_block(tmp_path: Path, small: Study) -> None:
     with Ledger(tmp_path / "ledger.sqlite"):
         pass
     check(tmp_path, small, ids(small))

@@ -1,4 +1,4 @@
-"""The ledger: what it has acknowledged, it keeps; what is out of date, it refuses."""
+"""The ledger keeps what it has acknowledged, and refuses what is out of date."""
 
 import math
 import signal
@@ -29,12 +29,12 @@ def measurement(step: int, **values: float | None) -> Measurement:
 
 @pytest.fixture
 def ledger(tmp_path: Path, small: Study) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite") as opened:
-        opened.plan((trial, 20) for trial in small.trials())
-        yield opened
+    with Ledger(tmp_path / "ledger.sqlite") as new_ledger:
+        new_ledger.plan((trial, 20) for trial in small.trials())
+        yield new_ledger
 
 
-def test_left_are_the_waiting_and_interrupted_in_order(ledger: Ledger, small: Study) -> None:
+def test_waiting_and_interrupted_trials_are_pending_in_order(ledger: Ledger, small: Study) -> None:
     ids = [trial.trial_id for trial in small.trials()]
     for trial_id, end in (
         (ids[0], FINISHED),
@@ -52,7 +52,7 @@ def test_left_are_the_waiting_and_interrupted_in_order(ledger: Ledger, small: St
     assert count["collapsed"] == 1
 
 
-def test_planning_again_adds_what_is_new_and_keeps_what_is_known(tmp_path: Path, small: Study) -> None:
+def test_planning_again_adds_new_trials_and_keeps_results(tmp_path: Path, small: Study) -> None:
     first, *rest = small.trials()
     with Ledger(tmp_path / "l") as ledger:
         ledger.plan([(first, 20)])
@@ -77,7 +77,7 @@ def test_rows_of_an_older_attempt_are_refused(ledger: Ledger, small: Study) -> N
     assert [row.step for row in ledger.rows(trial_id)] == [0]
 
 
-def test_a_new_attempt_replaces_what_lies_after_its_first_row(ledger: Ledger, small: Study) -> None:
+def test_a_new_attempt_replaces_the_rows_from_its_first_step_on(ledger: Ledger, small: Study) -> None:
     trial_id = small.trials()[0].trial_id
     attempt = ledger.start(trial_id)
     for step in (0, 5, 10, 15):
@@ -129,7 +129,7 @@ def test_every_acknowledged_row_survives_a_kill(tmp_path: Path, small: Study) ->
     with Ledger(path, read_only=True) as ledger:
         steps = [row.step for row in ledger.rows(trial.trial_id)]
         spectra = sum(1 for _ in ledger.spectra())
-    # The kill may come between a commit and its acknowledgement: one row more is fine, one less is not.
+    # The kill may come between a commit and its acknowledgement: one more row is fine, one less is not.
     assert steps == list(range(len(steps)))
     assert len(steps) in (acknowledged + 1, acknowledged + 2)
     assert spectra == 2 * len(steps), "a measurement is whole or absent"
@@ -143,8 +143,8 @@ def test_reader_and_writer_do_not_wait_for_each_other(tmp_path: Path, ledger: Le
     with Ledger(tmp_path / "ledger.sqlite", read_only=True) as reader:
         reading = reader.metrics()
         next(reading)
-        assert ledger.append(trial_id, attempt, measurement(10)), "while somebody is in the midst of reading"
-        assert len(list(reading)) == 1, "who goes on to see what there was"
+        assert ledger.append(trial_id, attempt, measurement(10)), "while another process is reading"
+        assert len(list(reading)) == 1, "the reader sees the rows of before"
         assert len(reader.rows(trial_id)) == 3
 
 

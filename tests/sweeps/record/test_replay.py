@@ -1,4 +1,4 @@
-"""The collapse stopper replayed over tables made by hand."""
+"""Early stopping, replayed over tables made by hand."""
 
 from pathlib import Path
 
@@ -27,23 +27,23 @@ LATE = rows(0.9, 0.9, 0.9, 0.05, 0.05)
 @pytest.mark.parametrize(
     ("measured", "step"), [(COLLAPSED, 20), (RECOVERED, 10), (HEALTHY, None), (LATE, None)]
 )
-def test_where_the_stopper_ends_a_trial(measured: list[Row], step: int | None) -> None:
+def test_where_early_stopping_ends_a_trial(measured: list[Row], step: int | None) -> None:
     assert stop_step(measured, RULE) == step
 
 
 def test_saved_steps_and_changed_verdicts() -> None:
-    found = replay({"c": COLLAPSED, "r": RECOVERED, "h": HEALTHY, "l": LATE}, RULE)
-    assert (found.trials, found.stopped, found.steps, found.saved) == (4, 2, 160, 20 + 30)
-    assert found.changed == (Changed(trial_id="r", stopped=10, steps=40),)
+    result = replay({"c": COLLAPSED, "r": RECOVERED, "h": HEALTHY, "l": LATE}, RULE)
+    assert (result.trials, result.stopped, result.steps, result.saved) == (4, 2, 160, 20 + 30)
+    assert result.changed == (Changed(trial_id="r", stopped=10, steps=40),)
 
 
-def test_the_command_reads_the_tables_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reads_only_the_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = "name: x\nfactors:\n  lr: [0.1]\ncollapse: {patience: 2}\n"
     (tmp_path / "study.yaml").write_text(study)
     trials = {"c": COLLAPSED, "r": RECOVERED, "i": COLLAPSED[:2]}
     ends = [{"trial_id": name, "end_reason": "interrupted" if name == "i" else "finished"} for name in trials]
     pq.write_table(pa.Table.from_pylist(ends), tmp_path / "trials.parquet")
-    measured = [{"trial_id": name, **row} for name, found in trials.items() for row in reversed(found)]
+    measured = [{"trial_id": name, **row} for name, rows in trials.items() for row in reversed(rows)]
     pq.write_table(pa.Table.from_pylist(measured), tmp_path / "metrics.parquet")
     assert main(["replay", str(tmp_path)]) == 0
     text = capsys.readouterr().out

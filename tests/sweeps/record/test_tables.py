@@ -1,5 +1,6 @@
 """The Parquet tables: the contract's columns and types, and all or nothing."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -31,16 +32,18 @@ CONTRACT = {
 def write(folder: Path, study: Study) -> None:
     with Ledger(folder / "ledger.sqlite") as ledger:
         ledger.plan(((trial, 20) for trial in study.trials()), design="full-factorial")
-        one, two, *_ = (trial.trial_id for trial in study.trials())
-        attempt = ledger.start(one)
-        ledger.append(one, attempt, measurement(0, loss=None))
-        ledger.append(one, attempt, measurement(5, loss=math.nan, knn_accuracy=0.75))
+        first, second, *_ = (trial.trial_id for trial in study.trials())
+        attempt = ledger.start(first)
+        ledger.append(first, attempt, measurement(0, loss=None))
+        ledger.append(first, attempt, measurement(5, loss=math.nan, knn_accuracy=0.75))
         ledger.end(
-            one, attempt, Ending(state=TrialState.COMPLETE, end_reason=EndReason.DIVERGED, collapsed=False)
+            first, attempt, Ending(state=TrialState.COMPLETE, end_reason=EndReason.DIVERGED, collapsed=False)
         )
-        attempt = ledger.start(two)
+        attempt = ledger.start(second)
         ledger.end(
-            two, attempt, Ending(state=TrialState.FAIL, end_reason=EndReason.ERROR, error="ValueError: boom")
+            second,
+            attempt,
+            Ending(state=TrialState.FAIL, end_reason=EndReason.ERROR, error="ValueError: boom"),
         )
         write_tables(ledger, folder)
 
@@ -149,9 +152,8 @@ def test_spectra_keep_their_values(tmp_path: Path, small: Study) -> None:
     with Ledger(tmp_path / "l") as ledger:
         ledger.plan([(trial, 20)])
         attempt = ledger.start(trial.trial_id)
-        one = measurement(0)
         spectra = {"representation": values.tobytes()}
-        ledger.append(trial.trial_id, attempt, type(one)(**{**vars(one), "spectra": spectra}))
+        ledger.append(trial.trial_id, attempt, dataclasses.replace(measurement(0), spectra=spectra))
         write_tables(ledger, tmp_path)
     (row,) = pq.read_table(tmp_path / "spectra.parquet").to_pylist()
     assert row == {

@@ -1,4 +1,4 @@
-"""An S3 server on loopback, for tests: moto's, which forgets everything when it stops."""
+"""An S3 server on loopback for tests: moto's."""
 
 import urllib.request
 
@@ -10,38 +10,38 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "a-secret-key",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-"""Credentials as a user would give them; moto takes any."""
+"""Credentials as a user would set them; moto accepts any."""
 
 
 class ObjectStore:
-    """A server with one bucket, which can be stopped and started again with what it held."""
+    """A server with one bucket. It keeps its objects when it is stopped and started again."""
 
     def __init__(self) -> None:
-        """Listens on a free port."""
+        """Starts on a free port, and creates the bucket."""
         self.port = 0
         self.start()
         self._request("bucket", method="PUT")
 
     def uri(self, prefix: str) -> str:
-        """The URI of a prefix in the bucket."""
+        """Returns the URI of a prefix in the bucket."""
         return f"s3://bucket/{prefix}?endpoint_override=127.0.0.1:{self.port}&scheme=http&region=us-east-1"
 
     def start(self) -> None:
-        """Listens, on the same port as before."""
+        """Starts the server, on the same port as before."""
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
         self._server.start()
         _, self.port = self._server.get_host_and_port()
 
     def stop(self) -> None:
-        """Refuses connections from now on; what it holds stays in memory."""
+        """Refuses connections from now on. The objects stay in memory."""
         self._server.stop()
 
     def forbid(self) -> None:
-        """Checks permissions from now on. Nobody has any."""
+        """Denies every request from now on."""
         settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
 
     def reset(self) -> None:
-        """Forgets everything, and forbids nothing any more."""
+        """Removes all objects, and allows every request again."""
         settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")
         self._request("moto-api/reset", method="POST")
 

@@ -1,4 +1,4 @@
-"""Checkpoints that follow a trial through a store: a trial's machine may vanish at any moment."""
+"""Checkpoints in a store, because a trial's machine may vanish at any moment."""
 
 import dataclasses
 import json
@@ -30,13 +30,13 @@ def checkpoints(tmp_path: Path, object_store: ObjectStore, monkeypatch: pytest.M
     return Checkpoints(folder=tmp_path / "out", store=Store.at(object_store.uri("sweep")))
 
 
-def machine_vanishes(checkpoints: Checkpoints) -> None:
+def remove_local_copies(checkpoints: Checkpoints) -> None:
     assert checkpoints.store is not None
     shutil.rmtree(local_copies(checkpoints.store))
 
 
-def learn(folder: Path, *, measure: int = 10, save: int = 15) -> Iterator[int]:
-    """As byol.train: goes on from the state, and yields a step's measurement before it saves its state."""
+def train_in(folder: Path, *, measure: int = 10, save: int = 15) -> Iterator[int]:
+    """Like byol.train: resumes from the state, and yields a step's measurement before it saves its state."""
     folder.mkdir(exist_ok=True)
     state = folder / STATE
     start = json.loads(state.read_text()) if state.exists() else 0
@@ -51,41 +51,41 @@ def learn(folder: Path, *, measure: int = 10, save: int = 15) -> Iterator[int]:
     state.unlink(missing_ok=True)
 
 
-def result(step: int) -> Measurement:
+def measurement_at(step: int) -> Measurement:
     spectra = {"representation": bytes([step, 255])}
     return dataclasses.replace(measurement(step, loss=math.nan), spectra=spectra)
 
 
 def run(checkpoints: Checkpoints, *, dies_at: int | None = None) -> tuple[list[int], list[int]]:
-    """Runs the trial as the engine does: the steps reported again, and those measured in this attempt."""
-    again, measured = [], []
-    with checkpoints.workspace("trial") as work:
-        for earlier in work.reported:
-            assert str(earlier) == str(result(earlier.step)), "NaN and bytes come back as they were"
-            again.append(earlier.step)
-        for step in [] if work.finished else learn(work.folder):
-            work.push()
+    """Runs the trial as the engine does. Returns the steps reported again, and those of this attempt."""
+    repeated, measured = [], []
+    with checkpoints.workspace("trial") as workspace:
+        for earlier in workspace.reported:
+            assert str(earlier) == str(measurement_at(earlier.step)), "NaN and bytes come back as they were"
+            repeated.append(earlier.step)
+        for step in [] if workspace.finished else train_in(workspace.folder):
+            workspace.push()
             if step == dies_at:
-                raise SystemExit  # see `dies`
-            work.keep(result(step))
+                raise SystemExit  # see `run_until_death`
+            workspace.keep(measurement_at(step))
             measured.append(step)
-    return again, measured
+    return repeated, measured
 
 
-def dies(checkpoints: Checkpoints, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs the trial until its process is gone, without a chance to close anything."""
+def run_until_death(checkpoints: Checkpoints, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs the trial until its process dies, without closing the workspace."""
     with monkeypatch.context() as patch:
-        patch.setattr("sweeps.storage.checkpoints.StoredWorkspace.close", lambda work: True)
+        patch.setattr("sweeps.storage.checkpoints.StoredWorkspace.close", lambda workspace: True)
         with pytest.raises(SystemExit):
             run(checkpoints, dies_at=at)
 
 
-def test_without_a_store_the_folder_is_the_sweeps_own(tmp_path: Path) -> None:
+def test_without_a_store_the_folder_is_in_the_sweeps_directory(tmp_path: Path) -> None:
     assert run(Checkpoints(folder=tmp_path)) == ([], [0, 10, 20, 30, 40, 50, 60])
     assert {path.name for path in (tmp_path / "trial").iterdir()} == {ENCODER}
 
 
-def test_a_trial_leaves_its_encoder_in_the_store_and_nothing_here(checkpoints: Checkpoints) -> None:
+def test_a_trial_leaves_its_encoder_in_the_store_and_no_local_files(checkpoints: Checkpoints) -> None:
     assert run(checkpoints) == ([], [0, 10, 20, 30, 40, 50, 60])
     assert checkpoints.store is not None
     assert checkpoints.store.names("checkpoints/trial").keys() == {ENCODER, REPORTED}, "the state is removed"
@@ -99,58 +99,56 @@ def test_a_trial_leaves_its_encoder_in_the_store_and_nothing_here(checkpoints: C
 def test_a_trial_resumed_on_a_fresh_machine_reports_every_step(
     checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
-    """The driver that heard of them, and its ledger, may be gone too: all rows come from here."""
-    dies(checkpoints, at, monkeypatch)
-    machine_vanishes(checkpoints)
-    again, measured = run(checkpoints)
+    """The driver and its ledger may be gone too, so all rows come from the store."""
+    run_until_death(checkpoints, at, monkeypatch)
+    remove_local_copies(checkpoints)
+    repeated, measured = run(checkpoints)
     state = {20: 15, 30: 15, 40: 30, 60: 45}[at]  # a checkpoint lags behind by a measurement at most
     assert measured == [step for step in range(0, 61, 10) if step > state]
-    assert [*again, *measured] == [0, 10, 20, 30, 40, 50, 60]
+    assert [*repeated, *measured] == [0, 10, 20, 30, 40, 50, 60]
 
 
 @pytest.mark.parametrize("uploads", range(1, 6))
-def test_a_trial_whose_machine_vanishes_in_the_middle_of_a_push_reports_every_step(
+def test_a_trial_whose_machine_vanishes_during_a_push_reports_every_step(
     checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, uploads: int
 ) -> None:
-    upload, left = Store.upload, iter(range(uploads))
+    upload, remaining = Store.upload, iter(range(uploads))
 
-    def cut(store: Store, path: Path, name: str) -> None:
-        if next(left, None) is None:
+    def upload_or_die(store: Store, path: Path, name: str) -> None:
+        if next(remaining, None) is None:
             raise SystemExit
         upload(store, path, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "upload", cut)
-        patch.setattr("sweeps.storage.checkpoints.StoredWorkspace.close", lambda work: True)
+        patch.setattr(Store, "upload", upload_or_die)
+        patch.setattr("sweeps.storage.checkpoints.StoredWorkspace.close", lambda workspace: True)
         with pytest.raises(SystemExit):
             run(checkpoints)
-    machine_vanishes(checkpoints)
-    again, measured = run(checkpoints)
-    assert sorted({*again, *measured}) == [0, 10, 20, 30, 40, 50, 60]
+    remove_local_copies(checkpoints)
+    repeated, measured = run(checkpoints)
+    assert sorted({*repeated, *measured}) == [0, 10, 20, 30, 40, 50, 60]
     state = 15 * (uploads // 2)
     assert measured == [step for step in range(0, 61, 10) if step > state or state == 0]
 
 
-def test_a_process_that_died_leaves_something_newer_than_the_store(
+def test_files_of_a_dead_process_that_are_newer_than_the_store_are_used(
     checkpoints: Checkpoints, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dies(checkpoints, 20, monkeypatch)
+    run_until_death(checkpoints, 20, monkeypatch)
     object_store.stop()
-    dies(checkpoints, 50, monkeypatch)
+    run_until_death(checkpoints, 50, monkeypatch)
     object_store.start()
-    again, measured = run(checkpoints)
+    repeated, measured = run(checkpoints)
     assert measured == [50, 60], "the state of step 45 never reached the store"
-    assert again == [0, 10, 20, 30, 40]
+    assert repeated == [0, 10, 20, 30, 40]
 
 
-def test_a_finished_trial_that_the_ledger_forgot_is_only_reported_again(checkpoints: Checkpoints) -> None:
+def test_a_finished_trial_that_the_ledger_lacks_is_only_reported_again(checkpoints: Checkpoints) -> None:
     run(checkpoints)
     assert run(checkpoints) == ([0, 10, 20, 30, 40, 50, 60], [])
 
 
-def test_a_store_that_fails_is_not_the_trials_failure(
-    checkpoints: Checkpoints, object_store: ObjectStore
-) -> None:
+def test_a_failing_store_does_not_fail_the_trial(checkpoints: Checkpoints, object_store: ObjectStore) -> None:
     object_store.stop()
     assert run(checkpoints) == ([], [0, 10, 20, 30, 40, 50, 60])
     object_store.start()
@@ -162,34 +160,34 @@ def test_a_store_that_fails_is_not_the_trials_failure(
     assert list(local_copies(checkpoints.store).iterdir()) == []
 
 
-def test_a_line_that_a_dying_process_cut_off_is_left_out(
+def test_a_line_that_a_dying_process_left_unfinished_is_ignored(
     checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dies(checkpoints, 40, monkeypatch)
+    run_until_death(checkpoints, 40, monkeypatch)
     assert checkpoints.store is not None
     with (local_copies(checkpoints.store) / "trial" / REPORTED).open("a") as file:
         file.write('{"step": 40, "lo')
-    again, measured = run(checkpoints)
-    assert [*again, *measured] == [0, 10, 20, 30, 40, 50, 60]
+    repeated, measured = run(checkpoints)
+    assert [*repeated, *measured] == [0, 10, 20, 30, 40, 50, 60]
 
 
-def test_nothing_is_done_between_measurements_without_a_new_state(
+def test_without_a_new_state_a_push_does_not_use_the_store(
     checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with checkpoints.workspace("trial") as work:
-        work.keep(result(0))
+    with checkpoints.workspace("trial") as workspace:
+        workspace.keep(measurement_at(0))
         monkeypatch.setattr(Store, "names", None)
         monkeypatch.setattr(Store, "upload", None)
-        work.push()
+        workspace.push()
         monkeypatch.undo()
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("dies_after", [2, 3, 4, 5])
-def test_a_trained_trial_that_changes_machines_reports_what_it_would_have(
+def test_training_that_changes_machines_reports_the_same_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_after: int
 ) -> None:
-    """With the learner of byol/, whose state of a step must never precede that step's measurement."""
+    """With the learner in byol/, which must not save a step's state before that step's measurement."""
     settings: dict[str, Any] = {
         "train_images": 64, "batch_size": 16, "steps": 8, "eval_every": 2, "eval_images": 64,
         "projector_width": 32, "projector_size": 16, "predictor_width": 32, "precision": "fp32",
@@ -201,22 +199,22 @@ def test_a_trained_trial_that_changes_machines_reports_what_it_would_have(
     def losses(stop_after: int | None = None) -> tuple[list[tuple[int, float | None]], int]:
         rows: list[tuple[int, float | None]] = []
         measured = 0
-        with checkpoints.workspace("trial") as work:
-            rows += [(earlier.step, earlier.loss) for earlier in work.reported]
-            for metrics in train(config, data, checkpoint_folder=work.folder, checkpoint_every=2):
-                work.push()
+        with checkpoints.workspace("trial") as workspace:
+            rows += [(earlier.step, earlier.loss) for earlier in workspace.reported]
+            for metrics in train(config, data, checkpoint_folder=workspace.folder, checkpoint_every=2):
+                workspace.push()
                 if measured == stop_after:
                     raise SystemExit
-                work.keep(Measurement.of(metrics, wall_seconds=0.0, device="cpu"))
+                workspace.keep(Measurement.of(metrics, wall_seconds=0.0, device="cpu"))
                 rows = [*(row for row in rows if row[0] < metrics.step), (metrics.step, metrics.loss)]
                 measured += 1
         return rows, measured
 
     with monkeypatch.context() as patch:
-        patch.setattr("sweeps.storage.checkpoints.StoredWorkspace.close", lambda work: True)
+        patch.setattr("sweeps.storage.checkpoints.StoredWorkspace.close", lambda workspace: True)
         with pytest.raises(SystemExit):
             losses(dies_after - 1)
-    machine_vanishes(checkpoints)
+    remove_local_copies(checkpoints)
     rows, measured = losses()
     assert rows == [(metrics.step, metrics.loss) for metrics in train(config, data)]
     assert measured == 5 - (dies_after - 1) + (dies_after == 2), "from the state of the step before"

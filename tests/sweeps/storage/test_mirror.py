@@ -1,4 +1,4 @@
-"""The ledger's mirror: valid at any time, enough to go on from, and never in two hands."""
+"""The ledger's mirror is valid at any time, enough to resume from, and written by one driver at a time."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ from tests.sweeps.record.test_ledger import measurement
 from tests.sweeps.storage.object_store import ObjectStore
 
 EVERY = 0.2
-"""Seconds between two mirrors. Only a folder's clock tells such times apart, S3's counts whole seconds."""
+"""Seconds between uploads. Such times need a folder's clock: that of S3 counts whole seconds."""
 
 
 @pytest.fixture
@@ -103,14 +103,14 @@ def test_a_snapshot_is_sound_and_complete_at_any_time(tmp_path: Path, small: Stu
                 assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
                 assert at_least <= db.execute("SELECT count(*) FROM metrics").fetchone()[0] <= written[0] + 1
                 counts = "SELECT (SELECT count(*) FROM metrics) * 2 = (SELECT count(*) FROM spectra)"
-                assert db.execute(counts).fetchone() == (1,), "measurements are there as a whole"
+                assert db.execute(counts).fetchone() == (1,), "each measurement is complete"
     finally:
         stopped.set()
         writer.join()
     assert {path.name for path in tmp_path.iterdir()} == {files.LEDGER, "snapshot"}
 
 
-def test_a_fresh_machine_goes_on_from_the_store_alone(
+def test_a_fresh_machine_resumes_from_the_store_alone(
     tmp_path: Path, small: Study, object_store: ObjectStore
 ) -> None:
     store = Store.at(object_store.uri("sweep"))
@@ -140,7 +140,7 @@ def test_a_directory_that_is_behind_or_of_another_sweep_is_refused(
     with driving(tmp_path / "c", Store.at(str(tmp_path / "another")), small):
         pass
     with pytest.raises(
-        DirectoryError, match=r"holds another sweep than .*c; each sweep needs its own place in"
+        DirectoryError, match=r"does not hold the sweep of .*c; each sweep needs its own place in"
     ):
         ExitStack().enter_context(driving(tmp_path / "c", folder, small))
     renamed = dataclasses.replace(small, name="another-study")
@@ -151,7 +151,7 @@ def test_a_directory_that_is_behind_or_of_another_sweep_is_refused(
     assert not (tmp_path / "d").exists()
 
 
-def test_of_two_drivers_the_second_is_refused_until_the_first_is_done(
+def test_a_second_driver_is_refused_until_the_first_has_ended(
     tmp_path: Path, small: Study, object_store: ObjectStore
 ) -> None:
     store = Store.at(object_store.uri("sweep"))
@@ -165,7 +165,7 @@ def test_of_two_drivers_the_second_is_refused_until_the_first_is_done(
         pass
 
 
-def test_the_lease_of_a_dead_driver_ends_after_three_intervals(tmp_path: Path, folder: Store) -> None:
+def test_a_dead_drivers_lease_ends_after_three_intervals(tmp_path: Path, folder: Store) -> None:
     first, second = (Lease(folder, tmp_path / name, every=EVERY) for name in "ab")
     first.take()
     taken = time.monotonic()
@@ -185,10 +185,12 @@ def test_the_lease_of_a_dead_driver_ends_after_three_intervals(tmp_path: Path, f
     second.release()
     late = Lease(folder, tmp_path / "a", every=EVERY)
     late.renew()
-    assert late.taken_by is not None, "a driver that was given up finds that another one was here"
+    assert late.taken_by is not None, "a driver given up for dead finds that another one was here"
 
 
-def test_the_next_driver_of_a_directory_need_not_wait_for_its_dead_one(tmp_path: Path, folder: Store) -> None:
+def test_the_next_driver_of_a_directory_need_not_wait_for_the_lease_to_end(
+    tmp_path: Path, folder: Store
+) -> None:
     (tmp_path / "a").mkdir()
     dead = Lease(folder, tmp_path / "a", every=60)
     dead.take()
@@ -198,16 +200,16 @@ def test_the_next_driver_of_a_directory_need_not_wait_for_its_dead_one(tmp_path:
         Lease(folder, tmp_path / "b", every=60).take()
 
 
-def test_a_driver_that_was_taken_over_stops_and_leaves_the_store_alone(
+def test_a_driver_whose_lease_was_taken_over_ends_without_touching_the_store(
     tmp_path: Path, small: Study, folder: Store
 ) -> None:
-    asked, warnings = threading.Event(), list[str]()
+    stop_requested, warnings = threading.Event(), list[str]()
     with driving(tmp_path / "a", folder, small, every=EVERY) as (mirror, ledger):
-        with mirror.following(stop=asked.set, warn=warnings.append):
+        with mirror.following(stop=stop_requested.set, warn=warnings.append):
             wait_for(lambda: folder.modified(files.LEDGER))
             lease = json.loads(folder.read(LEASE) or b"")
             folder.write(LEASE, json.dumps({**lease, "identity": "of another"}).encode())
-            assert asked.wait(5)
+            assert stop_requested.wait(5)
         before = folder.modified(files.LEDGER)
         measure(ledger, small, 3)
     assert folder.modified(files.LEDGER) == before
@@ -217,16 +219,16 @@ def test_a_driver_that_was_taken_over_stops_and_leaves_the_store_alone(
 
 
 @pytest.mark.timeout(60)
-def test_a_store_that_fails_for_a_while_is_mentioned_once_and_catches_up(
+def test_a_store_that_fails_for_a_while_is_reported_once_and_catches_up(
     tmp_path: Path, small: Study, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload, attempts = Mirror.upload, list[Mirror]()
 
-    def counted(mirror: Mirror) -> None:
+    def count_and_upload(mirror: Mirror) -> None:
         attempts.append(mirror)
         upload(mirror)
 
-    monkeypatch.setattr(Mirror, "upload", counted)
+    monkeypatch.setattr(Mirror, "upload", count_and_upload)
     store, warnings = Store.at(object_store.uri("sweep")), list[str]()
     with (
         driving(tmp_path / "a", store, small, every=EVERY) as (mirror, ledger),
@@ -236,8 +238,8 @@ def test_a_store_that_fails_for_a_while_is_mentioned_once_and_catches_up(
         object_store.stop()
         measure(ledger, small, 4)
         wait_for(lambda: warnings)
-        tried = len(attempts)
-        wait_for(lambda: len(attempts) == tried + 2)  # the first of these has failed, too
+        count = len(attempts)
+        wait_for(lambda: len(attempts) == count + 2)  # the first of these also failed
         object_store.start()
         wait_for(lambda: mirrored(store, tmp_path / "copy") == 4)
     assert len(warnings) == 1
@@ -246,7 +248,7 @@ def test_a_store_that_fails_for_a_while_is_mentioned_once_and_catches_up(
 
 
 @pytest.mark.timeout(60)
-def test_a_store_that_fails_at_the_end_is_said_and_loses_nothing(
+def test_a_store_that_fails_at_the_end_is_an_error_and_nothing_is_lost(
     tmp_path: Path, small: Study, object_store: ObjectStore
 ) -> None:
     store = Store.at(object_store.uri("sweep"))
@@ -255,7 +257,7 @@ def test_a_store_that_fails_at_the_end_is_said_and_loses_nothing(
     measure(ledger, small, 2)
     object_store.stop()
     with pytest.raises(
-        OSError, match=r"cannot be reached.*a holds everything, and the same command sends it$"
+        OSError, match=r"cannot be reached.*a has everything; run the same command again to send it$"
     ):
         driver.__exit__(None, None, None)
     object_store.start()

@@ -1,4 +1,4 @@
-"""A sweep on Ray whose driver, directory and workers' disks vanish: the store alone is enough to go on."""
+"""A sweep on Ray whose driver, directory and workers' disks vanish: it resumes from the store alone."""
 
 import dataclasses
 import io
@@ -51,22 +51,21 @@ def train(
 SAVING = dataclasses.replace(TRAINER, train=train)
 
 
-def swept(out: Path, study: Study, **options: Any) -> Outcome:
-    given = RunOptions(workers=2, **options)
-    return run(study, out, options=given, trainer=SAVING, stream=io.StringIO())
+def run_study(out: Path, study: Study, **options: Any) -> Outcome:
+    return run(study, out, options=RunOptions(workers=2, **options), trainer=SAVING, stream=io.StringIO())
 
 
 def tables(out: Path) -> dict[str, list[dict[str, Any]]]:
     """All tables, without what differs from run to run."""
     names = ("trials", "metrics", "spectra")
-    found = {name: pq.read_table(out / f"{name}.parquet").to_pylist() for name in names}
-    for row in found["trials"]:
+    rows = {name: pq.read_table(out / f"{name}.parquet").to_pylist() for name in names}
+    for row in rows["trials"]:
         del row["wall_seconds"], row["attempt"]
-    return found
+    return rows
 
 
 def interrupt_later(out: Path, store: Store, early: list[bytes]) -> None:
-    """Keeps the first mirror of the ledger, and interrupts when some trials have ended and others run."""
+    """Saves the first mirror of the ledger, and interrupts once some trials have ended and others run."""
     deadline = time.monotonic() + 60
     while not early and time.monotonic() < deadline:
         early.extend(filter(None, [store.read(files.LEDGER)]))
@@ -82,30 +81,30 @@ def interrupt_later(out: Path, store: Store, early: list[bytes]) -> None:
 @pytest.mark.ray
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("one_ray")
-def test_a_sweep_goes_on_from_the_store_alone(tmp_path: Path, object_store: ObjectStore) -> None:
+def test_a_sweep_resumes_from_the_store_alone(tmp_path: Path, object_store: ObjectStore) -> None:
     text = SMALL.replace("steps: 20", "steps: 20, weight_decay: 2").replace("seeds: 2", "seeds: 1")
     study = study_from_text(text, "f")
-    swept(tmp_path / "uninterrupted", study)
+    run_study(tmp_path / "uninterrupted", study)
 
     uri, early = object_store.uri("sweep"), list[bytes]()
     store, first, second = Store.at(uri), tmp_path / "first", tmp_path / "second"
     copies = local_copies(store)
     try:
         threading.Thread(target=interrupt_later, args=(first, store, early), daemon=True).start()
-        assert swept(first, study, storage=uri).interrupted
+        assert run_study(first, study, storage=uri).interrupted
         complete = status(first)["complete"]
         assert 2 <= complete < 4
-        # The driver was killed, say: the ledger in the store is an hour old, the checkpoints are not.
+        # As if the driver had been killed: the store's ledger is old, its checkpoints are not.
         store.write(files.LEDGER, early[0])
         shutil.rmtree(first)
         shutil.rmtree(copies)
 
-        outcome = swept(second, study, storage=uri)
+        outcome = run_study(second, study, storage=uri)
         assert (outcome.interrupted, outcome.counts["complete"]) == (False, 4)
         assert tables(second) == tables(tmp_path / "uninterrupted")
         starts = [int(line.split()[1]) for line in (copies / STARTS).read_text().splitlines()]
-        assert len(starts) == 4 - complete, "what had its encoder in the store was not trained again"
-        assert max(starts) > 0, "what had a state in the store went on from there"
+        assert len(starts) == 4 - complete, "trials with an encoder in the store were not trained again"
+        assert max(starts) > 0, "trials with a state in the store resumed from it"
         assert {path.name for path in copies.iterdir()} == {STARTS}
         assert not (second / files.CHECKPOINTS).exists()
         for trial in study.trials():

@@ -1,4 +1,4 @@
-"""Stores: what a URI may be, what reaches an S3 server and comes back, and what is said when it does not."""
+"""Stores: which URIs are valid, files to an S3 server and back, and errors."""
 
 import os
 import pickle
@@ -27,14 +27,14 @@ from tests.sweeps.storage.object_store import ObjectStore
         ("s3://b/x?access_key=AKIA", r"must hold no credentials .* but got s3://b/x\?access_key=\*\*\*$"),
     ],
 )
-def test_a_wrong_place_is_refused_in_one_line(place: str, message: str) -> None:
+def test_an_invalid_uri_is_refused_in_one_line(place: str, message: str) -> None:
     with pytest.raises(StorageError, match=f"^--storage: {message}") as caught:
         Store.at(place)
     assert "\n" not in str(caught.value)
     assert "cret" not in str(caught.value)
 
 
-def test_secrets_in_a_command_line_are_not_written_down() -> None:
+def test_secrets_in_a_command_line_are_not_recorded() -> None:
     line = "run a.yaml --storage s3://AKIA:se/c+ret@b/x?Secret_Key=abc&region=r --log http://h:80/x"
     assert without_secrets(line) == (
         "run a.yaml --storage s3://***@b/x?Secret_Key=***&region=r --log http://h:80/x"
@@ -48,7 +48,7 @@ def places(tmp_path: Path, server: ObjectStore) -> list[Store]:
     return [Store.at(server.uri("some/prefix")), Store.at(str(folder)), Store.at(f"file://{tmp_path}/other")]
 
 
-def test_files_go_there_and_come_back(tmp_path: Path, object_store: ObjectStore) -> None:
+def test_files_are_the_same_after_upload_and_download(tmp_path: Path, object_store: ObjectStore) -> None:
     content = os.urandom(24 * 2**20 + 1)  # several parts of an upload, several requests of a download
     (tmp_path / "big").write_bytes(content)
     for original in places(tmp_path, object_store):
@@ -74,7 +74,7 @@ def test_files_go_there_and_come_back(tmp_path: Path, object_store: ObjectStore)
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_a_server_that_is_down_is_one_line_within_seconds(object_store: ObjectStore) -> None:
+def test_a_server_that_is_down_is_a_one_line_error_within_seconds(object_store: ObjectStore) -> None:
     store = Store.at(object_store.uri("x"))
     object_store.stop()
     began = time.monotonic()
@@ -84,7 +84,7 @@ def test_a_server_that_is_down_is_one_line_within_seconds(object_store: ObjectSt
 
 
 @pytest.mark.usefixtures("object_store")
-def test_a_server_that_does_not_answer_is_given_up_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer_is_an_error_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "_SILENCE_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
@@ -94,7 +94,7 @@ def test_a_server_that_does_not_answer_is_given_up_within_seconds(monkeypatch: p
         assert time.monotonic() - began < 15
 
 
-def test_no_permission_and_no_bucket_are_told_apart(object_store: ObjectStore) -> None:
+def test_a_missing_permission_and_a_missing_bucket_are_different_errors(object_store: ObjectStore) -> None:
     nowhere = Store.at(object_store.uri("x").replace("//bucket", "//no-such-bucket"))
     with pytest.raises(StorageError, match=r"cannot be used: .*bucket does not exist"):
         nowhere.write("a", b"")

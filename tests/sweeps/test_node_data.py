@@ -1,4 +1,4 @@
-"""Data that each node loads for itself: downloaded once, checked against the driver's, then kept."""
+"""Data that each node loads itself: downloaded once, checked against the driver's, loaded once."""
 
 import dataclasses
 import io
@@ -19,13 +19,13 @@ from sweeps.record.ledger import Ledger
 from sweeps.run import run
 from sweeps.simulated import TRAINER, SimulatedImages
 from sweeps.study import Study
-from sweeps.trainer import DataKey
+from sweeps.trainer import DataKey, LoadData
 
 KEY: DataKey = ("a-set", 0, 28)
 
 
 def load_data(dataset: str, *, root: Path | None, train_images: int, **options: Any) -> SimulatedImages:
-    """Downloads slowly, in two steps that may not meet, and leaves a line per download and per load."""
+    """Downloads slowly, in two steps that must not overlap, and logs each download and each load."""
     assert root is not None
     root.mkdir(exist_ok=True)
     if not (root / "complete").exists():
@@ -53,12 +53,12 @@ def _log(root: Path, line: str) -> None:
         file.write(f"{line}\n")
 
 
-def node_data(root: Path, load: Any = load_data, digest: str = "good") -> NodeData:
+def node_data(root: Path, load: LoadData = load_data, digest: str = "good") -> NodeData:
     return NodeData(load_data=load, root=root, on_broken="fail", digests={KEY: digest})
 
 
-def wait_for_the_others(meet: Barrier) -> None:
-    meet.wait(30)
+def wait_for_others(barrier: Barrier) -> None:
+    barrier.wait(30)
 
 
 def get_twice(data: bytes) -> None:
@@ -74,15 +74,15 @@ def get_twice(data: bytes) -> None:
 def test_one_of_several_processes_downloads_and_each_loads_once(tmp_path: Path) -> None:
     data = pickle.dumps(node_data(tmp_path / "root"))
     processes = multiprocessing.get_context("spawn")
-    meet = processes.Barrier(4)
-    with processes.Pool(4, initializer=wait_for_the_others, initargs=(meet,)) as pool:
+    barrier = processes.Barrier(4)
+    with processes.Pool(4, initializer=wait_for_others, initargs=(barrier,)) as pool:
         pool.map(get_twice, [data] * 8, chunksize=2)
     lines = (tmp_path / "root" / "log").read_text().splitlines()
     assert sum(line.startswith("download") for line in lines) == 1
     assert 1 <= lines.count("load") <= 4, "at most once in a process"
 
 
-def test_other_data_than_the_drivers_and_none_at_all_are_said(tmp_path: Path) -> None:
+def test_data_that_differs_from_the_drivers_or_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         NodeDataError, match=r"^a-set on the node .*: the digest must be the driver's, other, but"
     ):
@@ -97,16 +97,16 @@ def test_other_data_than_the_drivers_and_none_at_all_are_said(tmp_path: Path) ->
 def test_trials_load_on_their_node_and_fail_on_other_data(tmp_path: Path, small: Study) -> None:
     root = tmp_path / "root"
 
-    def swept(name: str, load: Any) -> dict[str, int]:
+    def counts(name: str, load: LoadData) -> dict[str, int]:
         options = RunOptions(workers=2, data_via="node", data_root=root)
         trainer = dataclasses.replace(TRAINER, load_data=load)
         return run(small, tmp_path / name, options=options, trainer=trainer, stream=io.StringIO()).counts
 
-    assert swept("good", load_data)["complete"] == 8
+    assert counts("good", load_data)["complete"] == 8
     lines = (root / "log").read_text().splitlines()
     assert sum(line.startswith("download") for line in lines) == 1
     assert 2 <= lines.count("load") <= 3, "the driver and at most two workers, for eight trials"
-    assert swept("bad", load_other_data_in_workers)["failed"] == 8
+    assert counts("bad", load_other_data_in_workers)["failed"] == 8
     with Ledger(tmp_path / "bad" / "ledger.sqlite", read_only=True) as ledger:
         error = ledger.trials()[0].error or ""
     assert "fashion-mnist-8k on the node " in error

@@ -1,0 +1,50 @@
+"""Sweeps on a real Ray, for tests: run one, read its tables, wait for a driver in another process."""
+
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from sweeps import files
+from sweeps.inspect import status
+from sweeps.options import Outcome, RunOptions
+from sweeps.run import run
+from sweeps.simulated import TRAINER
+from sweeps.study import Study
+from sweeps.trainer import Trainer
+
+
+def run_study(
+    out: Path, study: Study, *, trainer: Trainer | None = TRAINER, **options: Any
+) -> tuple[Outcome, str]:
+    """Runs a study; returns the outcome and what was shown."""
+    stream = io.StringIO()
+    outcome = run(study, out, options=RunOptions(**options), trainer=trainer, stream=stream)
+    return outcome, stream.getvalue()
+
+
+def table(out: Path, name: str) -> list[dict[str, Any]]:
+    """The rows of a table of a sweep."""
+    rows: list[dict[str, Any]] = pq.read_table(out / f"{name}.parquet").to_pylist()
+    return rows
+
+
+DRIVER = """
+import sys
+from run_sweep import main
+from sweeps.simulated import TRAINER
+sys.exit(main(sys.argv[1:], trainer=TRAINER))
+"""
+"""The command line with the simulated trainer, for a process of its own."""
+
+
+def wait_for_results(out: Path, complete: int) -> None:
+    """Waits until `complete` trials are complete."""
+    deadline = time.monotonic() + 150
+    while time.monotonic() < deadline:
+        if (out / files.LEDGER).exists() and status(out)["complete"] >= complete:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the sweep did not start")

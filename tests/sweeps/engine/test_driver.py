@@ -1,0 +1,296 @@
+"""The driver on a real Ray, with the simulated trainer: results, failures, retries and loggers."""
+
+import dataclasses
+import itertools
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from byol.config import TrialConfig
+from byol.presets import from_settings
+from sweeps import files, simulated
+from sweeps.inspect import status
+from sweeps.record.ledger import Ledger
+from sweeps.record.rows import METRICS
+from sweeps.simulated import TRAINER
+from sweeps.study import Study, study_from_text
+from tests.sweeps.conftest import SMALL
+from tests.sweeps.engine.real_sweeps import run_study, table
+
+TRAINED = """
+name: trained
+reference:
+  train_images: 64
+  batch_size: 16
+  steps: 4
+  eval_every: 2
+  eval_images: 64
+  projector_width: 32
+  projector_size: 16
+  predictor_width: 32
+  precision: fp32
+factors:
+  encoder_norm: [batch, group]
+seeds: 2
+"""
+
+FATES = """
+name: fates
+reference: {dataset: fashion-mnist-8k, steps: 20, eval_every: 5}
+factors:
+  encoder_norm: [batch, group]
+  fate:
+    fine: {}
+    diverges: {lr: 1000}
+    fails: {momentum: 0.123}
+seeds: 1
+collapse: {patience: 2, stop: true, representation_threshold: 0.2}
+"""
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300), pytest.mark.usefixtures("one_ray")]
+
+
+def in_fives(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    return [rows[start : start + 5] for start in range(0, len(rows), 5)]
+
+
+def test_a_sweep_its_tables_and_its_growth(tmp_path: Path, small: Study) -> None:
+    before = dict(os.environ)
+    outcome, shown = run_study(tmp_path, small, workers=1)
+    assert dict(os.environ) == before, "nothing that Ray needs leaks"
+    assert (outcome.ran, outcome.interrupted) == (True, False)
+    assert outcome.counts["complete"] == 8
+    assert outcome.counts["collapsed"] == 4
+    assert len(shown.splitlines()) == 9
+    assert "8/8 done · 0 running · 0 left · 4 collapsed" in shown.splitlines()[-1]
+
+    trials = table(tmp_path, "trials")
+    assert [row["trial_id"] for row in trials] == [trial.trial_id for trial in small.trials()]
+    assert {(row["f_encoder_norm"], row["collapsed"]) for row in trials} == {
+        ("batch", False),
+        ("group", True),
+    }
+    metrics = table(tmp_path, "metrics")
+    # With one worker the order of the rows in time is the order of the trials: replicate-major.
+    assert [row["step"] for row in metrics] == [0, 5, 10, 15, 20] * 8
+    assert len(table(tmp_path, "spectra")) == 80
+    for trial, rows in zip(small.trials(), in_fives(metrics), strict=True):
+        assert_rows_equal_training_without_ray(trial.settings, rows)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        files.LEDGER, files.LOCK, files.STUDY, files.MANIFEST,
+        "trials.parquet", "metrics.parquet", "spectra.parquet",
+    }  # fmt: skip
+
+    grown = study_from_text(SMALL.replace("seeds: 2", "seeds: 3"), "f")
+    outcome, shown = run_study(tmp_path, grown, workers=1)
+    assert outcome.counts["complete"] == 12
+    assert len(shown.splitlines()) == 5, "only the new seed's trials ran"
+    assert {row["attempt"] for row in table(tmp_path, "trials")} == {1}
+
+
+def test_actors_are_reused_threads_match_and_a_leak_would_show(tmp_path: Path, small: Study) -> None:
+    leaky = dataclasses.replace(TRAINER, train=train_with_a_leak)
+    run_study(tmp_path, small, trainer=leaky, workers=1)
+    first_rows = [row for row in table(tmp_path, "metrics") if row["step"] == 0]
+    assert [row["lr"] for row in first_rows] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert {row["tau"] for row in first_rows} == {1.0}, "one thread, because a trial has one CPU"
+    with pytest.raises(AssertionError):
+        assert_rows_equal_training_without_ray(small.trials()[1].settings, table(tmp_path, "metrics")[5:10])
+
+
+def test_collapse_divergence_and_errors_are_distinguished(tmp_path: Path) -> None:
+    study = study_from_text(FATES, "f")
+    outcome, shown = run_study(tmp_path, study, workers=1)
+    assert (outcome.counts["complete"], outcome.counts["failed"], outcome.counts["diverged"]) == (4, 2, 2)
+    assert shown.count("failed: ") == 2
+    trials = table(tmp_path, "trials")
+    ends = {
+        (row["f_encoder_norm"], row["f_fate"]): (row["end_reason"], row["collapsed"], row["steps_run"])
+        for row in trials
+    }
+    assert ends == {
+        ("batch", "fine"): ("finished", False, 20),
+        ("batch", "diverges"): ("diverged", False, 10),
+        ("batch", "fails"): ("error", None, 0),
+        ("group", "fine"): ("collapsed", True, 10),
+        ("group", "diverges"): ("diverged", True, 10),
+        ("group", "fails"): ("error", None, 0),
+    }
+    assert {row["error"] for row in trials} == {None, "RuntimeError: simulated failure of two lines"}
+    assert {row["attempt"] for row in trials} == {1}, "an error is not retried without a request"
+    outcome, shown = run_study(tmp_path, study)
+    assert (outcome.ran, shown) == (False, "")
+    outcome, shown = run_study(tmp_path, study, retry_failed=True, workers=1)
+    assert outcome.ran
+    assert sorted(row["attempt"] for row in table(tmp_path, "trials")) == [1, 1, 1, 1, 2, 2]
+
+
+def test_a_worker_that_dies_is_restarted(tmp_path: Path, small: Study) -> None:
+    mortal = dataclasses.replace(TRAINER, train=train_and_die_once)
+    study = dataclasses.replace(small, seeds=(0,))
+    outcome, _ = run_study(tmp_path, study, trainer=mortal, workers=1)
+    assert outcome.counts["complete"] == 4
+    assert sorted(row["attempt"] for row in table(tmp_path, "trials")) == [1, 1, 1, 2]
+    assert len(table(tmp_path, "metrics")) == 20, "no duplicate rows"
+
+
+def test_a_trial_that_runs_out_of_memory_is_retried_alone(tmp_path: Path) -> None:
+    greedy = dataclasses.replace(TRAINER, train=train_greedily)
+    study = study_from_text(FATES.replace("seeds: 1", "seeds: 2"), "f")
+    outcome, shown = run_study(tmp_path, study, trainer=greedy, workers=2)
+    ends = {
+        (row["f_encoder_norm"], row["f_fate"], row["seed"]): (row["attempt"], row["end_reason"])
+        for row in table(tmp_path, "trials")
+    }
+    assert shown.count("out of memory; will be retried alone: ") == 3
+    assert ends["batch", "fine", 0] == (2, "finished"), "alone it fits"
+    assert {ends["group", "fine", seed] for seed in (0, 1)} == {(2, "error")}
+    assert {ends["batch", "fine", 1], ends["batch", "diverges", 0]} == {(1, "finished"), (1, "diverged")}
+    [error] = {row["error"] for row in table(tmp_path, "trials") if row["f_fate"] == "fine"} - {None}
+    assert error.startswith(
+        "OutOfMemoryError: simulated; it also ran out of memory alone on a GPU: make batch_size"
+    )
+    assert outcome.counts["failed"] == 6, "these two, and four that fail on purpose"
+
+
+def test_a_sweep_that_cannot_be_recorded_ends_with_the_reason(
+    tmp_path: Path, small: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def append_to_full_disk(*arguments: Any) -> bool:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Ledger, "append", append_to_full_disk)
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        run_study(tmp_path, small, workers=1)
+    monkeypatch.undo()
+    assert status(tmp_path)["interrupted"] == 1
+    assert status(tmp_path)["waiting"] == 7, "no trial was started afterwards"
+
+
+def test_measurements_reach_tensorboard_and_mlflow(tmp_path: Path) -> None:
+    study = study_from_text(FATES, "f")
+    run_study(tmp_path, study, workers=1, log=("tensorboard", "mlflow"))
+    finished, failed = (
+        next(
+            trial.trial_id
+            for trial in study.trials()
+            if trial.labels == {"encoder_norm": "batch", "fate": fate}
+        )
+        for fate in ("fine", "fails")
+    )
+    stored = [row for row in table(tmp_path, "metrics") if row["trial_id"] == finished]
+    [events] = (tmp_path / "tensorboard" / finished).iterdir()
+    logged = scalars(events, "ray/tune/representation_std")
+    # Ray logs step 0 as 1.
+    assert [step for step, _ in logged] == [1, 5, 10, 15, 20]
+    assert [value for _, value in logged] == [row["representation_std"] for row in stored]
+
+    runs = {run.data.tags["trial_name"]: run for run in mlflow_runs(tmp_path, study.name)}
+    assert set(runs) == {trial.trial_id for trial in study.trials()}
+    assert (runs[finished].info.status, runs[failed].info.status) == ("FINISHED", "FAILED")
+    assert runs[finished].data.metrics["knn_accuracy"] == pytest.approx(stored[-1]["knn_accuracy"])
+    assert "error" not in runs[failed].data.metrics
+
+
+def test_training_is_the_same_in_a_fresh_actor_a_reused_one_and_without_ray(tmp_path: Path) -> None:
+    """Number for number, with the learner in byol/. It must keep no state, because actors are reused."""
+    from byol.data import ImageData, load_data
+    from byol.train import train
+
+    study = study_from_text(TRAINED, "f")
+    run_study(tmp_path, study, trainer=None, workers=1)
+    data = load_data("fashion-mnist-8k", train_images=64)
+    assert isinstance(data, ImageData)
+    metrics, spectra = table(tmp_path, "metrics"), table(tmp_path, "spectra")
+    torch.set_num_threads(1)
+    for trial in reversed(study.trials()):
+        rows = [row for row in metrics if row["trial_id"] == trial.trial_id]
+        spectra_rows = [row for row in spectra if row["trial_id"] == trial.trial_id]
+        measurements = list(train(from_settings(trial.settings), data))
+        assert [row["step"] for row in rows] == [0, 2, 4]
+        for name in set(METRICS) - {"samples_per_second"}:
+            expected = [getattr(measurement, name) for measurement in measurements]
+            stored = [None if value is None else float(np.float32(value)) for value in expected]
+            assert [row[name] for row in rows] == stored, name
+        for level in ("representation", "projection"):
+            eigenvalues = [row["eigenvalues"] for row in spectra_rows if row["level"] == level]
+            assert eigenvalues == [getattr(each, f"{level}_spectrum").tolist() for each in measurements]
+    encoders = sorted(path.parent.name for path in tmp_path.glob("checkpoints/*/encoder.safetensors"))
+    assert encoders == sorted(trial.trial_id for trial in study.trials())
+
+
+def assert_rows_equal_training_without_ray(settings: Any, rows: Any) -> None:
+    images = simulated.load_data("x")
+    for metrics, row in zip(simulated.train(from_settings(settings), images), rows, strict=True):
+        for name in METRICS:
+            value = getattr(metrics, name)
+            assert row[name] == (value if value is None else pytest.approx(value, rel=1e-6)), name
+
+
+def scalars(events: Path, tag: str) -> list[tuple[int, float]]:
+    """The values of one tag in TensorBoard's file: records of length, checksum, event, checksum."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    content, position, values = events.read_bytes(), 0, []
+    while position < len(content):
+        length = int.from_bytes(content[position : position + 8], "little")
+        event = Event.FromString(content[position + 12 : position + 12 + length])
+        values += [(event.step, value.simple_value) for value in event.summary.value if value.tag == tag]
+        position += length + 16
+    return values
+
+
+def mlflow_runs(out: Path, name: str) -> list[Any]:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{out / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id]))
+
+
+class OutOfMemoryError(RuntimeError):
+    """Has the name of torch's error."""
+
+
+def train_greedily(
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, **options: Any
+) -> Iterator[Any]:
+    """Runs out of memory: always without batch statistics, once for the reference's first seed."""
+    assert checkpoint_folder is not None
+    marker = checkpoint_folder.parent.parent / "seen"
+    first = config.encoder_norm == "batch" and config.seed == 0 and config.lr < 100 and not marker.exists()
+    if config.momentum != 0.123 and (first or (config.encoder_norm == "group" and config.lr < 100)):
+        if first:
+            marker.touch()
+        raise OutOfMemoryError("simulated")
+    yield from simulated.train(config, data)
+
+
+CALLS = itertools.count(1)
+
+
+def train_with_a_leak(config: TrialConfig, data: Any, **options: Any) -> Iterator[Any]:
+    """Reports how often this process has trained as lr, and its threads as tau."""
+    call = next(CALLS)
+    for metrics in simulated.train(config, data, **options):
+        threads = float(os.environ["OMP_NUM_THREADS"])
+        yield dataclasses.replace(metrics, lr=float(call), tau=threads)
+
+
+def train_and_die_once(
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+) -> Iterator[Any]:
+    assert checkpoint_folder is not None
+    marker = checkpoint_folder.parent.parent / "died"
+    for metrics in simulated.train(config, data):
+        yield metrics
+        if config.encoder_norm == "group" and metrics.step == 10 and not marker.exists():
+            marker.touch()
+            os._exit(1)

@@ -1,0 +1,58 @@
+"""The pruner, called as Ray calls it but without Ray."""
+
+import math
+
+import pytest
+from ray.tune.schedulers import TrialScheduler
+
+from sweeps.search.pruner import Pruner
+from sweeps.study import study_from_text
+from tests.sweeps.conftest import SEARCH
+from tests.sweeps.record.test_ledger import measurement
+
+
+class RayTrial:
+    """The parts of a Ray trial that a scheduler reads."""
+
+    def __init__(self, name: str) -> None:
+        self.trial_id = name
+        self.config = {"trial": {"id": name}}
+
+
+def pruner(kind: str) -> Pruner:
+    text = SEARCH.replace("  space:", f"  scheduler: {{kind: {kind}, grace_steps: 5}}\n  space:")
+    search = study_from_text(text, "f").search
+    assert search is not None
+    return Pruner(search, 20)
+
+
+def decisions(scheduler: Pruner, name: str, knn: float | None) -> list[str]:
+    """The decision at each measurement, up to the first stop."""
+    trial, results = RayTrial(name), []
+    scheduler.on_trial_add(None, trial)
+    for step in (0, 5, 10, 15, 20):
+        results.append(scheduler.on_trial_result(None, trial, {"step": step, "knn_accuracy": knn}))
+        if results[-1] == TrialScheduler.STOP:
+            break
+    return results
+
+
+@pytest.mark.parametrize("kind", ["asha", "median"])
+def test_a_scheduler_stops_what_lags_and_remembers_it(kind: str) -> None:
+    scheduler = pruner(kind)
+    for name in ("a", "b", "c", "d"):
+        assert set(decisions(scheduler, name, 0.7)) == {TrialScheduler.CONTINUE}
+    assert decisions(scheduler, "bad", 0.2) == [TrialScheduler.CONTINUE, TrialScheduler.STOP]
+    assert set(decisions(scheduler, "unmeasured", None)) == {TrialScheduler.CONTINUE}
+    assert set(decisions(scheduler, "nan", math.nan)) == {TrialScheduler.CONTINUE}
+    assert scheduler.stopped == {"bad"}
+
+
+@pytest.mark.parametrize("kind", ["asha", "median"])
+def test_a_scheduler_learns_from_earlier_runs(kind: str) -> None:
+    past = [measurement(step, knn_accuracy=0.7 if step else None) for step in (0, 5, 10, 15, 20)]
+    scheduler = pruner(kind)
+    for name in ("a", "b", "c", "d"):
+        scheduler.learn(name, past)
+    assert scheduler.stopped == set()
+    assert decisions(scheduler, "bad", 0.2)[-1] == TrialScheduler.STOP

@@ -1,0 +1,129 @@
+"""The Sweep object: what `open` and `finish` change, who is refused, and what an error leaves behind."""
+
+import contextlib
+import dataclasses
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from sweeps import files
+from sweeps.errors import DirectoryError
+from sweeps.inspect import status
+from sweeps.record import directory
+from sweeps.record.rows import Ending, EndReason, TrialState
+from sweeps.simulated import TRAINER
+from sweeps.study import Study
+from sweeps.sweep import Sweep
+from tests.sweeps.conftest import SMALL, plan_sweep
+
+FINISH = """
+import sys
+from pathlib import Path
+from sweeps.study import study_from_text
+from sweeps.sweep import Sweep
+with Sweep.open(study_from_text(sys.argv[1], "f"), Path(sys.argv[2])) as sweep:
+    assert sweep.is_complete
+    outcome = sweep.finish()
+assert (outcome.ran, outcome.interrupted, outcome.counts["complete"]) == (False, False, 8)
+print(sorted({"ray", "optuna", "torch"} & set(sys.modules)))
+"""
+
+
+def complete_sweep(out: Path, study: Study, count: int = 8) -> None:
+    """A sweep of which `count` trials are complete and the others wait."""
+    with plan_sweep(out, study) as ledger:
+        for trial in study.trials()[:count]:
+            ending = Ending(state=TrialState.COMPLETE, end_reason=EndReason.FINISHED, collapsed=False)
+            ledger.end(trial.trial_id, ledger.start(trial.trial_id), ending)
+
+
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replaces the connection to Ray, so that `execute` gets as far as the first trial."""
+    from sweeps.engine import runtime
+
+    @contextlib.contextmanager
+    def connected(*arguments: Any) -> Iterator[dict[str, float]]:
+        yield {"CPU": 2.0}
+
+    monkeypatch.setattr(runtime, "connected", connected)
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_opening_a_fresh_directory_changes_nothing(tmp_path: Path, small: Study, exists: bool) -> None:
+    out = tmp_path / "out"
+    if exists:
+        out.mkdir()
+    with Sweep.open(small, out, trainer=TRAINER) as sweep:
+        assert not sweep.is_complete
+        assert list(tmp_path.rglob("*")) == [out] * exists
+    assert list(tmp_path.rglob("*")) == [out] * exists
+
+
+@pytest.mark.parametrize("count", [7, 8])
+def test_a_sweep_is_complete_if_no_planned_trial_is_left(tmp_path: Path, small: Study, count: int) -> None:
+    complete_sweep(tmp_path, small, count)
+    with Sweep.open(small, tmp_path, trainer=TRAINER) as sweep:
+        assert sweep.is_complete == (count == 8)
+    grown = dataclasses.replace(small, seeds=(0, 1, 2))
+    with Sweep.open(grown, tmp_path, trainer=TRAINER) as sweep:
+        assert not sweep.is_complete
+
+
+@pytest.mark.timeout(60)
+def test_finishing_a_complete_sweep_renews_texts_and_tables_without_ray(tmp_path: Path, small: Study) -> None:
+    complete_sweep(tmp_path, small)
+    (tmp_path / files.STUDY).write_text("title: Old title")
+    (tmp_path / "trials.parquet").write_text("old")
+    retitled = SMALL + "title: New title\n"
+    command = [sys.executable, "-c", FINISH, retitled, str(tmp_path)]
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert (process.returncode, process.stderr, process.stdout) == (0, "", "[]\n")
+    assert "New title" in (tmp_path / files.STUDY).read_text()
+    states = pq.read_table(tmp_path / "trials.parquet", columns=["state"])["state"].to_pylist()
+    assert states == ["COMPLETE"] * 8
+    for name in ("metrics", "spectra"):
+        assert pq.read_table(tmp_path / f"{name}.parquet").num_rows == 0
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.usefixtures("no_ray")
+@pytest.mark.parametrize(("method", "count"), [("finish", 8), ("execute", 5)])
+def test_a_second_driver_is_refused_and_changes_nothing(
+    tmp_path: Path, small: Study, method: str, count: int
+) -> None:
+    complete_sweep(tmp_path, small, count)
+    with Sweep.open(small, tmp_path, trainer=TRAINER) as second, directory.driver_lock(tmp_path):
+        names = {path.name for path in tmp_path.iterdir()}
+        with pytest.raises(DirectoryError, match="is in use by another driver"):
+            getattr(second, method)()
+        assert {path.name for path in tmp_path.iterdir()} == names
+        with pytest.raises(DirectoryError, match="is in use by another driver"):
+            contextlib.ExitStack().enter_context(Sweep.open(small, tmp_path, trainer=TRAINER))
+    assert (status(tmp_path)["complete"], status(tmp_path)["waiting"]) == (count, 8 - count)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.usefixtures("no_ray")
+@pytest.mark.parametrize(("method", "count"), [("finish", 8), ("execute", 5)])
+def test_after_an_error_the_ledger_is_closed_and_the_directory_unlocked(
+    tmp_path: Path, small: Study, monkeypatch: pytest.MonkeyPatch, method: str, count: int
+) -> None:
+    def write_to_full_disk(*arguments: Any) -> None:
+        raise OSError("disk full")
+
+    complete_sweep(tmp_path, small, count)
+    monkeypatch.setattr("sweeps.sweep.write_tables", write_to_full_disk)
+    with Sweep.open(small, tmp_path, trainer=TRAINER) as sweep:
+        with pytest.raises(OSError, match="disk full"):
+            getattr(sweep, method)()
+        with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+            sweep.ledger.facts()
+        with directory.driver_lock(tmp_path):
+            pass
