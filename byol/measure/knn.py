@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from byol.errors import ConfigError
+
 _BLOCK = 1024  # queries whose similarities to the whole bank are in memory at a time
 
 
@@ -65,6 +67,16 @@ def knn_accuracy(
         predicted_b = vote(cosine_bk, bank_labels_N[nearest_bk], classes=classes, temperature=temperature)
         correct += (predicted_b == query_labels_M[block]).sum()
     return correct.item() / len(queries_MD)
+
+
+def check_neighbours(k: int, labelled_images: int, name: str) -> None:
+    """Checks that a bank has enough images.
+
+    Raises:
+        ConfigError: it has fewer than k labelled images; the message names the data set.
+    """
+    if k > labelled_images:
+        raise ConfigError("knn_k", k, f"must not exceed the {labelled_images} labelled images of {name}")
 
 
 def vote(cosine_bk: Tensor, labels_bk: Tensor, *, classes: int, temperature: float) -> Tensor:
