@@ -298,7 +298,8 @@ class TrialConfig:
     eval_every: int = _number(10, 1)
     """Steps between measurements."""
     knn_every: int = _number(0, 0)
-    """Steps between measurements of kNN accuracy, a multiple of eval_every; 0 is at the end only."""
+    """Steps between measurements of kNN accuracy, a multiple of eval_every; 0 is at the start and at the end
+    only, where it is always measured."""
     eval_images: int = _number(1000, 8)
     """Test images on which collapse is measured: the first ones, or all if there are fewer."""
     knn_k: int = _number(20, 1)

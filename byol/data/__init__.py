@@ -5,7 +5,16 @@ parquet_images.py know the sources, decoding.py reads single images. streaming.p
 makes training batches of a set too large for memory.
 """
 
-from byol.data.decoding import DataError
-from byol.data.load import ImageData, Images, StreamedImages, load_data
+from byol.data.decoding import DataError, Labels, Pixels
+from byol.data.load import ImageData, Images, StreamedImages, labelled_bank, load_data
 
-__all__ = ["DataError", "ImageData", "Images", "StreamedImages", "load_data"]
+__all__ = [
+    "DataError",
+    "ImageData",
+    "Images",
+    "Labels",
+    "Pixels",
+    "StreamedImages",
+    "labelled_bank",
+    "load_data",
+]

@@ -82,6 +82,16 @@ class StreamedImages(DataSet):
 Images: TypeAlias = ImageData | StreamedImages
 
 
+def labelled_bank(data: Images) -> tuple[Pixels, Labels] | None:
+    """The images among which kNN looks up neighbours, with their labels; None if there are no labels."""
+    images = data.bank_images
+    if images is None:
+        assert isinstance(data, ImageData), "a streamed set has a bank"
+        images = data.train_images
+    labels = data.train_labels if data.bank_labels is None else data.bank_labels
+    return None if labels is None else (images, labels)
+
+
 def load_data(
     dataset: str,
     *,

@@ -1,5 +1,6 @@
 """Judging a trial: whether its representation or its projection collapsed, when, and what else went wrong.
 
+Collapse is the loss of spread; whether class information goes with it is measured apart (kNN and probe).
 A pure rule over the measured rows, so that anyone can apply it again to the tables alone. Imports no torch.
 """
 

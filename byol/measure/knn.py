@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-COSINE_RESOLUTION = 1 / 256
-"""Cosines that differ by less count as equal. It is the precision of bf16 near 1."""
+from byol.errors import ConfigError
 
 _BLOCK = 1024  # queries whose similarities to the whole bank are in memory at a time
 
@@ -25,17 +24,17 @@ def knn_accuracy(
     *,
     k: int,
     temperature: float,
-    resolution: float = COSINE_RESOLUTION,
 ) -> float:
     """Share of queries that get the right label by a vote of their k nearest samples of the bank, 0..1.
 
-    Nearest is by cosine; a vote weighs exp(cosine / temperature). Of classes with equal votes the lowest
-    wins. Which of equally near samples is the k-th neighbour is up to torch.topk; in full collapse all are
-    equally near, and accuracy is that of chance. Features that are not finite give NaN.
+    Nearest is by cosine, in float32; a vote weighs exp(cosine / temperature). This is the kNN of lightly and
+    of solo-learn, number for number. Of classes with equal votes the lowest wins. Which of equally near
+    samples is the k-th neighbour is up to torch.topk. Features that are not finite give NaN.
 
-    Cosines are rounded to `resolution` first, the precision of mixed-precision benchmarks. All digits of
-    float32 would tell the classes even in an embedding that has collapsed to a cloud a hundredth wide. A
-    spread-out embedding loses next to nothing.
+    It says what class information the features hold, not whether they have collapsed: collapse is the loss
+    of spread (`byol.measure.metrics.embedding_std`). A cloud around one point may still have its classes in
+    places of their own, which float32 tells apart down to cosines 1e-7 from each other, and then accuracy
+    stays high. Features that are all equal give the accuracy of chance.
 
     Args:
         bank_ND: features of labelled training images, without augmentation.
@@ -44,7 +43,6 @@ def knn_accuracy(
         query_labels_M: their labels.
         k: neighbours, 1..N.
         temperature: > 0; the smaller it is, the more the nearest neighbours count.
-        resolution: step to which cosines are rounded; 0 does not round.
 
     Raises:
         ValueError: k is not in 1..N.
@@ -65,12 +63,32 @@ def knn_accuracy(
     correct = torch.zeros((), dtype=torch.int64, device=bank_ND.device)
     for start in range(0, len(queries_MD), _BLOCK):
         block = slice(start, start + _BLOCK)
-        cosine_bN = queries_MD[block] @ bank_ND.T
-        if resolution:
-            cosine_bN.div_(resolution).round_().mul_(resolution)
-        cosine_bk, nearest_bk = cosine_bN.topk(k, dim=1)
-        # softmax is exp(cosine / temperature) up to a factor per query, and cannot overflow.
-        votes_bC = cosine_bk.new_zeros(len(cosine_bk), classes)
-        votes_bC.scatter_add_(1, bank_labels_N[nearest_bk], (cosine_bk / temperature).softmax(dim=1))
-        correct += (votes_bC.argmax(dim=1) == query_labels_M[block]).sum()
+        cosine_bk, nearest_bk = (queries_MD[block] @ bank_ND.T).topk(k, dim=1)
+        predicted_b = vote(cosine_bk, bank_labels_N[nearest_bk], classes=classes, temperature=temperature)
+        correct += (predicted_b == query_labels_M[block]).sum()
     return correct.item() / len(queries_MD)
+
+
+def check_neighbours(k: int, labelled_images: int, name: str) -> None:
+    """Checks that a bank has enough images.
+
+    Raises:
+        ConfigError: it has fewer than k labelled images; the message names the data set.
+    """
+    if k > labelled_images:
+        raise ConfigError("knn_k", k, f"must not exceed the {labelled_images} labelled images of {name}")
+
+
+def vote(cosine_bk: Tensor, labels_bk: Tensor, *, classes: int, temperature: float) -> Tensor:
+    """The label [b] for which each query's neighbours vote, with weights exp(cosine / temperature).
+
+    Args:
+        cosine_bk: similarities of the neighbours.
+        labels_bk: their labels.
+        classes: C.
+        temperature: > 0.
+    """
+    # softmax is exp(cosine / temperature) up to a factor per query, and cannot overflow.
+    weights_bk = (cosine_bk / temperature).softmax(dim=1)
+    votes_bC = cosine_bk.new_zeros(len(cosine_bk), classes).scatter_add_(1, labels_bk, weights_bk)
+    return votes_bC.argmax(dim=1)

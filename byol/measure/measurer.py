@@ -17,11 +17,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from byol.config import TrialConfig, ViewConfig
-from byol.data import ImageData, Images
-from byol.errors import ConfigError
+from byol.data import Images, labelled_bank
 from byol.learner import Learner
 from byol.measure import metrics
-from byol.measure.knn import knn_accuracy
+from byol.measure.knn import check_neighbours, knn_accuracy
 from byol.measure.metrics import Metrics
 from byol.measure.probe import linear_probe
 from byol.seeding import stream, stream_seed
@@ -66,16 +65,15 @@ class Measurer:
         """Draws the two views of the test images.
 
         Raises:
-            ConfigError: kNN needs more neighbours than there are labelled images. (Raised here, because kNN
-                may not be measured before the end.)
+            ConfigError: kNN needs more neighbours than there are labelled images.
         """
         self.config = config
         self.data = data
         self.learner = learner
-        labels = self._bank_labels
-        if self._is_labelled and labels is not None and config.knn_k > len(labels):
-            rule = f"must not exceed the {len(labels)} labelled images of {data.name}"
-            raise ConfigError("knn_k", config.knn_k, rule)
+        bank = labelled_bank(data)
+        self._is_labelled = bank is not None and data.test_labels is not None
+        if bank is not None and self._is_labelled:
+            check_neighbours(config.knn_k, len(bank[1]), data.name)
         images = on_device(data.test_images[: config.eval_images], learner.device)
         self._clean = torch.cat([self._clean_view(part) for part in self._batches(images)])
         # Seed 0 for all trials, so that every trial is measured on the same draws.
@@ -88,7 +86,8 @@ class Measurer:
         """Measures the learner after `step` optimiser steps.
 
         Args:
-            step: as above; the last step is always measured in full.
+            step: as above. kNN accuracy is measured at step 0 and at the last step, whatever `knn_every`:
+                a trial is read against its own untrained encoder.
             loss: mean training loss since the previous measurement.
             samples_per_second: training images per second since then.
         """
@@ -98,7 +97,7 @@ class Measurer:
         total = self.learner.total_steps
         table_index = min(step, total - 1)
         knn_every = self.config.knn_every
-        knn_is_due = self._is_labelled and (step == total or (knn_every > 0 and step % knn_every == 0))
+        knn_is_due = self._is_labelled and (step in (0, total) or (knn_every > 0 and step % knn_every == 0))
         probe_is_due = self._is_labelled and self.config.probe and step == total
         features = self._features() if knn_is_due or probe_is_due else None
         return Metrics(
@@ -122,28 +121,18 @@ class Measurer:
             probe_accuracy=self._probe(*features) if features and probe_is_due else None,
         )
 
-    @property
-    def _is_labelled(self) -> bool:
-        return self._bank_labels is not None and self.data.test_labels is not None
-
-    @property
-    def _bank_labels(self) -> npt.NDArray[np.int64] | None:
-        return self.data.train_labels if self.data.bank_labels is None else self.data.bank_labels
-
     def _features(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Features of bank and test images, each with their labels: bank, its labels, test, its labels."""
-        bank = self.data.bank_images
-        if bank is None:
-            assert isinstance(self.data, ImageData), "a streamed set has a bank"
-            bank = self.data.train_images
-        assert self._bank_labels is not None
-        assert self.data.test_labels is not None
+        bank, test_labels = labelled_bank(self.data), self.data.test_labels
+        assert bank is not None
+        assert test_labels is not None
         device = self.learner.device
         with torch.no_grad(), evaluating(self.learner.online, batch_statistics=False):
-            bank_NF, test_NF = (self._represent(on_device(x, device)) for x in (bank, self.data.test_images))
+            bank_NF, test_NF = (
+                self._represent(on_device(images, device)) for images in (bank[0], self.data.test_images)
+            )
         bank_labels_N, test_labels_N = (
-            torch.from_numpy(np.array(labels_N)).to(device)
-            for labels_N in (self._bank_labels, self.data.test_labels)
+            torch.from_numpy(np.array(labels_N)).to(device) for labels_N in (bank[1], test_labels)
         )
         return bank_NF, bank_labels_N, test_NF, test_labels_N
 

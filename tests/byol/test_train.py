@@ -21,6 +21,7 @@ from byol.data import ImageData, StreamedImages, load_data
 from byol.errors import ConfigError
 from byol.files import STATE
 from byol.learner import Learner
+from byol.measure.knn import knn_accuracy
 from byol.measure.measurer import Measurer, evaluating
 from byol.measure.metrics import Metrics, embedding_std
 from byol.presets import from_settings
@@ -84,10 +85,15 @@ def test_a_trial_repeats_itself_whatever_the_global_generator(data: ImageData) -
     assert first[-1]["loss"] != other[-1]["loss"]
 
 
-def test_measurements_come_at_the_cadence_and_at_the_end(data: ImageData) -> None:
-    rows = list(train(tiny(steps=10, knn_every=8), data))
+@pytest.mark.parametrize(
+    ("knn_every", "measured"), [(8, [True, False, True, True]), (0, [True, False, False, True])]
+)
+def test_measurements_come_at_the_start_the_cadence_and_the_end(
+    knn_every: int, measured: list[bool], data: ImageData
+) -> None:
+    rows = list(train(tiny(steps=10, knn_every=knn_every), data))
     assert [row.step for row in rows] == [0, 4, 8, 10]
-    assert [row.knn_accuracy is not None for row in rows] == [True, False, True, True]
+    assert [row.knn_accuracy is not None for row in rows] == measured
     assert rows[0].loss is None
     assert rows[-1].epoch == pytest.approx(10 / 6)
     assert rows[1].tau == pytest.approx(1 - 0.01 * (math.cos(math.pi * 4 / 10) + 1) / 2)
@@ -118,6 +124,18 @@ def test_a_resumed_trial_equals_one_that_was_not_stopped(
     resumed = {row.step: numbers(row) for row in train(config, data, checkpoint_folder=tmp_path)}
     assert min(resumed) > stopped_at
     assert seen | resumed == whole
+
+
+def test_the_first_knn_accuracy_is_that_of_the_untrained_encoder(data: ImageData) -> None:
+    config = tiny(lr=10.0)
+    learner = Learner(config, train_images=200, device=CPU)
+    images = (data.train_images, data.test_images)
+    with torch.no_grad(), evaluating(learner.online, batch_statistics=False):
+        views = [clean_view(torch.from_numpy(x), size=16, mean=data.mean, std=data.std) for x in images]
+        bank, test = (torch.cat([learner.online.encoder(part) for part in view.split(32)]) for view in views)
+    labels = [torch.from_numpy(np.array(x)) for x in (data.train_labels, data.test_labels)]
+    accuracy = knn_accuracy(bank, labels[0], test, labels[1], k=config.knn_k, temperature=0.1)
+    assert next(train(config, data)).knn_accuracy == pytest.approx(accuracy, abs=1e-3)
 
 
 def test_a_state_of_another_trial_is_refused(data: ImageData, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""kNN against brute force and problems whose answer is known."""
+"""kNN against brute force, the kNN of lightly and of solo-learn, and problems whose answer is known."""
 
 import math
 
@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from byol.measure import knn
 from byol.measure.knn import knn_accuracy
+from byol.measure.metrics import embedding_std
 from tests.byol.measure.clouds import clouds
 
 
@@ -32,9 +34,7 @@ def test_knn_against_brute_force(k: int, temperature: float, monkeypatch: pytest
     expected = np.mean(
         np.array(knn_by_hand(bank, bank_labels, queries, k, temperature)) == query_labels.numpy()
     )
-    accuracy = knn_accuracy(
-        bank, bank_labels, queries, query_labels, k=k, temperature=temperature, resolution=0
-    )
+    accuracy = knn_accuracy(bank, bank_labels, queries, query_labels, k=k, temperature=temperature)
     assert 0.3 < accuracy < 0.9  # neither trivial nor hopeless, so that a difference shows
     assert accuracy == pytest.approx(expected, abs=1e-12)
 
@@ -95,13 +95,72 @@ def test_features_that_are_not_finite_give_nan() -> None:
         assert math.isnan(knn_accuracy(bank, labels, queries, labels, k=3, temperature=0.1))
 
 
-def test_remnants_of_a_collapsed_embedding_score_at_chance() -> None:
-    """Classes a thousandth apart around one point: all digits of float32 tell them, the default does not."""
-    labels = torch.arange(1000) % 10
-    point = torch.nn.functional.normalize(torch.rand(32, generator=torch.Generator().manual_seed(0)), dim=0)
-    features = point + 1e-3 * torch.nn.functional.one_hot(labels, 32)
-    split = (features[:800], labels[:800], features[800:], labels[800:])
-    assert knn_accuracy(*split, k=20, temperature=0.1, resolution=0) == 1.0
-    assert knn_accuracy(*split, k=20, temperature=0.1) < 0.2
-    apart = (split[0] - point, split[1], split[2] - point, split[3])
-    assert knn_accuracy(*apart, k=20, temperature=0.1) == 1.0
+def collapsed_cloud(count: int, *, seed: int) -> tuple[Tensor, Tensor]:
+    """Features around one point, with classes: all their cosines are within about 2e-4 of 1."""
+    generator = torch.Generator().manual_seed(seed)
+    point = functional.normalize(torch.rand(32, generator=torch.Generator().manual_seed(0)), dim=0)
+    labels = torch.arange(count) % 10
+    noise = 1.5e-3 * torch.randn(count, 32, generator=generator)
+    return point + 7e-3 * functional.one_hot(labels, 32) + noise, labels
+
+
+def test_collapse_to_a_narrow_cloud_keeps_what_classes_the_cloud_has() -> None:
+    """Rounding cosines to 1/256, bf16's precision, would make all of them equal, and accuracy chance."""
+    bank, bank_labels = collapsed_cloud(800, seed=1)
+    queries, query_labels = collapsed_cloud(200, seed=2)
+    cosine = functional.normalize(queries, dim=1) @ functional.normalize(bank, dim=1).T
+    assert 1e-4 < 1 - cosine.min() < 3e-4
+    assert (cosine * 256).round().unique().tolist() == [256]
+    assert embedding_std(bank) < 0.02
+    assert knn_accuracy(bank, bank_labels, queries, query_labels, k=20, temperature=0.1) > 0.95
+
+
+def lightly_accuracy(
+    bank: Tensor, labels: Tensor, queries: Tensor, query_labels: Tensor, *, k: int, temperature: float
+) -> float:
+    """`knn_predict` of lightly 1.5.26 (lightly/utils/benchmarking/knn.py), on features of length 1."""
+    classes = int(labels.max()) + 1
+    features, feature_bank = functional.normalize(queries, dim=1), functional.normalize(bank, dim=1).t()
+    weights, indices = torch.mm(features, feature_bank).topk(k=k, dim=-1)
+    neighbour_labels = torch.gather(labels.expand(len(features), -1), dim=-1, index=indices)
+    weights = (weights / temperature).exp()
+    one_hot = torch.zeros(len(features) * k, classes)
+    one_hot = one_hot.scatter(dim=-1, index=neighbour_labels.view(-1, 1), value=1.0)
+    scores = torch.sum(one_hot.view(len(features), -1, classes) * weights.unsqueeze(dim=-1), dim=1)
+    predicted = scores.argsort(dim=-1, descending=True)[:, 0]
+    return (predicted == query_labels).sum().item() / len(queries)
+
+
+def solo_learn_accuracy(
+    bank: Tensor, labels: Tensor, queries: Tensor, query_labels: Tensor, *, k: int, temperature: float
+) -> float:
+    """`WeightedKNNClassifier` of solo-learn (solo/utils/knn.py, commit 9187ea3): cosine, accuracy @1."""
+    bank, queries = functional.normalize(bank), functional.normalize(queries)
+    classes = torch.unique(query_labels).numel()
+    chunk = min(max(1, int(5e6) // len(bank)), len(queries))
+    correct = 0.0
+    for start in range(0, len(queries), chunk):
+        features, targets = queries[start : start + chunk], query_labels[start : start + chunk]
+        similarities, indices = torch.mm(features, bank.t()).topk(k, largest=True, sorted=True)
+        neighbours = torch.gather(labels.view(1, -1).expand(len(targets), -1), 1, indices)
+        one_hot = torch.zeros(len(targets) * k, classes).scatter_(1, neighbours.view(-1, 1), 1)
+        similarities = similarities.clone().div_(temperature).exp_()
+        probabilities = (one_hot.view(len(targets), -1, classes) * similarities.unsqueeze(-1)).sum(1)
+        _, predictions = probabilities.sort(1, True)
+        correct += predictions.eq(targets.view(-1, 1)).narrow(1, 0, 1).sum().item()
+    return correct / len(queries)
+
+
+@pytest.mark.parametrize("cloud", ["spread out", "one mean direction", "collapsed"])
+@pytest.mark.parametrize(("k", "temperature"), [(1, 0.1), (20, 0.1), (20, 0.07), (200, 0.1)])
+def test_knn_is_that_of_lightly_and_solo_learn(cloud: str, k: int, temperature: float) -> None:
+    if cloud == "collapsed":
+        bank, queries = collapsed_cloud(2000, seed=1), collapsed_cloud(1500, seed=2)
+    else:
+        bank, queries = (clouds(n, 24, 10, noise=3.0, seed=i) for i, n in enumerate((2000, 1500)))
+    offset = 20.0 if cloud == "one mean direction" else 0.0
+    problem = (bank[0] + offset, bank[1], queries[0] + offset, queries[1])
+    accuracy = knn_accuracy(*problem, k=k, temperature=temperature)
+    assert 0.2 < accuracy < 1
+    assert accuracy == lightly_accuracy(*problem, k=k, temperature=temperature)
+    assert accuracy == solo_learn_accuracy(*problem, k=k, temperature=temperature)
