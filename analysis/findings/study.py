@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from analysis.cells import Cell, cells_of, reference_of, values_by_seed
+from analysis.controls import learning
 from analysis.effects import main_effects
 from analysis.findings.caveats import caveats
 from analysis.findings.finding import Finding, Value
+from analysis.findings.learning import learned_finding
 from analysis.findings.search import search_findings
 from analysis.findings.verdict import headline, removals_finding
 from analysis.onset import cadence, kaplan_meier, onset_times
@@ -71,9 +73,10 @@ def study_findings(study: StudyResults) -> Findings:
     cells, counts = cells_of(study), count(study.trials)
     items = search_findings(study) if study.is_search else [headline(study, cells, counts)]
     if counts.judged:
-        changes = removals(cells)
+        changes, learned = removals(cells), learning(cells, study.seeds)
         candidates = (
             _reference(cells),
+            learned_finding(learned) if learned else None,
             removals_finding(study, changes) if changes and "fatal" not in items[0].values else None,
             _split(cells),
             _projection(counts),

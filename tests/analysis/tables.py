@@ -282,3 +282,14 @@ def unfinished(after: int) -> Callable[[list[Row], list[Row]], None]:
         metrics[:] = [row for row in metrics if row["trial_id"] not in waiting]
 
     return edit
+
+
+def with_reference(**columns: Sequence[float | None]) -> Callable[[list[Row], list[Row]], None]:
+    """An edit that gives the reference's trials these values: column -> a value per seed, from seed 0."""
+
+    def edit(trials: list[Row], metrics: list[Row]) -> None:
+        reference = [row for row in trials if row["cell_id"] == trials[0]["cell_id"]]
+        for row in reference:
+            row.update({name: values[row["seed"]] for name, values in columns.items()})
+
+    return edit
