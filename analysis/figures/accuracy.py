@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from analysis.figures.groups import Group, groups
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text
+from analysis.findings.learning import not_interpretable
 from analysis.outcomes import Outcome, is_judged, judged
 from analysis.results import StudyResults
 from analysis.stats import Floats, Mean, mean_interval
@@ -33,7 +34,7 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
             ticks="",
         ),
     )
-    caption = "A mark per trial."
+    caption = f"{not_interpretable(study)} A mark per trial.".lstrip()
     if not study.is_search:
         caption += " A cell whose marks lie far apart depends on the seed, which a mean hides."
     early = int((is_judged(study.trials) & ~study.trials["full_length"]).sum())
@@ -136,6 +137,7 @@ def knn_ecdf(study: StudyResults) -> Panel | None:
         yaxis=axis("share of trials", tickformat=".0%", range=[-0.02, 1.04]),
     )
     caption = "All trials, collapsed ones included; neither survivors only nor the best of n."
+    caption = f"{not_interpretable(study)} {caption}".lstrip()
     missing = len(judged_trials) - len(measured)
     if missing:
         caption += f" {plural(missing, 'trial')} without a kNN accuracy are not included."

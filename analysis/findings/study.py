@@ -12,7 +12,7 @@ from analysis.controls import learning
 from analysis.effects import main_effects
 from analysis.findings.caveats import caveats
 from analysis.findings.finding import Finding, Value
-from analysis.findings.learning import learned_finding
+from analysis.findings.learning import learned_finding, not_interpretable
 from analysis.findings.search import search_findings
 from analysis.findings.verdict import headline, removals_finding
 from analysis.onset import cadence, kaplan_meier, onset_times
@@ -172,6 +172,8 @@ def _knn(study: StudyResults, cells: Sequence[Cell]) -> Finding | None:
         f"{mean_points(mean)}, over {largest.matched} of {plural(largest.planned, 'matched pair')} of cells"
         f"{'; the interval includes zero.' if _covers_zero(mean) else '.'}"
     )
+    if note := not_interpretable(study):
+        text += f" {note}"
     values: dict[str, Value] = {"effect": mean.estimate, "seeds": mean.n, "pairs": largest.matched}
     values |= {"cells": len(survivors), "factor": factor.name}
     return Finding(kind="knn", text=text, values=values)

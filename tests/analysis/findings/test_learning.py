@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from analysis.cells import cells_of
+from analysis.figures import accuracy, forest, slopes
 from analysis.findings import findings
 from analysis.findings.finding import Finding
 from analysis.load import load_results
-from tests.analysis.tables import with_reference, write_sweep
+from analysis.page.cards import comparisons
+from tests.analysis.tables import Row, with_reference, write_sweep
 
 LEVELS: dict[str, Sequence[Any]] = {"predictor": ["mlp", "none"], "tau_base": [0.99, 0.9]}
 
@@ -112,11 +115,84 @@ def test_without_labels_it_is_unknown(tmp_path: Path) -> None:
 
 
 def test_only_seeds_with_both_values_count(tmp_path: Path) -> None:
-    finding = learned(tmp_path, knn_accuracy=TRAINED, knn_accuracy_start=[0.67, None, 0.69])
+    finding = learned(tmp_path, knn_accuracy=[0.70, None, 0.72], knn_accuracy_start=[0.67, 0.90, 0.69])
     assert finding.values["start_seeds"] == 2
     assert finding.values["start_difference"] == pytest.approx(0.03)
     assert finding.values["start"] == pytest.approx(0.68)
     assert "by +3.0 points (the same in all 2 seeds, so no interval), from the 68.0 %" in finding.text
+
+
+NOT_LEARNED = "Effects on accuracy are not interpretable: the reference did not learn."
+
+
+def test_effects_on_accuracy_are_marked_where_it_did_not_learn(tmp_path: Path) -> None:
+    findings_by_kind = items(tmp_path, edit=with_reference(knn_accuracy_start=[0.90] * 3))
+    caveat = findings_by_kind["not-learned"]
+    assert caveat.caveat
+    assert caveat.text == (
+        f"{NOT_LEARNED} A difference in kNN accuracy between cells then says how far training moved each "
+        "from its random start, not what a component is worth to a learner that learns. Findings about "
+        "collapse are not affected."
+    )
+    assert findings_by_kind["knn"].text.endswith(f". {NOT_LEARNED}")
+    assert list(findings_by_kind)[-2:] == ["not-learned", "seeds"]  # the first of the caveats
+
+
+def test_effects_are_marked_where_it_is_not_shown_to_have_learned(tmp_path: Path) -> None:
+    edit = with_reference(knn_accuracy=TRAINED, knn_accuracy_start=[0.71] * 3)
+    findings_by_kind = items(tmp_path, edit=edit)
+    words = "Effects on accuracy are not interpretable: the reference is not shown to have learned."
+    assert findings_by_kind["not-learned"].text.startswith(words)
+    assert findings_by_kind["knn"].text.endswith(f". {words}")
+
+
+@pytest.mark.parametrize("arguments", [{}, {"controls": False}, {"seeds": (0,)}, {"labels": False}])
+def test_nothing_is_marked_where_it_learned_or_nobody_knows(
+    tmp_path: Path, arguments: dict[str, Any]
+) -> None:
+    findings_by_kind = items(tmp_path, **arguments)
+    assert "not-learned" not in findings_by_kind
+    assert not any("interpretable" in item.text for item in findings_by_kind.values())
+
+
+def test_findings_about_collapse_are_not_affected(tmp_path: Path) -> None:
+    factors = {"encoder_norm": ["batch", "group"], "head_norm": ["batch", "none"]}
+    before = items(tmp_path / "learned", factors=factors)
+    start = with_reference(knn_accuracy_start=[0.90] * 3)
+    after = items(tmp_path / "not", factors=factors, edit=start)
+    changed = {kind for kind in after if after[kind] != before.get(kind)}
+    assert changed == {"learned", "knn", "not-learned"}
+
+
+def test_figures_of_accuracy_say_it(tmp_path: Path) -> None:
+    factors = {"encoder_norm": ["batch", "group"], "head_norm": ["batch", "none"]}
+    start = with_reference(knn_accuracy_start=[0.90] * 3)
+    not_learned = load_results([write_sweep(tmp_path / "not", factors=factors, edit=start)]).studies[0]
+    learned_study = load_results([write_sweep(tmp_path / "learned", factors=factors)]).studies[0]
+    for make in (accuracy.knn_by_cell, accuracy.knn_ecdf, slopes.slopes, forest.forest):
+        marked, unmarked = make(not_learned), make(learned_study)
+        assert marked is not None
+        assert unmarked is not None
+        assert marked.caption.startswith(f"{NOT_LEARNED} ")
+        assert "interpretable" not in unmarked.caption
+    assert NOT_LEARNED in comparisons(not_learned, cells_of(not_learned))
+    assert "interpretable" not in comparisons(learned_study, cells_of(learned_study))
+
+
+def test_slopes_of_the_std_and_effects_on_collapse_are_not_marked(tmp_path: Path) -> None:
+    factors = {"encoder_norm": ["batch", "group"], "head_norm": ["batch", "none"]}
+
+    def only_the_reference_has_accuracies(trials: list[Row], metrics: list[Row]) -> None:
+        for row in trials:
+            reference = row["cell_id"] == trials[0]["cell_id"]
+            row.update({"knn_accuracy_start": 0.9} if reference else {"knn_accuracy": None})
+
+    written = write_sweep(tmp_path, factors=factors, edit=only_the_reference_has_accuracies)
+    study = load_results([written]).studies[0]
+    panel = forest.forest(study)
+    assert panel is not None
+    assert {row[0] for row in panel.table[1]} == {"collapse rate, points"}
+    assert "interpretable" not in panel.caption
 
 
 def test_it_stands_after_the_reference(sweep: Path) -> None:
