@@ -12,6 +12,7 @@ from analysis.controls import learning
 from analysis.effects import main_effects
 from analysis.findings.caveats import caveats
 from analysis.findings.finding import Finding, Value
+from analysis.findings.information import information_finding
 from analysis.findings.learning import learned_finding, not_interpretable
 from analysis.findings.search import search_findings
 from analysis.findings.verdict import headline, removals_finding
@@ -80,6 +81,7 @@ def study_findings(study: StudyResults) -> Findings:
             removals_finding(study, changes) if changes and "fatal" not in items[0].values else None,
             _split(cells),
             _projection(counts),
+            information_finding(study),
             _onset(study),
             _knn(study, cells),
             _loss(study),
