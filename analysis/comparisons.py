@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.cells import Cell, collapse_by_seed, reference_of, values_by_seed
+from analysis.information import information
+from analysis.outcomes import judged
 from analysis.results import StudyResults
 from analysis.stats import (
     Mean,
@@ -27,6 +29,7 @@ HEADER = (
     "McNemar",
     "kNN difference, paired (t)",
     "sign-flip",
+    "class information",
 )
 
 
@@ -42,7 +45,7 @@ def comparison_rows(study: StudyResults, cells: Sequence[Cell]) -> list[tuple[st
     collapse_tests = _adjusted([mcnemar(*pair) for pair in pairs])
     accuracies = [_accuracy(study, reference, cell) for cell in neighbours]
     accuracy_tests = _adjusted([test for _, test in accuracies])
-    rows: list[tuple[str, ...]] = [("reference", *_share(reference), "–", "–", "–", "–")]
+    rows: list[tuple[str, ...]] = [("reference", *_share(reference), "–", "–", "–", "–", _fate(reference))]
     for cell, collapse_test, (accuracy, _), accuracy_test in zip(
         neighbours, collapse_tests, accuracies, accuracy_tests, strict=True
     ):
@@ -51,7 +54,7 @@ def comparison_rows(study: StudyResults, cells: Sequence[Cell]) -> list[tuple[st
         counts = reference.collapsed, reference.judged, cell.collapsed, cell.judged
         difference, interval = risk_difference(*counts)
         risk = f"{points(difference, 0)} ({points_range(interval, 0)})"
-        rows.append((name, *_share(cell), risk, collapse_test, accuracy, accuracy_test))
+        rows.append((name, *_share(cell), risk, collapse_test, accuracy, accuracy_test, _fate(cell)))
     return rows
 
 
@@ -85,6 +88,12 @@ def _adjusted(tests: Sequence[PValue | None]) -> list[str]:
 def _paired(mean: Mean) -> str:
     interval = "no interval" if mean.interval is None else points_range(mean.interval)
     return f"{points(mean.estimate)} ({interval}; n = {mean.n})"
+
+
+def _fate(cell: Cell) -> str:
+    """Whether its trials kept class information."""
+    result = information(judged(cell.trials))
+    return result.fate if result else "–"
 
 
 def _share(cell: Cell) -> tuple[str, str]:

@@ -18,13 +18,16 @@ _TEXT, _WHOLE, _REAL, _FLAG = "str", "Int64", "float64", "boolean"
 
 TRIAL_COLUMNS = {
     **dict.fromkeys(("trial_id", "cell_id", "design", "state", "end_reason", "device", "error"), _TEXT),
-    **dict.fromkeys(("seed", "attempt", "onset_step", "steps_run", "steps_planned"), _WHOLE),
+    "precision": _TEXT,
+    **dict.fromkeys(("seed", "attempt", "onset_step", "steps_run", "steps_planned", "test_images"), _WHOLE),
     **dict.fromkeys(("collapsed", "projection_collapsed", "dimensional_collapse"), _FLAG),
     **dict.fromkeys(
         ("knn_accuracy", "probe_accuracy", "loss", "representation_std", "projection_std"), _REAL
     ),
     **dict.fromkeys(("effective_rank", "wall_seconds"), _REAL),
+    **dict.fromkeys(("knn_accuracy_start", "knn_accuracy_pixels", "chance"), _REAL),
 }
+"""Columns of trials.parquet -> type. Those that an older table lacks are null."""
 METRIC_COLUMNS = {
     "trial_id": _TEXT,
     "step": _WHOLE,

@@ -47,8 +47,8 @@ class StudyResults:
     seeds: tuple[int, ...]
     """All that were planned."""
     trials: pd.DataFrame
-    """A row per planned trial: the columns of trials.parquet, `outcome` and `full_length` (see outcomes.py),
-    and each factor's levels as text, unless a search drew numbers."""
+    """A row per planned trial: the columns of trials.parquet, null where an older table lacks them; `outcome`
+    and `full_length` (see outcomes.py); each factor's levels as text, unless a search drew numbers."""
     metrics: pd.DataFrame
     """A row per trial and measurement, in order of step."""
     spectra: pd.DataFrame

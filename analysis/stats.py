@@ -118,6 +118,13 @@ def clopper_pearson(k: int, n: int, level: float = 0.95) -> Rate:
     return _rate(k, n, level, "exact")
 
 
+def exact_low(k: npt.ArrayLike, n: npt.ArrayLike, level: float = 0.95) -> Floats:
+    """The lower ends of the intervals of `clopper_pearson`, for many rates at once. Shapes [rates]."""
+    successes, trials = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    low = stats.beta.ppf((1 - level) / 2, np.maximum(successes, 1), trials - successes + 1)
+    return np.where(successes > 0, low, 0.0)
+
+
 def wilson(k: int, n: int, level: float = 0.95) -> Rate:
     """A rate with Wilson's score interval, narrower than the exact one. For display, never for claims."""
     return _rate(k, n, level, "wilson")

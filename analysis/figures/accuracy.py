@@ -7,6 +7,8 @@ import plotly.graph_objects as go
 
 from analysis.figures.groups import Group, groups
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text
+from analysis.findings.learning import not_interpretable
+from analysis.information import information
 from analysis.outcomes import Outcome, is_judged, judged
 from analysis.results import StudyResults
 from analysis.stats import Floats, Mean, mean_interval
@@ -33,7 +35,7 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
             ticks="",
         ),
     )
-    caption = "A mark per trial."
+    caption = f"{not_interpretable(study)} A mark per trial.".lstrip()
     if not study.is_search:
         caption += " A cell whose marks lie far apart depends on the seed, which a mean hides."
     early = int((is_judged(study.trials) & ~study.trials["full_length"]).sum())
@@ -46,7 +48,10 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
         title="kNN accuracy by outcome" if study.is_search else "kNN accuracy by cell",
         caption=caption,
         figure=figure,
-        table=(("cell", "trials", "mean", "lowest", "highest"), _mean_rows(shown)),
+        table=(
+            ("cell", "trials", "mean", "lowest", "highest", "untrained", "class information"),
+            _mean_rows(shown),
+        ),
     )
 
 
@@ -64,7 +69,9 @@ def _mean_rows(shown: Sequence[Group]) -> list[tuple[str, ...]]:
             mean = mean_interval(values)
             mean_text = percent(mean.estimate, 1) if group.merged else mean_percent(mean)
             ends = percent(values.min(), 1), percent(values.max(), 1)
-            rows.append((group.name, str(len(values)), mean_text, *ends))
+            start, kept = group.trials["knn_accuracy_start"].mean(), information(judged(group.trials))
+            fate = kept.fate if kept else "–"
+            rows.append((group.name, str(len(values)), mean_text, *ends, percent(float(start), 1), fate))
     return rows
 
 
@@ -136,6 +143,7 @@ def knn_ecdf(study: StudyResults) -> Panel | None:
         yaxis=axis("share of trials", tickformat=".0%", range=[-0.02, 1.04]),
     )
     caption = "All trials, collapsed ones included; neither survivors only nor the best of n."
+    caption = f"{not_interpretable(study)} {caption}".lstrip()
     missing = len(judged_trials) - len(measured)
     if missing:
         caption += f" {plural(missing, 'trial')} without a kNN accuracy are not included."

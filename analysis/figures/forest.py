@@ -9,10 +9,12 @@ from analysis.cells import cells_of, collapse_by_seed, values_by_seed
 from analysis.effects import Effect, study_effects
 from analysis.figures.facets import facets, key
 from analysis.figures.theme import Panel, axis, colour, rounded, text
+from analysis.findings.learning import not_interpretable
 from analysis.results import StudyResults
 from analysis.wording import listed, mean_points
 
 _INTERACTIONS_UP_TO = 10
+_ON_ACCURACY = "kNN accuracy, points"
 
 _Column: TypeAlias = tuple[str, list[Effect]]
 """What the effects are on, and the effects."""
@@ -23,13 +25,12 @@ def forest(study: StudyResults) -> Panel | None:
     cells = cells_of(study)
     bimodal = any(cell.collapsed for cell in cells)
     accuracies = values_by_seed(cells, study.seeds, "knn_accuracy", survivors_only=bimodal)
+    on_accuracy = _ON_ACCURACY + (", given no collapse" if bimodal else "")
     effects_on = {
         "collapse rate, points": study_effects(
             study, cells, collapse_by_seed(cells, study.seeds), survivors_only=False
         ),
-        "kNN accuracy, points" + (", given no collapse" if bimodal else ""): study_effects(
-            study, cells, accuracies, survivors_only=bimodal
-        ),
+        on_accuracy: study_effects(study, cells, accuracies, survivors_only=bimodal),
     }
     columns = [(title, _largest(effects)) for title, effects in effects_on.items() if effects]
     if not columns:
@@ -136,10 +137,12 @@ def _draw(figure: go.Figure, index: int, effect: Effect, place: int) -> None:
 
 
 def _caption(study: StudyResults, columns: Sequence[_Column], *, hidden: bool, bimodal: bool) -> str:
-    caption = (
-        "What leaving the reference's level changes: mean over matched pairs of cells within each seed, then "
-        "a t interval over seeds. An open mark has no interval (one seed, or the same value in all seeds). × "
-        "is an interaction: how much one effect changes when the other factor changes too."
+    drawn = any(title.startswith(_ON_ACCURACY) for title, _ in columns)
+    caption = not_interpretable(study) if drawn else ""
+    caption += (
+        " What leaving the reference's level changes: mean over matched pairs of cells within each seed, "
+        "then a t interval over seeds. An open mark has no interval (one seed, or the same value in all "
+        "seeds). × is an interaction: how much one effect changes when the other factor changes too."
     )
     shown = {effect.factors for _, effects in columns for effect in effects}
     missing = [factor.name for index, factor in enumerate(study.factors) if (index,) not in shown]
@@ -152,4 +155,4 @@ def _caption(study: StudyResults, columns: Sequence[_Column], *, hidden: bool, b
             " kNN effects are conditional: only cells without any collapse count, so they say nothing about "
             "collapse itself, and cover only some of the pairs (see the table)."
         )
-    return caption
+    return caption.lstrip()

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from analysis.cells import Cell, cells_of, values_by_seed
 from analysis.figures.facets import facets, key
 from analysis.figures.theme import LINES, Panel, axis, rounded, text
+from analysis.findings.learning import not_interpretable
 from analysis.results import Factor, StudyResults
 from analysis.stats import Floats
 from analysis.wording import listed, percent
@@ -58,15 +59,16 @@ def slopes(study: StudyResults) -> Panel | None:
         for plot in plots
         for seed, heights in plot.lines.items()
     ]
-    caption = (
-        f"{'kNN accuracy' if is_share else 'Representation std'}, a line per seed. Parallel lines mean "
+    caption = not_interpretable(study) if is_share else ""
+    caption += (
+        f" {'kNN accuracy' if is_share else 'Representation std'}, a line per seed. Parallel lines mean "
         "that the factor does the same in every seed, however far apart the seeds lie. Each point is a mean "
         "over the cells that have results at every level of the factor"
     )
     caption += ", among cells without any collapse." if bimodal else "."
     if len(plots) < len(study.factors):
         caption += f" Only {listed(sorted({plot.factor.name for plot in plots}))} can be compared this way."
-    return Panel(name="slopes", title="The same seeds at each level", caption=caption, figure=figure,
+    return Panel(name="slopes", title="The same seeds at each level", caption=caption.lstrip(), figure=figure,
                  table=(("factor", "seed", "by level", "matched cells"), rows))  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What limits the findings: missing trials, few seeds, unequal lengths, nulls."""
+"""What limits the findings: a reference that did not learn, missing trials, few seeds, unequal lengths."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from analysis.cells import Cell
 from analysis.findings.finding import Finding, Value
+from analysis.findings.learning import not_learned_caveat
 from analysis.outcomes import Counts, Outcome, judged
 from analysis.results import StudyResults
 from analysis.stats import threshold_sensitivity
@@ -15,6 +16,7 @@ from analysis.wording import as_written, listed, number, plural
 def caveats(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> tuple[Finding, ...]:
     """The caveats that apply, the most serious first."""
     candidates = (
+        not_learned_caveat(study),
         _missing(cells, counts),
         _ends(counts),
         _seeds(study, counts),

@@ -8,9 +8,12 @@ from typing import Any
 import pandas as pd
 
 from analysis.cells import Cell, cells_of, reference_of, values_by_seed
+from analysis.controls import learning
 from analysis.effects import main_effects
 from analysis.findings.caveats import caveats
 from analysis.findings.finding import Finding, Value
+from analysis.findings.information import information_finding
+from analysis.findings.learning import learned_finding, not_interpretable
 from analysis.findings.search import search_findings
 from analysis.findings.verdict import headline, removals_finding
 from analysis.onset import cadence, kaplan_meier, onset_times
@@ -71,12 +74,14 @@ def study_findings(study: StudyResults) -> Findings:
     cells, counts = cells_of(study), count(study.trials)
     items = search_findings(study) if study.is_search else [headline(study, cells, counts)]
     if counts.judged:
-        changes = removals(cells)
+        changes, learned = removals(cells), learning(cells, study.seeds)
         candidates = (
             _reference(cells),
+            learned_finding(learned) if learned else None,
             removals_finding(study, changes) if changes and "fatal" not in items[0].values else None,
             _split(cells),
             _projection(counts),
+            information_finding(study),
             _onset(study),
             _knn(study, cells),
             _loss(study),
@@ -169,6 +174,8 @@ def _knn(study: StudyResults, cells: Sequence[Cell]) -> Finding | None:
         f"{mean_points(mean)}, over {largest.matched} of {plural(largest.planned, 'matched pair')} of cells"
         f"{'; the interval includes zero.' if _covers_zero(mean) else '.'}"
     )
+    if note := not_interpretable(study):
+        text += f" {note}"
     values: dict[str, Value] = {"effect": mean.estimate, "seeds": mean.n, "pairs": largest.matched}
     values |= {"cells": len(survivors), "factor": factor.name}
     return Finding(kind="knn", text=text, values=values)

@@ -6,6 +6,7 @@ from analysis.audit import audit
 from analysis.cells import Cell
 from analysis.comparisons import HEADER, comparison_rows
 from analysis.findings import Findings
+from analysis.findings.learning import not_interpretable
 from analysis.findings.verdict import components_text
 from analysis.outcomes import MEANINGS, Counts, outcome_counts
 from analysis.page.collapse_map import collapse_map
@@ -108,6 +109,7 @@ def comparisons(study: StudyResults, cells: Sequence[Cell]) -> str:
         "Each cell that differs from the reference in one factor. Tests are exact, and adjusted by Holm "
         "within a column; kNN is compared seed by seed where neither cell collapsed."
     )
+    note = f"{not_interpretable(study)} {note}".lstrip()
     inner = element("h3", "One component at a time") + element("p", note, class_="note")
     return element("section", inner + table(HEADER, rows, class_="compact"), class_="card")
 

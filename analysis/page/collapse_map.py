@@ -38,6 +38,8 @@ def collapse_map(study: StudyResults, cells: Sequence[Cell]) -> str:
         f'<span class="for-knn"><i>{low}</i><b class="ramp knn"></b><i>{high} kNN</i></span>'
         '<span><b class="hatch"></b><i>no result</i></span>'
     )
+    if study.trials["knn_accuracy_start"].notna().any():
+        key += '<span class="for-knn"><i>start: of the same encoders, untrained</i></span>'
     group = f'<div class="switch" role="group" aria-label="What the map shows">{switch}</div>'
     top = f'<div class="map-top">{group}</div>'
     foot = f'<p class="key">{key}</p>'
@@ -149,4 +151,7 @@ def _knn_face(cell: Cell, scale: tuple[float, float], note: str) -> str:
     mean, (low, high) = float(values.mean()), scale
     early = int(cell.judged - cell.trials["full_length"].sum())
     n = f"n = {len(values)}" + (f", {early} ended early" if early else "")
+    starts = cell.values("knn_accuracy_start")
+    if len(starts):
+        n, note = f"start {percent(float(starts.mean()), 1)}", f"<small>{n}</small>{note}"
     return _face("knn", percent(mean, 1), n, note, (mean - low) / (high - low) if high > low else 1.0)

@@ -13,6 +13,7 @@ _COLUMNS = (
     "seed",
     "outcome",
     "knn_accuracy",
+    "knn_accuracy_start",
     "representation_std",
     "projection_std",
     "projection_collapsed",

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from analysis.cells import cells_of
 from analysis.load import level_text, load_results
 from analysis.outcomes import count
 from analysis.results import StudyResults
-from tests.analysis.tables import Row, unfinished, write_sweep
+from tests.analysis.tables import CONTROLS, Row, unfinished, write_sweep
 
 
 def test_what_was_written_is_read(study: StudyResults) -> None:
@@ -108,6 +109,38 @@ def test_a_broken_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "trials.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(ValueError, match=r"trials\.parquet: cannot be read"):
         load_results([tmp_path])
+
+
+def test_controls_are_read_with_their_types(study: StudyResults) -> None:
+    types = {name: str(study.trials[name].dtype) for name in CONTROLS}
+    assert types == {
+        "knn_accuracy_start": "float64",
+        "knn_accuracy_pixels": "float64",
+        "chance": "float64",
+        "test_images": "Int64",
+        "precision": "str",
+    }
+    first = study.trials.iloc[0]
+    assert (first["knn_accuracy_pixels"], first["chance"], first["test_images"]) == (0.70, 0.10, 2000)
+    assert first["precision"] == "fp32"
+    at_step_0 = study.metrics[study.metrics["step"] == 0].set_index("trial_id")["knn_accuracy"]
+    assert first["knn_accuracy_start"] == at_step_0[first["trial_id"]]
+
+
+def test_older_tables_without_controls_load_with_nulls(tmp_path: Path) -> None:
+    write_sweep(tmp_path, seeds=(0,), controls=False)
+    assert not set(CONTROLS) & set(pd.read_parquet(tmp_path / "trials.parquet").columns)
+    trials = load_results([tmp_path]).studies[0].trials
+    assert trials[list(CONTROLS)].isna().all(axis=None)
+    assert trials["knn_accuracy"].notna().all()
+
+
+def test_a_sweep_with_controls_and_an_older_one_become_one(tmp_path: Path) -> None:
+    first = write_sweep(tmp_path / "a", seeds=(0,), controls=False)
+    second = write_sweep(tmp_path / "b", seeds=(1,))
+    (study,) = load_results([first, second]).studies
+    assert study.trials["test_images"].notna().tolist() == [False] * 16 + [True] * 16
+    assert str(study.trials["test_images"].dtype) == "Int64"
 
 
 def test_none_given() -> None:

@@ -25,6 +25,18 @@ def test_exact_interval_equals_its_closed_form() -> None:
             assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-12)
 
 
+def test_lower_ends_are_those_of_the_exact_interval() -> None:
+    rates = [(0, 3), (1, 3), (3, 3), (3, 10), (4, 10), (238, 2000), (2000, 2000)]
+    lows = []
+    for k, n in rates:
+        interval = stats.clopper_pearson(k, n).interval
+        assert interval is not None
+        lows.append(interval.low)
+    assert stats.exact_low([k for k, _ in rates], [n for _, n in rates]) == pytest.approx(lows, abs=1e-12)
+    # Clopper and Pearson 1934, as in every table: 3 of 10 from .0667, 4 of 10 from .1216.
+    assert stats.exact_low([3, 4], [10, 10]) == pytest.approx([0.0667, 0.1216], abs=5e-5)
+
+
 def test_a_rate_of_nothing_has_no_interval() -> None:
     assert stats.clopper_pearson(0, 0).interval is None
     assert np.isnan(stats.clopper_pearson(0, 0).estimate)

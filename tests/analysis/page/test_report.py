@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from analysis.load import load_results
@@ -57,6 +58,27 @@ def test_every_trial_is_in_the_table(sweep: Path, page: str) -> None:
     assert names[:6] == ["encoder_norm", "head_norm", "predictor", "tau_base", "seed", "outcome"]
     assert len(table["rows"]) == 48
     assert {row[names.index("outcome")] for row in table["rows"]} == {"survived", "collapsed"}
+
+
+def test_the_start_stands_beside_the_accuracy(sweep: Path, page: str, tmp_path: Path) -> None:
+    table = json.loads(packed(page, "data"))["tables"]["s0"]
+    names = [column["name"] for column in table["columns"]]
+    place = names.index("knn_accuracy")
+    assert names[place + 1] == "knn_accuracy_start"
+    trials = pd.read_parquet(sweep / "trials.parquet")
+    starts = [row[place + 1] for row in table["rows"]]
+    assert starts == pytest.approx(trials["knn_accuracy_start"].tolist(), rel=1e-5)
+
+    reference = trials[trials["cell_id"] == trials["cell_id"][0]]
+    trained, start = (
+        f"{100 * reference[name].mean():.1f} %" for name in ("knn_accuracy", "knn_accuracy_start")
+    )
+    face = f"<strong>{trained}</strong><small>start {start}</small><small>n = 3</small>"
+    assert face in static(page)
+    assert "start: of the same encoders, untrained" in static(page)
+    older = static(render(load_results([write_sweep(tmp_path, controls=False)])))
+    assert "start" not in re.findall(r'<div class="map".*?</div></section>', older, re.DOTALL)[0]
+    assert "knn_accuracy_start" not in older
 
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"

@@ -142,7 +142,7 @@ def test_the_map_is_painted_and_switches(wide: Opened) -> None:
 
 def test_the_table_sorts_filters_and_exports(wide: Opened) -> None:
     page = wide.page
-    header = page.locator(".trials th", has_text="knn_accuracy")
+    header = page.locator(".trials th", has=page.get_by_role("button", name="knn_accuracy", exact=True))
     place = page.locator(".trials th").all_inner_texts().index("knn_accuracy")
     column = page.locator(f".trials tbody td:nth-child({place + 1})")
     for state in ("ascending", "descending"):
