@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from byol.config import Scalar, TrialConfig
 from byol.errors import nearest
 from byol.presets import SETTING_NAMES
-from sweeps.study.designs import Factor, Level
+from sweeps.study.designs import Design, Factor, Level
 from sweeps.study.entries import Entry, is_finite
 
 
@@ -43,17 +43,31 @@ def read_factors(entry: Entry) -> tuple[Factor, ...]:
     if not factors:
         raise entry.error("must name at least one factor, but is empty")
     names: set[str] = set()
-    setters: dict[str, str] = {}
     for factor in factors:
         if factor.name in names:
             raise entry.error("duplicate factor", key=f"factors.{factor.name}")
         names.add(factor.name)
-        for key in {key for level in factor.levels for key in level.settings}:
-            if key in setters:
-                rule = f"sets {key}, which the factor {setters[key]} sets too"
-                raise entry.error(rule, key=f"factors.{factor.name}")
-            setters[key] = factor.name
     return tuple(factors)
+
+
+def check_shared_settings(entry: Entry, factors: Sequence[Factor], design: Design) -> None:
+    """Checks that no cell of the design could set one setting by two factors.
+
+    A leave-one-out design never moves two factors at once. So two of its factors may set the same setting, as
+    long as their first levels leave it to the reference.
+
+    Raises:
+        StudyError: for a setting that two factors set.
+    """
+    setters: dict[str, tuple[str, bool]] = {}
+    for factor in factors:
+        first = set(factor.levels[0].settings)
+        for key in sorted({key for level in factor.levels for key in level.settings}):
+            other, by_first = setters.get(key, ("", False))
+            if other and (design.kind != "leave-one-out" or by_first or key in first):
+                rule = f"sets {key}, which the factor {other} sets too"
+                raise entry.error(rule, key=f"factors.{factor.name}")
+            setters[key] = (factor.name, by_first or key in first)
 
 
 def factor_document(factor: Factor) -> dict[str, object]:

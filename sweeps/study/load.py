@@ -14,7 +14,7 @@ from sweeps.study import designs
 from sweeps.study.design_section import read_design
 from sweeps.study.designs import CellError, Labels
 from sweeps.study.entries import Entry, parse
-from sweeps.study.factor_section import read_factors, read_settings
+from sweeps.study.factor_section import check_shared_settings, read_factors, read_settings
 from sweeps.study.search_section import read_search
 from sweeps.study.study import Resources, StatedCost, Study
 
@@ -106,6 +106,9 @@ def study_from_text(text: str, file: str) -> Study:
                 raise entries[key].error("must be left out of a search, which draws its own cells")
         search = read_search(entries["search"], reference, seeds, collapse)
     factors = () if search else read_factors(entries["factors"])
+    design = read_design(entries.get("design"), factors)
+    if factors:
+        check_shared_settings(entries["factors"], factors, design)
     study = Study(
         name=name,
         title=_read_text(entries, "title") or name,
@@ -114,7 +117,7 @@ def study_from_text(text: str, file: str) -> Study:
         expected=_read_text(entries, "expected"),
         reference=reference,
         factors=factors,
-        design=read_design(entries.get("design"), factors),
+        design=design,
         search=search,
         seeds=seeds,
         resources=_read_resources(entries.get("resources")),

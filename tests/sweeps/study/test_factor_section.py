@@ -78,3 +78,31 @@ def test_two_factors_of_one_name_are_refused() -> None:
     factors = f"{{name: a, {levels.format('lr')}}}, {{name: a, {levels.format('tau_base')}}}"
     with pytest.raises(StudyError, match=r"^f:2: factors\.a: duplicate factor$"):
         study_from_text(f"name: x\nfactors: [{factors}]\n", "f")
+
+
+SHARED = """
+name: shared
+reference: {tau_base: 0.9}
+factors:
+  target:
+    moving average: {%s}
+    online network: {tau_base: 0, tau_schedule: constant}
+  stop_gradient:
+    "on": {}
+    "off": {stop_gradient: false, tau_base: 0, tau_schedule: constant}
+design: %s
+"""
+
+
+def test_factors_of_a_leave_one_out_design_may_share_a_setting() -> None:
+    cells = study_from_text(SHARED % ("", "leave-one-out"), "f").cells()
+    assert [(cell.config.tau_base, cell.config.stop_gradient) for cell in cells] == [
+        (0.9, True), (0.0, True), (0.0, False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "design"), [("", "full-factorial"), ("tau_base: 0.9", "leave-one-out")])
+def test_a_setting_that_two_factors_set_in_one_cell_is_refused(first: str, design: str) -> None:
+    rule = "factors.stop_gradient: sets tau_base, which the factor target sets too"
+    with pytest.raises(StudyError, match=rule):
+        study_from_text(SHARED % (first, design), "f")
