@@ -1,5 +1,9 @@
 """Encoder, projector and predictor, with every normalisation that an ablation can choose.
 
+Every layer has a random stream of its own, named after its role and place. So its initial weights depend on
+the seed, that name and its shape, and on no other layer: adding or removing a bias, a normalisation or a
+layer changes no weight elsewhere.
+
 Shape suffixes: B batch, C channels, H height, W width, F encoder features, D projection features.
 """
 
@@ -13,7 +17,7 @@ from torchvision import models
 from torchvision.ops import StochasticDepth
 
 from byol.config import RESNETS, TrialConfig
-from byol.seeding import construction
+from byol.seeding import BeforeDraws, construction, stream_seed
 
 TINY_CHANNELS = (16, 32, 64, 128)
 TINY_STRIDES = (2, 2, 2, 1)
@@ -63,28 +67,29 @@ def head_norm(kind: str, features: int, config: TrialConfig, *, affine: bool = T
     return None
 
 
-def head(sizes: tuple[int, ...], kind: str, norm_at: str, config: TrialConfig) -> nn.Sequential:
+def head(sizes: tuple[int, ...], kind: str, norm_at: str, config: TrialConfig, stream: str) -> nn.Sequential:
     """An MLP [B, sizes[0]] -> [B, sizes[-1]]: linear, norm, ReLU, and so on.
 
     The last layer has no ReLU, and a norm only if `norm_at` is "all". A linear layer has a bias unless batch
-    normalisation, which would cancel it, comes next.
+    normalisation, which would cancel it, comes next. Hidden layers draw their weights from the random streams
+    `stream`/hidden0, `stream`/hidden1 and so on, the last from `stream`/output, whatever the depth.
     """
     layers: list[nn.Module] = []
     for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         is_last = index == len(sizes) - 2
         has_norm = not is_last or norm_at == "all"
         norm = head_norm(kind, outputs, config, affine=not is_last) if has_norm else None
-        layers.append(nn.Linear(inputs, outputs, bias=not isinstance(norm, nn.BatchNorm1d)))
+        with construction(config.seed, f"{stream}/{'output' if is_last else f'hidden{index}'}"):
+            layers.append(nn.Linear(inputs, outputs, bias=not isinstance(norm, nn.BatchNorm1d)))
         layers += [norm] if norm is not None else []
         layers += [] if is_last else [nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 
 def build_projector(config: TrialConfig, features: int, stream: str = "projector") -> nn.Sequential:
-    """Projector: [B, F] -> [B, D], with the weights of random stream `stream`."""
+    """Projector: [B, F] -> [B, D], with the weights of random streams `stream`/..."""
     sizes = (features, *[config.projector_width] * (config.projector_depth - 1), config.projector_size)
-    with construction(config.seed, stream):
-        return head(sizes, config.projector_norm, config.projector_norm_at, config)
+    return head(sizes, config.projector_norm, config.projector_norm_at, config, stream)
 
 
 def build_predictor(config: TrialConfig) -> nn.Module:
@@ -93,24 +98,41 @@ def build_predictor(config: TrialConfig) -> nn.Module:
     if config.predictor == "none":
         return nn.Identity()
     depth = 1 if config.predictor == "linear" else config.predictor_depth
-    with construction(config.seed, "predictor"):
-        predictor = head(
-            (size, *[config.predictor_width] * (depth - 1), size),
-            config.predictor_norm,
-            config.predictor_norm_at,
-            config,
-        )
+    sizes = (size, *[config.predictor_width] * (depth - 1), size)
+    predictor = head(sizes, config.predictor_norm, config.predictor_norm_at, config, "predictor")
     return predictor.requires_grad_(config.predictor != "frozen")
 
 
 def build_encoder(config: TrialConfig, stream: str = "encoder") -> tuple[nn.Module, int]:
-    """Encoder [B, 3, S, S] -> representation [B, F], with the weights of random stream `stream`; and F."""
-    with construction(config.seed, stream):
-        if config.encoder == "tiny":
-            return _tiny(config), TINY_CHANNELS[-1]
-        if config.encoder in RESNETS:
-            return _resnet(config)
-        return _backbone(config)
+    """Encoder [B, 3, S, S] -> representation [B, F], with the weights of random streams `stream`/...; and F.
+
+    Each parameter has a stream, named as it is in the encoder: `encoder/layer1.0.conv1.weight`. torchvision's
+    constructors draw one parameter after another, each as it chooses to, without saying which. So the encoder
+    is built twice: first to learn the order, then with the generator at the start of the right stream before
+    each draw.
+    """
+    drawn: list[Tensor] = []
+    with construction(config.seed, stream), BeforeDraws(drawn.append):
+        rehearsal, _ = _encoder(config)
+    names = {_storage(parameter): name for name, parameter in rehearsal.named_parameters()}
+    # Tensors without a name are those of a layer that was taken out again, such as a classifier.
+    order = iter([names.get(_storage(tensor), "removed") for tensor in drawn])
+
+    def start_stream(tensor: Tensor) -> None:
+        torch.manual_seed(stream_seed(config.seed, f"{stream}/{next(order)}"))
+
+    with construction(config.seed, stream), BeforeDraws(start_stream):
+        return _encoder(config)
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _encoder(config: TrialConfig) -> tuple[nn.Module, int]:
+    if config.encoder == "tiny":
+        return _tiny(config), TINY_CHANNELS[-1]
+    return _resnet(config) if config.encoder in RESNETS else _backbone(config)
 
 
 def _tiny(config: TrialConfig) -> nn.Sequential:

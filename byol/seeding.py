@@ -5,9 +5,12 @@ So cells that share a seed share their draws, and drawing more or less from one 
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 def stream_seed(seed: int, name: str, index: int = 0) -> int:
@@ -35,3 +38,23 @@ def construction(seed: int, name: str) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, name))
         yield
+
+
+class BeforeDraws(TorchDispatchMode):
+    """Inside the block, `act` is called with each tensor that is about to be filled with random numbers."""
+
+    def __init__(self, act: Callable[[Tensor], object]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.act = act
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Passes the operation on."""
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            self.act(args[0])
+        return func(*args, **(kwargs or {}))

@@ -1,13 +1,17 @@
 """Networks: what is normalised where, which weights a seed gives, and which features an encoder has."""
 
+import hashlib
+import itertools
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 from torchvision import models
 
-from byol.config import BACKBONES, TrialConfig
+from byol.config import BACKBONES, Scalar, TrialConfig
 from byol.networks import (
+    TINY_CHANNELS,
     StandardisedConv2d,
     build_encoder,
     build_predictor,
@@ -171,13 +175,113 @@ def test_a_seed_fixes_weights_and_the_global_generator_does_not_change() -> None
     assert not torch.equal(next(first.parameters()), next(other.parameters()))
 
 
-def test_changing_one_component_keeps_the_weights_of_the_others() -> None:
-    """Cells with a common seed are paired: the same weights wherever the shapes are the same."""
-    reference, changed = TrialConfig(seed=3), TrialConfig(seed=3, encoder_norm="group", projector_norm="none")
-    reference_layers = [
-        layer for layer in build_encoder(reference)[0].modules() if isinstance(layer, nn.Conv2d)
+SMALL = {"projector_width": 16, "projector_size": 16, "predictor_width": 16, "image_size": 16}
+LAYER_SETTINGS: dict[str, list[Scalar]] = {
+    "encoder_norm": ["batch", "group", "group-ws", "layer", "none"],
+    "projector_norm": ["batch", "layer", "group", "none"],
+    "projector_norm_at": ["hidden", "all"],
+    "projector_depth": [1, 2, 3, 5],
+    "projector_width": [16, 8],
+    "projector_size": [16, 8],
+    "predictor_norm": ["batch", "layer", "group", "none"],
+    "predictor_norm_at": ["hidden", "all"],
+    "predictor": ["mlp", "linear", "none", "frozen"],
+    "predictor_depth": [1, 2, 3, 5],
+    "predictor_width": [16, 8],
+    "tau_base": [0.99, 0.0],
+    "image_size": [16, 32],
+}
+"""Every setting that adds, removes or reshapes a layer of the smallest networks, with its levels."""
+
+
+def hashes(config: TrialConfig) -> dict[str, str]:
+    """Role, place and shape of each tensor of online network, predictor and fresh target -> its hash.
+
+    The shape is that of the layer's weight: it also decides in which bounds the bias is drawn.
+    The place of a layer in a head is "output", or its number from the input; one in an encoder is its name.
+    """
+    roles = {
+        "encoder": build_encoder(config)[0],
+        "projector": build_projector(config, TINY_CHANNELS[-1]),
+        "predictor": build_predictor(config),
+        "target-encoder": build_encoder(config, "target-encoder")[0],
+        "target-projector": build_projector(config, TINY_CHANNELS[-1], "target-projector"),
+    }
+    result = {}
+    for role, module in roles.items():
+        linear_layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+        places = {layer: str(index) for index, layer in enumerate(linear_layers[:-1])}
+        for name, layer in module.named_modules():
+            place = places.get(layer, "output") if isinstance(layer, nn.Linear) else name
+            if isinstance(layer, (nn.Linear, nn.Conv2d)):
+                for kind, tensor in layer.named_parameters():
+                    digest = hashlib.sha256(tensor.detach().numpy().tobytes()).hexdigest()
+                    result[f"{role} {place} {kind} {tuple(layer.weight.shape)}"] = digest
+    return result
+
+
+def test_a_setting_that_changes_layers_changes_no_weight_of_another_layer() -> None:
+    """Between any two levels of any two settings: tensors of one role, place and shape are equal."""
+    configs = [
+        from_settings({**SMALL, "seed": 3, name: level})
+        for name, levels in LAYER_SETTINGS.items()
+        for level in levels
     ]
-    changed_layers = [layer for layer in build_encoder(changed)[0].modules() if isinstance(layer, nn.Conv2d)]
-    assert all(torch.equal(a.weight, b.weight) for a, b in zip(reference_layers, changed_layers, strict=True))
-    predictors = (build_predictor(config).parameters() for config in (reference, changed))
-    assert all(torch.equal(a, b) for a, b in zip(*predictors, strict=True))
+    tensors = [hashes(config) for config in configs]
+    for first, second in itertools.combinations(tensors, 2):
+        common = first.keys() & second.keys()
+        assert {key: first[key] for key in common} == {key: second[key] for key in common}
+        assert len(common) >= 8  # the convolutions of both encoders
+
+
+def test_no_two_layers_and_no_two_seeds_have_the_same_weights() -> None:
+    deep = {
+        **SMALL,
+        "projector_depth": 5,
+        "predictor_depth": 5,
+        "encoder_norm": "none",
+        "projector_norm": "none",
+    }
+    digests = [*hashes(from_settings(deep)).values(), *hashes(from_settings({**deep, "seed": 1})).values()]
+    assert len(digests) == len(set(digests)) > 50
+
+
+@pytest.mark.timeout(60)
+def test_a_torchvision_encoder_has_a_random_stream_for_each_module() -> None:
+    """So its weights depend neither on the stem nor on the normalisation nor on the depth."""
+    small: dict[str, Scalar] = {"encoder": "resnet18", "image_size": 32}
+    variants: list[dict[str, Scalar]] = [
+        small,
+        {**small, "encoder_stem": "imagenet"},
+        {**small, "encoder_norm": "none"},
+        {**small, "encoder_norm": "group-ws"},
+        {**small, "encoder": "resnet34"},
+    ]
+    tensors = [dict(build_encoder(from_settings(settings))[0].named_parameters()) for settings in variants]
+    for first, second in itertools.combinations(tensors, 2):
+        common = [key for key in first.keys() & second.keys() if first[key].shape == second[key].shape]
+        assert len(common) > 15
+        assert all(torch.equal(first[key], second[key]) for key in common)
+
+
+def test_a_vision_transformers_weights_do_not_depend_on_the_number_of_patches() -> None:
+    small, large = (
+        dict(
+            build_encoder(TrialConfig(encoder="vit_b_16", encoder_norm="native", image_size=size))[
+                0
+            ].named_parameters()
+        )
+        for size in (32, 64)
+    )
+    name = "encoder.pos_embedding"
+    assert small.pop(name).shape != large.pop(name).shape
+    assert all(torch.equal(small[key], large[key]) for key in small)
+
+
+def test_torchvisions_initialisation_is_kept() -> None:
+    """He's, by the fan-out, for the convolutions of a ResNet."""
+    encoder, _ = build_encoder(TrialConfig(encoder="resnet18", image_size=96))
+    for layer in encoder.modules():
+        if isinstance(layer, nn.Conv2d):
+            fan_out = layer.out_channels * layer.kernel_size[0] * layer.kernel_size[1]
+            assert layer.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.03)
