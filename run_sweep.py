@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from byol.errors import ConfigError
 from sweeps import __version__, files
 from sweeps.arguments import amount, count, count_or_zero, duration, positive
-from sweeps.errors import RequestError
+from sweeps.errors import RequestError, one_line
 from sweeps.progress import clock
 from sweeps.study import list_studies, load_study
 from sweeps.trainer import Trainer, byol_trainer
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None, *, trainer: Trainer | None = No
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (OSError, sqlite3.Error) as error:  # a full disk, a folder that may not be written
-        return _refuse(" ".join(str(error).split()), 1 if options.command == "run" else 2)
+        return _refuse(one_line(error), 1 if options.command == "run" else 2)
     except ModuleNotFoundError as error:
         python = "in a checkout, `make sweep` installs it into .venv: use .venv/bin/python"
         return _refuse(f"the package {error.name} is not installed here ({python})", 2)
@@ -310,12 +310,12 @@ def _replay(options: Namespace) -> int:
 
 
 def _is_current(out: Path) -> bool:
-    """Whether report and findings were written after the tables that they are made from."""
+    """Whether report and findings were written after what they are made from."""
     results = [out / files.REPORT, out / files.FINDINGS]
-    tables = [out / "trials.parquet", out / "metrics.parquet"]
+    sources = [out / name for name in (files.STUDY, files.TRIALS, files.METRICS, files.SPECTRA)]
     if not all(path.exists() for path in results):
         return False
-    return min(path.stat().st_mtime for path in results) >= max(path.stat().st_mtime for path in tables)
+    return min(path.stat().st_mtime for path in results) >= max(path.stat().st_mtime for path in sources)
 
 
 def _finish(folders: list[Path], path: Path, closing: list[str]) -> None:
@@ -328,11 +328,12 @@ def _finish(folders: list[Path], path: Path, closing: list[str]) -> None:
     try:
         results = load_results(folders)
     except ValueError as error:
-        raise RequestError(" ".join(str(error).split())) from None
+        raise RequestError(one_line(error)) from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, render(results))
     text = "\n".join(("", *findings(results).sentences, ""))
-    path.with_name(files.FINDINGS).write_text(text, encoding="utf-8")
+    for place, content in ((path, render(results)), (path.with_name(files.FINDINGS), text)):
+        write_text(place, content)
+        place.touch()  # also where the content is as it was: it is up to date now
     print("\n".join((text, *closing, f"Report: {path}")))
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 import yaml
 
 from analysis.outcomes import classify, ran_full_length
-from analysis.results import NOT_SET, SEARCH, Factor, Results, StudyResults
-from analysis.states import TrialState
+from analysis.results import NOT_SET, Factor, Results, StudyResults
+from analysis.states import SAMPLE, TrialState
 
 _TEXT, _WHOLE, _REAL, _FLAG = "str", "Int64", "float64", "boolean"
 
@@ -116,8 +116,8 @@ def _read(directory: Path) -> StudyResults:
 
 
 def _design(document: Mapping[str, Any], trials: pd.DataFrame) -> str:
-    if document.get("search") or (trials["design"] == SEARCH).any():
-        return SEARCH
+    if document.get("search") or (trials["design"] == SAMPLE).any():
+        return SAMPLE
     design = document.get("design", "full-factorial")
     return str(design.get("kind", "full-factorial") if isinstance(design, Mapping) else design)
 

@@ -41,7 +41,7 @@ MEANINGS = {
     Outcome.INTERRUPTED: "stopped from outside before its end",
     Outcome.UNKNOWN: "finished, but was never measured",
     Outcome.RUNNING: "still running",
-    Outcome.WAITING: "not started",
+    Outcome.WAITING: "not started, or to be retried",
 }
 """Outcome -> what it means."""
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.states import SAMPLE
+
 NOT_SET = "not set"
 """What stands for a level where a factor has none: it does not apply there."""
-SEARCH, WINNER = "search", "winner"
-"""What the column `design` says of a search's trials: its samples, and the winner's with fresh seeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class StudyResults:
     @property
     def is_search(self) -> bool:
         """Whether the trials are a search's samples, which carry no intervals."""
-        return self.design == SEARCH
+        return self.design == SAMPLE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.results import NOT_SET, WINNER, StudyResults
+from analysis.results import NOT_SET, StudyResults
+from analysis.states import WINNER
 from analysis.stats import Floats, Mean, mean_interval
 from analysis.winner import Candidate, eligible, winner
 from analysis.wording import interval_text, mean_percent, number, percent

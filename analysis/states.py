@@ -37,4 +37,9 @@ class EndReason(StrEnum):
     INTERRUPTED = "interrupted"
     """The sweep ended before it did; it runs again when the sweep is resumed."""
     OUT_OF_MEMORY = "out_of_memory"
-    """It ran out of memory beside others, and WAITING it will be retried alone."""
+    """It ran out of memory beside others. WAITING, it will be retried alone, or with the others if the sweep
+    is interrupted before."""
+
+
+SAMPLE, WINNER = "search", "winner"
+"""The column `design` of a search's samples, and of the winner's trials on fresh seeds."""

@@ -30,6 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield partial
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
+        filecmp.clear_cache()  # which knows files by size and date, and dates may be coarse
         if path.exists() and filecmp.cmp(partial, path, shallow=False):
             return
         partial.replace(path)

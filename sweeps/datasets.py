@@ -8,7 +8,7 @@ from typing import Any
 
 from byol.errors import ConfigError
 from byol.presets import from_settings
-from sweeps.errors import DirectoryError, RequestError
+from sweeps.errors import DirectoryError, RequestError, one_line
 from sweeps.node_data import NodeData
 from sweeps.record.rows import Baselines
 from sweeps.study import Study
@@ -55,7 +55,7 @@ class DataSets:
                     key[0], root=root, train_images=key[1], image_size=key[2], on_broken=study.on_broken
                 )
             except (ValueError, OSError) as error:
-                raise RequestError(" ".join(str(error).split())) from error
+                raise RequestError(one_line(error)) from error
             recorded = facts.get(describe_data(key), images.digest)
             if images.digest != recorded:
                 raise DirectoryError(

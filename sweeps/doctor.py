@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweeps.errors import one_line
 from sweeps.record.manifest import installed_distribution
 from sweeps.study import Resources, list_studies
 
@@ -15,7 +16,7 @@ _REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Check:
     """The result of one check."""
 
     name: str
@@ -26,7 +27,7 @@ class Finding:
     """The result, or what is wrong and what to do."""
 
 
-def examine(out: Path, address: str | None) -> Iterator[Finding]:
+def examine(out: Path, address: str | None) -> Iterator[Check]:
     """Checks one thing after the other, the slow ones last.
 
     Args:
@@ -44,9 +45,9 @@ def examine(out: Path, address: str | None) -> Iterator[Finding]:
     )
     for name, check in checks:
         try:
-            yield Finding(name=name, fine=True, detail=check())
+            yield Check(name=name, fine=True, detail=check())
         except Exception as error:  # whatever it is, it is the result of this check
-            yield Finding(name=name, fine=False, detail=" ".join(str(error).split()) or type(error).__name__)
+            yield Check(name=name, fine=False, detail=one_line(error) or type(error).__name__)
 
 
 def _packages() -> str:

@@ -56,3 +56,8 @@ class StorageError(RequestError):
 
 class EngineError(RequestError):
     """A request that this machine or cluster cannot serve."""
+
+
+def one_line(error: BaseException) -> str:
+    """The text of an error as one line; "" if it has none."""
+    return " ".join(str(error).split())

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from byol.config import OnBroken
+from sweeps.errors import one_line
 from sweeps.trainer import DataKey, Images, LoadData
 
 _loaded: dict[tuple[Path, DataKey, str], Images] = {}
@@ -63,7 +64,7 @@ class NodeData:
                     on_broken=self.on_broken,
                 )
         except (ValueError, OSError) as error:
-            raise NodeDataError(f"{here}: cannot be loaded: {' '.join(str(error).split())}") from error
+            raise NodeDataError(f"{here}: cannot be loaded: {one_line(error)}") from error
         if images.digest != self.digests[key]:
             raise NodeDataError(
                 f"{here}: the digest must be the driver's, {self.digests[key]}, but got {images.digest}"

@@ -48,7 +48,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class RunOutcome:
     """The outcome of a run."""
 
     counts: dict[str, int]

@@ -125,10 +125,10 @@ class Display:
         """Shows a line at the next tick. Any thread may call this."""
         self._notes.append(line)
 
-    def ended(self, line: str, snapshot: Snapshot) -> None:
-        """Shows that a trial has ended."""
+    def ended(self, line: str, snapshot: Snapshot, *, failed: bool = False) -> None:
+        """Shows that a trial has ended; one that `failed` stays on the screen."""
         if self._redraws:
-            if line.startswith("failed"):
+            if failed:
                 self._erase()
                 self._stream.write(f"{line}\n")
             self._draw(snapshot)

@@ -4,12 +4,12 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from sweeps.options import Outcome, RunOptions
+from sweeps.options import RunOptions, RunOutcome
 from sweeps.study import Study
 from sweeps.sweep import Sweep
 from sweeps.trainer import Trainer
 
-__all__ = ["Outcome", "RunOptions", "run"]
+__all__ = ["RunOptions", "RunOutcome", "run"]
 
 
 def run(
@@ -19,7 +19,7 @@ def run(
     options: RunOptions | None = None,
     trainer: Trainer | None = None,
     stream: TextIO = sys.stdout,
-) -> Outcome:
+) -> RunOutcome:
     """Runs what is missing of `study` in `out`, and writes the tables.
 
     Args:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from byol.files import write_text
 from sweeps import files
 from sweeps.inputs import Inputs, prepare
-from sweeps.options import Outcome, RunOptions
+from sweeps.options import RunOptions, RunOutcome
 from sweeps.planning import estimates
 from sweeps.progress import Display
 from sweeps.record import directory
@@ -68,7 +68,7 @@ class Sweep:
         self.trials = {trial.trial_id: trial for trial in study.trials()}
         """The trials of the design by id, in order; empty for a search."""
         self._given_trainer = trainer
-        self._outcome: Outcome | None = None
+        self._outcome: RunOutcome | None = None
 
     @classmethod
     @contextlib.contextmanager
@@ -149,7 +149,7 @@ class Sweep:
                 display.close()
                 self.ledger.interrupt()
                 self.record()
-            self._outcome = Outcome(
+            self._outcome = RunOutcome(
                 counts=self.ledger.counts(),
                 interrupted=interruption.requested,
                 out_of_time=interruption.out_of_time,
@@ -173,7 +173,7 @@ class Sweep:
             plan=estimates.plan_against_actual(self.ledger.trials(), self.ledger.facts()),
         )
 
-    def finish(self) -> Outcome:
+    def finish(self) -> RunOutcome:
         """Returns the outcome. Unless `execute` has run, first writes study, labels and tables again.
 
         Raises:
@@ -184,7 +184,7 @@ class Sweep:
             with self._recording():
                 self._enter({row.trial_id: row.steps_planned for row in self.ledger.trials()})
                 write_tables(self.ledger, self.out)
-                self._outcome = Outcome(counts=self.ledger.counts(), interrupted=False, ran=False)
+                self._outcome = RunOutcome(counts=self.ledger.counts(), interrupted=False, ran=False)
         return self._outcome
 
     @functools.cached_property

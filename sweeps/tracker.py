@@ -147,7 +147,8 @@ class Tracker:
         self._failed += end.end_reason == EndReason.ERROR
         if end.end_reason == EndReason.FINISHED:
             self._seconds.append(trial.wall_seconds)
-        self._display.ended(ended_line(trial.name, trial, end), self.snapshot())
+        failed = end.end_reason == EndReason.ERROR
+        self._display.ended(ended_line(trial.name, trial, end), self.snapshot(), failed=failed)
 
     def _seconds_left(self) -> float | None:
         shares = [(trial, trial.step / max(1, trial.steps_planned)) for trial in self._running.values()]

@@ -7,6 +7,10 @@ A pure rule over the measured rows, so that anyone can apply it again to the tab
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
+
+Row: TypeAlias = Mapping[str, float | None]
+"""One measurement: columns of metrics.parquet by name; None where not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +49,7 @@ class Judgement:
     success."""
 
 
-def judge(rows: Sequence[Mapping[str, float | None]], rule: CollapseRule) -> Judgement:
+def judge(rows: Sequence[Row], rule: CollapseRule) -> Judgement:
     """Judges a trial by its measurements.
 
     Args:
@@ -82,7 +86,7 @@ def judge(rows: Sequence[Mapping[str, float | None]], rule: CollapseRule) -> Jud
     )
 
 
-def onset_step(rows: Sequence[Mapping[str, float | None]], column: str, threshold: float) -> int | None:
+def onset_step(rows: Sequence[Row], column: str, threshold: float) -> int | None:
     """First step of the run of measurements below `threshold` that lasts to the end; None without one."""
     onset = None
     for row in reversed(rows):
@@ -92,7 +96,7 @@ def onset_step(rows: Sequence[Mapping[str, float | None]], column: str, threshol
     return onset
 
 
-def should_stop(rows: Sequence[Mapping[str, float | None]], rule: CollapseRule) -> bool:
+def should_stop(rows: Sequence[Row], rule: CollapseRule) -> bool:
     """Whether the last `rule.patience` representation_std are all below the threshold."""
     recent = rows[-rule.patience :]
     return len(recent) == rule.patience and all(

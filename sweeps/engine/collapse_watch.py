@@ -1,11 +1,10 @@
 """Applies the study's collapse rule in a worker, as if the trial had never been interrupted."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from byol.files import write_text
-from byol.measure.collapse import CollapseRule, should_stop
+from byol.measure.collapse import CollapseRule, Row, should_stop
 from sweeps.record.rows import MetricsRow
 
 
@@ -20,7 +19,7 @@ class CollapseWatch:
         """Watches the trial whose checkpoints are in `folder`. Does nothing unless the rule stops trials."""
         self._rule = rule
         self._file = folder / "measured.json"
-        self._rows: list[Mapping[str, float | None]] = []
+        self._rows: list[Row] = []
         if rule.stop and self._file.exists():
             self._rows = json.loads(self._file.read_text())
 

@@ -13,7 +13,7 @@ import ray
 from ray import tune
 
 from sweeps.engine.environment import ray_environment
-from sweeps.errors import EngineError
+from sweeps.errors import EngineError, one_line
 from sweeps.study import Resources
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -109,7 +109,7 @@ def _start(address: str | None) -> None:
         )
     except Exception as error:  # Ray also raises bare exceptions, for example if its start takes too long
         hint = " (a cluster with tokens needs RAY_AUTH_MODE=token and its token here)" if address else ""
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise EngineError(f"Ray at {address or 'this machine'}: {reason}{hint}") from None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from byol.config import TrialConfig
 from byol.files import write_text
-from sweeps.errors import RequestError
+from sweeps.errors import RequestError, one_line
 from sweeps.planning.estimates import CALIBRATION, Estimate, of_calibration, shapes
 from sweeps.record.manifest import hardware, versions
 from sweeps.study import Study
@@ -97,7 +97,7 @@ def calibrated(
             costs[key] = cost
             show(line(cost))
     except ValueError as error:
-        raise RequestError(" ".join(str(error).split())) from None
+        raise RequestError(one_line(error)) from None
     calibration = document(costs)
     if out:
         out.mkdir(parents=True, exist_ok=True)

@@ -4,16 +4,14 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import pyarrow.parquet as pq
 
-from byol.measure.collapse import CollapseRule, judge, should_stop
+from byol.measure.collapse import CollapseRule, Row, judge, should_stop
+from sweeps import files
 from sweeps.errors import RequestError
+from sweeps.record.rows import EndReason
 from sweeps.study import load_study
-
-Row: TypeAlias = Mapping[str, float | None]
-"""A row of metrics.parquet without its trial_id."""
 
 _COLUMNS = ("step", "loss", "representation_std", "projection_std", "effective_rank")
 
@@ -102,17 +100,17 @@ def replay_directory(out: Path, *, threshold: float | None = None, patience: int
     Raises:
         RequestError: `out` holds no tables, or no trial ran to its end.
     """
-    for name in ("study.yaml", "trials.parquet", "metrics.parquet"):
+    for name in (files.STUDY, files.TRIALS, files.METRICS):
         if not (out / name).exists():
             raise RequestError(f"{out}: holds no sweep (no {name})")
-    rule = load_study(out / "study.yaml").collapse
+    rule = load_study(out / files.STUDY).collapse
     if threshold is not None:
         rule = dataclasses.replace(rule, representation_threshold=threshold)
     if patience is not None:
         rule = dataclasses.replace(rule, patience=patience)
-    reasons = pq.read_table(out / "trials.parquet", columns=["trial_id", "end_reason"]).to_pylist()
-    finished_ids = {row["trial_id"] for row in reasons if row["end_reason"] == "finished"}
-    table = pq.read_table(out / "metrics.parquet", columns=["trial_id", *_COLUMNS])
+    reasons = pq.read_table(out / files.TRIALS, columns=["trial_id", "end_reason"]).to_pylist()
+    finished_ids = {row["trial_id"] for row in reasons if row["end_reason"] == EndReason.FINISHED}
+    table = pq.read_table(out / files.METRICS, columns=["trial_id", *_COLUMNS])
     rows = table.sort_by([("trial_id", "ascending"), ("step", "ascending")]).to_pylist()
     finished = _by_trial(rows, finished_ids)
     if not finished:

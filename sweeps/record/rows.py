@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from analysis.states import SAMPLE as SAMPLE
+from analysis.states import WINNER as WINNER
 from analysis.states import EndReason as EndReason
 from analysis.states import TrialState as TrialState
 from byol.config import Scalar
@@ -38,9 +40,6 @@ class Fact(StrEnum):
     PLAN = "plan"
     """The expected times when the sweep started, as JSON."""
 
-
-SAMPLE, WINNER = "search", "winner"
-"""The column `design` for the samples of a search, and for its winner's trials with fresh seeds."""
 
 LAST_VALUES = (
     "knn_accuracy",
@@ -113,7 +112,8 @@ class Measurement(MetricsRow):
     @classmethod
     def from_report(cls, report: Mapping[str, Any]) -> "Measurement":
         """Returns the measurement in a report, which also has Ray's fields."""
-        return cls(**{field.name: report[field.name] for field in dataclasses.fields(cls)})
+        names = (field.name for field in dataclasses.fields(cls))
+        return cls(**{name: report[name] for name in names if name in report})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from byol.files import replacing
+from sweeps import files
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import LAST_VALUES, METRICS, Baselines, Fact, TrialRow
 from sweeps.study.designs import Labels
@@ -68,9 +69,9 @@ def write_tables(ledger: Ledger, folder: Path) -> None:
     """Writes trials.parquet, metrics.parquet and spectra.parquet to `folder` from the rows of `ledger`."""
     rows = ledger.trials()
     ids = {row.number: row.trial_id for row in rows}
-    _write(folder / "trials.parquet", *_trial_table(rows, _controls(ledger, rows)))
-    _write(folder / "metrics.parquet", _METRIC_COLUMNS, _metric_batches(ledger, ids))
-    _write(folder / "spectra.parquet", _SPECTRA_COLUMNS, _spectra_batches(ledger, ids))
+    _write(folder / files.TRIALS, *_trial_table(rows, _controls(ledger, rows)))
+    _write(folder / files.METRICS, _METRIC_COLUMNS, _metric_batches(ledger, ids))
+    _write(folder / files.SPECTRA, _SPECTRA_COLUMNS, _spectra_batches(ledger, ids))
 
 
 def _write(path: Path, schema: Any, batches: Iterator[Any]) -> None:

@@ -1,0 +1,1 @@
+"""Copies beyond this disk: the store, its lease, the ledger's mirror, checkpoints."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from byol.files import replacing
 from sweeps import files
-from sweeps.errors import DirectoryError, StorageError
+from sweeps.errors import DirectoryError, StorageError, one_line
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Fact
@@ -116,7 +116,7 @@ class Mirror:
                 failing = False
             except (StorageError, OSError, sqlite3.Error) as error:
                 if not failing:
-                    warn(f"{' '.join(str(error).split())} (nothing is lost: {self._out} has everything)")
+                    warn(f"{one_line(error)} (nothing is lost: {self._out} has everything)")
                 failing = True
                 if self._is_taken:
                     stop()

@@ -19,7 +19,7 @@ from pyarrow import fs
 
 from byol.errors import nearest
 from byol.files import replacing
-from sweeps.errors import StorageError
+from sweeps.errors import StorageError, one_line
 from sweeps.record.manifest import without_secrets
 
 SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs")
@@ -136,7 +136,7 @@ class Store:
         try:
             yield _open(self.uri)
         except (OSError, pa.ArrowException) as error:
-            text = " ".join(str(error).split())
+            text = one_line(error)
             raise StorageError(f"{self.uri}: {_problem(text)}: {text}") from None
 
 

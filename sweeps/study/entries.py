@@ -14,7 +14,7 @@ import yaml
 
 from byol.config import Scalar
 from byol.errors import ConfigError, nearest
-from sweeps.errors import NO_VALUE, StudyError
+from sweeps.errors import NO_VALUE, StudyError, one_line
 
 _Option = TypeVar("_Option", bound=str)
 
@@ -136,7 +136,7 @@ def parse(text: str, file: str) -> Entry:
         line = mark.line + 1 if mark else 1
         raise StudyError(f"is not YAML: {error.problem}", file=file, line=line) from None
     except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
+        problem = one_line(error)
         raise StudyError(f"is not YAML: {problem}", file=file, line=1) from None
     except RecursionError:
         raise StudyError("is nested too deeply", file=file, line=1) from None
@@ -210,13 +210,17 @@ _SCALARS = (
     ("int", r"[-+]?[0-9]+$", list("-+0123456789")),
     ("float", rf"{_NUMBER}|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$", list("-+.0123456789")),
 )
-for _tag, _pattern, _first in _SCALARS:
-    for _class in (_CoreLoader, _BothDumper):
-        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+
+
+def _resolve_scalars(of: type[_CoreLoader] | type[_BothDumper]) -> None:
+    for tag, pattern, first in _SCALARS:
+        of.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), first)
 
 
 def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
     return int(str(loader.construct_scalar(node)))  # decimal always: YAML 1.1 would read 010 as eight
 
 
+_resolve_scalars(_CoreLoader)
+_resolve_scalars(_BothDumper)
 _CoreLoader.add_constructor("tag:yaml.org,2002:int", _construct_int)

@@ -72,7 +72,7 @@ def check_length(study: Study, steps: int) -> None:
     """Checks that samples have enough steps for a scheduler to stop one.
 
     Raises:
-        RequestError: it could not.
+        RequestError: they have not.
     """
     grace = study.search.scheduler.grace_steps if study.search else 0
     if grace >= steps:

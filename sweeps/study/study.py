@@ -83,6 +83,10 @@ class Study:
 
     def trials(self) -> tuple[Trial, ...]:
         """The trials, in the order in which they run."""
+        return self._trials
+
+    @functools.cached_property
+    def _trials(self) -> tuple[Trial, ...]:
         return tuple(designs.trials(self.cells(), self.seeds))
 
     @property

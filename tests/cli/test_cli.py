@@ -158,6 +158,31 @@ def test_a_complete_sweep_runs_nothing_and_ends_with_findings_and_the_report(
     (out / "report.html").unlink()
     assert main(["report", str(out)]) == 0
     assert (out / "report.html").exists()
+    elsewhere = tmp_path / "new" / "report.html"
+    assert main(["report", str(out), "--to", str(elsewhere)]) == 0
+    assert sorted(path.name for path in elsewhere.parent.iterdir()) == ["findings.txt", "report.html"]
+    assert elsewhere.read_bytes() == (out / "report.html").read_bytes()
+
+
+@pytest.mark.timeout(60)
+def test_the_report_of_a_complete_sweep_is_built_again_only_when_it_is_out_of_date(
+    tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    complete(out, study_file)
+    command = ["run", str(study_file), "--out", str(out)]
+    assert main(command, trainer=TRAINER) == 0
+    built = (out / "report.html").stat().st_mtime_ns
+    assert main(command, trainer=TRAINER) == 0
+    assert (out / "report.html").stat().st_mtime_ns == built
+    study_file.write_text(study_file.read_text() + "title: Another title\n")
+    assert main(command, trainer=TRAINER) == 0
+    assert "<h1>Another title</h1>" in (out / "report.html").read_text()
+    (out / "metrics.parquet").touch()  # changed in what the report does not show
+    assert main(command, trainer=TRAINER) == 0
+    built = (out / "report.html").stat().st_mtime_ns
+    assert main(command, trainer=TRAINER) == 0
+    assert (out / "report.html").stat().st_mtime_ns == built
 
 
 GOOD = "steps: 20"

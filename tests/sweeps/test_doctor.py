@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from sweeps import doctor
-from sweeps.doctor import Finding, examine
+from sweeps.doctor import Check, examine
 
 
-def results(out: Path, *names: str) -> dict[str, Finding]:
+def results(out: Path, *names: str) -> dict[str, Check]:
     """The checks of these names, which must be the first; the later ones take seconds."""
     checks = examine(out, None)
     return {name: next(checks) for name in names}

@@ -94,5 +94,5 @@ def test_a_terminal_is_redrawn_in_place_within_its_width() -> None:
     first, second = stream.getvalue().split("\x1b[2F\x1b[J")
     assert first == second
     assert [len(line) for line in first.splitlines()] == [59, 59]
-    display.ended("failed: x: boom", NOW)
+    display.ended("failed: x: boom", NOW, failed=True)
     assert "failed: x: boom\n" in stream.getvalue()

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from sweeps import files
 from sweeps.inspect import status
-from sweeps.options import Outcome, RunOptions
+from sweeps.options import RunOptions, RunOutcome
 from sweeps.run import run
 from sweeps.simulated import TRAINER
 from sweeps.study import Study
@@ -18,7 +18,7 @@ from sweeps.trainer import Trainer
 
 def run_study(
     out: Path, study: Study, *, trainer: Trainer | None = TRAINER, **options: Any
-) -> tuple[Outcome, str]:
+) -> tuple[RunOutcome, str]:
     """Runs a study; returns the outcome and what was shown."""
     stream = io.StringIO()
     outcome = run(study, out, options=RunOptions(**options), trainer=trainer, stream=stream)

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from byol.measure.collapse import CollapseRule
+from byol.measure.collapse import CollapseRule, Row
 from run_sweep import main
-from sweeps.record.replay import Changed, Row, replay, stop_step
+from sweeps.record.replay import Changed, replay, stop_step
 
 RULE = CollapseRule(patience=2)
 

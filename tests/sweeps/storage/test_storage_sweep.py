@@ -18,7 +18,7 @@ from byol.config import TrialConfig
 from byol.files import ENCODER, STATE
 from sweeps import files, simulated
 from sweeps.inspect import export_encoder, status
-from sweeps.options import Outcome, RunOptions
+from sweeps.options import RunOptions, RunOutcome
 from sweeps.run import run
 from sweeps.simulated import TRAINER
 from sweeps.storage.checkpoints import local_copies
@@ -51,7 +51,7 @@ def train(
 SAVING = dataclasses.replace(TRAINER, train=train)
 
 
-def run_study(out: Path, study: Study, **options: Any) -> Outcome:
+def run_study(out: Path, study: Study, **options: Any) -> RunOutcome:
     return run(study, out, options=RunOptions(workers=2, **options), trainer=SAVING, stream=io.StringIO())
 
 
