@@ -69,6 +69,11 @@ def _choice(default: str, *options: str) -> Any:
     return dataclasses.field(default=default, metadata={"options": (default, *options)})
 
 
+def _newer(default: bool, *, since: str) -> Any:
+    """A field that an earlier version did not have: at its default it is no part of `to_settings`."""
+    return dataclasses.field(default=default, metadata={"since": since})
+
+
 def _check_fields(config: object) -> None:
     """Puts each value into its field's type.
 
@@ -280,6 +285,9 @@ class TrialConfig:
     """Whether biases and normalisation parameters are left out of weight decay, and of LARS's adaptation."""
     lars_eta: float = _number(1e-3, 1e-9)
     """Trust coefficient of LARS; not used by the other optimisers."""
+    lars_clip: bool = _newer(False, since="0.3.0")
+    """Whether LARS never steps further than SGD would at the same learning rate (LARC), as solo-learn's
+    `clip_lr`; not used by the other optimisers."""
     batch_size: int = _number(128, 2)
     """Images per step; each gives two views."""
     epochs: float = _number(0.0, 0)
@@ -386,13 +394,19 @@ class TrialConfig:
         return steps
 
     def to_settings(self) -> dict[str, Scalar]:
-        """Every field as a flat mapping with dotted keys, `view2.hue`: the canonical configuration."""
+        """The fields as a flat mapping with dotted keys, `view2.hue`: the canonical configuration.
+
+        A trial's id is a hash of it. So that ids stay, a field that version 0.2.0 did not have is left out
+        while it stands at its default; `byol.presets.from_settings` fills it in.
+        """
         settings: dict[str, Scalar] = {}
-        for key, value in dataclasses.asdict(self).items():
-            if isinstance(value, dict):
-                settings.update({f"{key}.{name}": item for name, item in value.items()})
-            else:
-                settings[key] = value
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, ViewConfig):
+                view = dataclasses.asdict(value)
+                settings.update({f"{field.name}.{name}": item for name, item in view.items()})
+            elif "since" not in field.metadata or value != field.default:
+                settings[field.name] = value
         return settings
 
 

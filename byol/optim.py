@@ -27,7 +27,14 @@ class LARS(torch.optim.Optimizer):
     inside, which differs while the rate changes. Only `adapt` says whether a group is adapted:
     weight_decay = 0 does not switch the adaptation off.
 
-    Source: You et al. 2017 (arXiv 1708.03888); deepmind-research, byol/utils/optimizers.py.
+    With `clip`, the second line is that of LARC as solo-learn writes it, which never goes further than SGD:
+
+        u = u min(eta |p| / (|g| + weight_decay |p| + 1e-8) / lr, 1)       if the group's `adapt` is true
+
+    but u = g where |p| or |g| is 0.
+
+    Source: You et al. 2017 (arXiv 1708.03888); deepmind-research, byol/utils/optimizers.py; for `clip`,
+    solo-learn, solo/utils/lars.py, `clip_lr`.
     """
 
     def __init__(
@@ -38,6 +45,7 @@ class LARS(torch.optim.Optimizer):
         momentum: float,
         weight_decay: float,
         eta: float,
+        clip: bool = False,
     ) -> None:
         """Takes parameters or groups of them as torch.optim does; a group may override each value.
 
@@ -47,9 +55,10 @@ class LARS(torch.optim.Optimizer):
             momentum: decay of the buffer, 0..1.
             weight_decay: L2 coefficient, coupled (it passes through adaptation and momentum).
             eta: trust coefficient.
+            clip: whether rates are clipped.
         """
-        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "eta": eta, "adapt": True}
-        super().__init__(params, defaults)
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "eta": eta, "clip": clip}
+        super().__init__(params, {**defaults, "adapt": True})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -64,7 +73,12 @@ class LARS(torch.optim.Optimizer):
         gradients = [p.grad for p in parameters if p.grad is not None]
         updates = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])
         if group["adapt"]:
-            updates = torch._foreach_mul(updates, _trust_ratios(parameters, updates, group["eta"]))
+            ratios = (
+                _clipped_ratios(parameters, gradients, group)
+                if group["clip"]
+                else _trust_ratios(parameters, updates, group["eta"])
+            )
+            updates = torch._foreach_mul(updates, ratios)
         buffers = [self._buffer(p) for p in parameters]
         torch._foreach_mul_(buffers, group["momentum"])
         torch._foreach_add_(buffers, updates)
@@ -84,6 +98,17 @@ def _trust_ratios(parameters: list[Tensor], updates: Iterable[Tensor], eta: floa
     update_norms = torch.stack(torch._foreach_norm(list(updates)))
     usable = (parameter_norms > 0) & (update_norms > 0)
     return list(torch.where(usable, eta * parameter_norms / update_norms, 1.0).unbind())
+
+
+def _clipped_ratios(parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
+    """min(eta |p| / (|g| + weight_decay |p| + 1e-8) / lr, 1) for each tensor; see `LARS` for norms of 0."""
+    parameter_norms = torch.stack(torch._foreach_norm(parameters))
+    gradient_norms = torch.stack(torch._foreach_norm(gradients))
+    rates = group["eta"] * parameter_norms / (gradient_norms + group["weight_decay"] * parameter_norms + 1e-8)
+    ratios = (rates / group["lr"]).clamp(max=1)
+    # Where |g| is 0, the update is the decay, which 0 takes away again; where |p| is 0, it is g already.
+    ratios = torch.where(gradient_norms > 0, ratios, 0.0)
+    return list(torch.where(parameter_norms > 0, ratios, 1.0).unbind())
 
 
 def is_bias_or_norm(parameter: Tensor) -> bool:
@@ -140,7 +165,7 @@ def build_optimizer(
 
     Args:
         parameters: role -> named parameters of the online network.
-        config: reads optimizer, momentum, lars_eta, and what `parameter_groups` reads.
+        config: reads optimizer, momentum, lars_eta, lars_clip, and what `parameter_groups` reads.
 
     Raises:
         ValueError: an unknown optimiser.
@@ -151,7 +176,14 @@ def build_optimizer(
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=0.0, betas=(config.momentum, 0.999), fused=True)
     if config.optimizer == "lars":
-        return LARS(groups, lr=0.0, momentum=config.momentum, weight_decay=0.0, eta=config.lars_eta)
+        return LARS(
+            groups,
+            lr=0.0,
+            momentum=config.momentum,
+            weight_decay=0.0,
+            eta=config.lars_eta,
+            clip=config.lars_clip,
+        )
     raise ValueError(f"optimizer must be one of sgd, lars, adamw, but got {config.optimizer!r}")
 
 

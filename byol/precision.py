@@ -9,11 +9,21 @@ import torch
 _CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
+def resolved(precision: str, device: torch.device | str) -> str:
+    """What `precision` stands for on a device, "fp32" or "bf16".
+
+    Args:
+        precision: "fp32", "bf16" or "auto".
+        device: where networks run.
+    """
+    if precision == "auto":
+        return "bf16" if native_bf16(torch.device(device)) else "fp32"
+    return precision
+
+
 def uses_bf16(precision: str, device: torch.device) -> bool:
     """Whether networks run under bf16 autocast: as `precision` says, or by the device for "auto"."""
-    if precision == "auto":
-        return native_bf16(device)
-    return precision == "bf16"
+    return resolved(precision, device) == "bf16"
 
 
 def native_bf16(device: torch.device) -> bool:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import byol.config
-from byol.config import FIELD_NAMES, NAMED_SETS, TrialConfig, ViewConfig
+from byol.config import FIELD_NAMES, NAMED_SETS, Scalar, TrialConfig, ViewConfig
 from byol.errors import ConfigError
 from byol.presets import PRESETS, VIEWS, from_settings
+from sweeps.study.designs import digest
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,7 @@ from byol.presets import PRESETS, VIEWS, from_settings
         ({"epochs": float("inf")}, "epochs: must be finite and at least 0, but got inf"),
         ({"lr": -1}, "lr: must be at least 0, but got -1"),
         ({"symmetric": 1}, "symmetric: must be true or false, but got 1"),
+        ({"lars_clip": 1}, "lars_clip: must be true or false, but got 1"),
         ({"predictor": "mpl"}, '(did you mean "mlp"?)'),
         ({"predictor": None}, 'in YAML, quote "none"'),
         ({"encoder_norm": False}, 'in YAML, quote "none"'),
@@ -78,7 +80,77 @@ def test_the_names_of_data_sets(dataset: str) -> None:
 def test_settings_round_trip() -> None:
     config = from_settings({"preset": "simsiam", "view2.solarize_p": 0.3, "seed": 5})
     assert from_settings(config.to_settings()) == config
-    assert set(config.to_settings()) == set(FIELD_NAMES)
+    assert set(config.to_settings()) == set(FIELD_NAMES) - NEWER_FIELDS
+
+
+NEWER_FIELDS = {"lars_clip"}
+"""Fields that version 0.2.0 did not have."""
+
+
+def test_a_field_newer_than_an_id_is_left_out_at_its_default_and_stored_otherwise() -> None:
+    assert "lars_clip" not in TrialConfig(lars_clip=False).to_settings()
+    clipped = from_settings({"preset": "byol-cifar10-solo"})
+    assert clipped.to_settings()["lars_clip"] is True
+    assert from_settings(clipped.to_settings()) == clipped
+    assert not from_settings(TrialConfig().to_settings()).lars_clip
+
+
+QUICKSTART: dict[str, Scalar] = {
+    "preset": "byol",
+    "dataset": "fashion-mnist-8k",
+    "image_size": 20,
+    "projector_width": 512,
+    "projector_size": 128,
+    "predictor_width": 512,
+    "view1.crop_scale_min": 0.3,
+    "view2.crop_scale_min": 0.3,
+    "batch_size": 128,
+    "steps": 40,
+    "lr": 0.3,
+    "eval_every": 5,
+    "eval_images": 500,
+    "knn_every": 0,
+    "tau_base": 0.99,
+    "tau_schedule": "cosine",
+}
+"""The reference of the study collapse-quickstart of version 0.2.0."""
+
+
+@pytest.mark.parametrize(
+    ("settings", "trial_id"),
+    [
+        ({}, "4ebd72763ed9"),
+        ({"seed": 3, "tau_base": 0.9, "steps": 400, "image_size": 20}, "599f07736aa0"),
+        ({"encoder": "resnet18", "optimizer": "lars"}, "eacc090981ba"),
+        ({"views": "cifar"}, "0ed614f399ce"),
+        ({"preset": "byol"}, "cbd06e503431"),
+        ({"preset": "byol-imagenet-100"}, "021e32e51628"),
+        ({"preset": "byol-imagenet-300"}, "14600477c069"),
+        ({"preset": "byol-imagenet-1000"}, "92c3a7409b9c"),
+        ({"preset": "byol-no-batch-statistics"}, "03fe6c2a98ff"),
+        ({"preset": "simsiam"}, "691736beefc6"),
+        ({"preset": "simclr"}, "e93cc2dc6b35"),
+        ({"preset": "tutorial"}, "9994fe81edce"),
+        ({"preset": "simsiam-cifar10"}, "35cd192cd792"),
+        ({**QUICKSTART}, "bce22bdc334b"),
+        ({**QUICKSTART, "seed": 1}, "91281a73646f"),
+        (
+            {
+                **QUICKSTART,
+                "encoder_norm": "group",
+                "projector_norm": "none",
+                "predictor_norm": "none",
+                "predictor": "none",
+                "tau_base": 0,
+                "tau_schedule": "constant",
+            },
+            "c34bef36117e",
+        ),
+    ],
+)
+def test_ids_are_those_of_version_0_2_0(settings: dict[str, Scalar], trial_id: str) -> None:
+    """A sweep begun with it goes on, instead of running all of its trials again."""
+    assert digest(from_settings(settings).to_settings()) == trial_id
 
 
 def test_whole_floats_and_ints_are_the_same_configuration() -> None:

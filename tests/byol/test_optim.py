@@ -92,6 +92,79 @@ def test_lars_against_a_written_out_calculation(weight_decay: float) -> None:
     assert parameters[1].detach().abs().min() > 0.01  # at norm 0 the ratio is 1, so the tensor moved
 
 
+def solo_learns_lars(
+    start: list[np.ndarray], *, wd: float, eta: float, momentum: float, excluded: list[bool]
+) -> tuple[list[np.ndarray], set[bool]]:
+    """`LARS.step` of solo-learn (solo/utils/lars.py, commit 9187ea3) with clip_lr; no dampening, no Nesterov.
+
+    Returns:
+        The parameters after the steps, and whether rates were clipped: both where some were and some not.
+    """
+    p = [x.copy() for x in start]
+    buffers: dict[int, np.ndarray] = {}
+    was_clipped = set()
+    shapes = [torch.from_numpy(x) for x in start]
+    for step, lr in enumerate(LRS):
+        for i, gradient in enumerate(gradients(shapes, step)):
+            d_p = gradient.numpy() * (i != 3)
+            p_norm, g_norm = np.linalg.norm(p[i]), np.linalg.norm(d_p)
+            if not excluded[i] and p_norm != 0 and g_norm != 0:
+                lars_lr = float(p_norm / (g_norm + p_norm * wd + 1e-8) * eta)
+                was_clipped.add(lars_lr > lr)
+                lars_lr = min(lars_lr / lr, 1.0) if lr else 1.0  # torch divides by 0, which gives infinity
+                d_p = (d_p + wd * p[i]) * lars_lr
+            buffers[i] = momentum * buffers[i] + d_p if i in buffers else d_p
+            p[i] = p[i] - lr * buffers[i]
+    return p, was_clipped
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_clipped_lars_against_solo_learns_formula(weight_decay: float) -> None:
+    """With a parameter at zero, an excluded one and one whose gradient is zero."""
+    generator = torch.Generator().manual_seed(1)
+    tensors = [torch.randn(4, 3, dtype=torch.float64, generator=generator), torch.zeros(5, 2).double()]
+    tensors += [torch.randn(6, dtype=torch.float64, generator=generator), torch.ones(2, 2).double()]
+    tensors += [20 * torch.randn(4, 3, dtype=torch.float64, generator=generator)]
+    parameters = [nn.Parameter(t.clone()) for t in tensors]
+    common = {"lr": torch.zeros(()), "lr_scale": 1.0, "lr_decay": True}
+    groups = [
+        {"params": [parameters[i] for i in (0, 1, 3, 4)], **common},
+        {"params": [parameters[2]], "adapt": False, "weight_decay": 0.0, **common, "lr": torch.zeros(())},
+    ]
+    optimizer = LARS(groups, lr=0.0, momentum=0.9, weight_decay=weight_decay, eta=0.05, clip=True)
+    for step, lr in enumerate(LRS):
+        set_lr(optimizer, torch.tensor(lr), torch.tensor(1.0))
+        shapes = [parameter.detach() for parameter in parameters]
+        for i, (parameter, gradient) in enumerate(zip(parameters, gradients(shapes, step), strict=True)):
+            parameter.grad = gradient * (i != 3)
+        optimizer.step()
+    expected, was_clipped = solo_learns_lars(
+        [t.numpy() for t in tensors],
+        wd=weight_decay,
+        eta=0.05,
+        momentum=0.9,
+        excluded=[False, False, True, False, False],
+    )
+    assert was_clipped == {True, False}
+    for parameter, value in zip(parameters, expected, strict=True):
+        np.testing.assert_allclose(parameter.detach().numpy(), value, rtol=1e-6, atol=1e-7)
+
+
+def test_the_setting_clips() -> None:
+    moved = []
+    for clip in (False, True):
+        weight = nn.Parameter(torch.full((3, 2), 100.0))
+        optimizer = build_optimizer(
+            {"encoder": [("weight", weight)]},
+            config(optimizer="lars", lars_clip=clip, lars_eta=0.1, weight_decay=0.0),
+        )
+        set_lr(optimizer, torch.tensor(0.5), torch.tensor(1.0))
+        weight.grad = torch.ones(3, 2)
+        optimizer.step()
+        moved.append(100.0 - weight[0, 0].item())
+    assert moved == pytest.approx([0.5 * 10, 0.5 * 1])  # eta |p| / |g| is 10; clipped, the step is SGD's
+
+
 def test_lars_without_adaptation_is_torch_sgd() -> None:
     lars_network, sgd_network = network(), network()
     settings = {"weight_decay": 0.1, "momentum": 0.8}
