@@ -1,4 +1,4 @@
-"""What the reference's kNN accuracy is compared with: its own untrained encoder, and raw pixels.
+"""What the reference's kNN accuracy is compared with: its own untrained encoder, raw pixels, and chance.
 
 A learner that has not risen above its own start has not learned, and then a difference in accuracy between
 cells says nothing about what a component is worth.
@@ -10,7 +10,8 @@ from enum import StrEnum, auto
 
 import numpy as np
 
-from analysis.cells import Cell, reference_of, values_by_seed
+from analysis.cells import Cell, cells_of, reference_of, values_by_seed
+from analysis.results import StudyResults
 from analysis.stats import Mean, paired_difference
 
 
@@ -83,3 +84,36 @@ def _gain(reference: Cell, seeds: Sequence[int], column: str) -> Gain | None:
     if not both.any():
         return None
     return Gain(control=float(control[both].mean()), difference=paired_difference(control, trained))
+
+
+class Control(StrEnum):
+    """What accuracies are compared with. The values are columns of the table of trials."""
+
+    CHANCE = "chance"
+    PIXELS = "knn_accuracy_pixels"
+    START = "knn_accuracy_start"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """A control's value in a study."""
+
+    control: Control
+    value: float
+    """The reference's: the same in all its trials, or their mean for its own untrained encoders."""
+    differs: bool
+    """Whether trials of other cells have another value, for they have other data."""
+
+
+def baselines(study: StudyResults) -> tuple[Baseline, ...]:
+    """The controls with a value, in the order of Control. A study without a reference has those that all its
+    trials share."""
+    reference = reference_of(cells_of(study))
+    rows = study.trials if reference is None else reference.trials
+    result = []
+    for control in Control:
+        values = rows[control].dropna()
+        differs = control is not Control.START and study.trials[control].nunique() > 1
+        if len(values) and (reference is not None or not (differs or control is Control.START)):
+            result.append(Baseline(control=control, value=float(values.mean()), differs=differs))
+    return tuple(result)

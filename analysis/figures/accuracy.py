@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from analysis.figures.baselines import baselines_note, draw_baselines, in_view, with_legend
 from analysis.figures.groups import Group, groups
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text
 from analysis.findings.learning import not_interpretable
@@ -22,7 +23,10 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
     shown = [group for group in groups(study, _CELLS_UP_TO) if group.trials["knn_accuracy"].notna().any()]
     if not shown:
         return None
-    figure = go.Figure(layout=base(110 + 21 * len(shown)))
+    height = 110 + 21 * len(shown)
+    lines = in_view(study, np.concatenate([group.trials["knn_accuracy"] for group in shown]))
+    figure = go.Figure(layout=base(height, meta=with_legend(height, lines)))
+    draw_baselines(figure, lines, (-0.6, len(shown) - 0.4), vertical=True)
     _draw_means(figure, shown)
     for outcome in SYMBOLS:
         _draw_trials(figure, shown, outcome)
@@ -41,6 +45,7 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
     early = int((is_judged(study.trials) & ~study.trials["full_length"]).sum())
     if early:
         caption += f" {plural(early, 'trial')} ended early: drawn, but not part of any mean."
+    caption += baselines_note(study, lines)
     if any(group.merged for group in shown):
         caption += " Groups of several cells have no interval."
     return Panel(
@@ -122,7 +127,8 @@ def knn_ecdf(study: StudyResults) -> Panel | None:
     measured = judged_trials.dropna(subset=["knn_accuracy"])
     if len(measured) < 2:
         return None
-    figure, rows = go.Figure(layout=base(300)), []
+    lines, rows = in_view(study, measured["knn_accuracy"]), []
+    figure = go.Figure(layout=base(300, meta=with_legend(300, lines)))
     for name in ("all", Outcome.SURVIVED, Outcome.COLLAPSED):
         trials = measured if name == "all" else measured[measured["outcome"] == name]
         if trials.empty or (name != "all" and len(trials) == len(measured)):
@@ -137,7 +143,9 @@ def knn_ecdf(study: StudyResults) -> Panel | None:
         )  # fmt: skip
         quantiles = (percent(float(np.quantile(x, q)), 1) for q in (0.1, 0.5, 0.9))
         rows.append((str(name), str(len(x)), *quantiles))
-    ends = measured["knn_accuracy"].min() - 0.02, measured["knn_accuracy"].max() + 0.02
+    draw_baselines(figure, lines, (0.0, 1.0), vertical=True)
+    shown = [*measured["knn_accuracy"], *(line.value for line in lines)]
+    ends = min(shown) - 0.02, max(shown) + 0.02
     figure.update_layout(
         xaxis=axis("kNN accuracy at the end", tickformat=".0%", range=rounded(ends)),
         yaxis=axis("share of trials", tickformat=".0%", range=[-0.02, 1.04]),
@@ -147,6 +155,7 @@ def knn_ecdf(study: StudyResults) -> Panel | None:
     missing = len(judged_trials) - len(measured)
     if missing:
         caption += f" {plural(missing, 'trial')} without a kNN accuracy are not included."
+    caption += baselines_note(study, lines)
     header = ("trials", "n", "10 %", "median", "90 %")
     return Panel(name="ecdf", title="kNN accuracy over all trials", caption=caption, figure=figure,
                  table=(header, rows), half=True)  # fmt: skip

@@ -1,11 +1,14 @@
 """What a search tried and what came of it, by sample and by parameter."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.controls import Baseline
+from analysis.figures.baselines import baselines_note, draw_baselines, in_view
 from analysis.figures.facets import facets, key
 from analysis.figures.planes import trial_names
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text
@@ -48,10 +51,11 @@ def parameters(study: StudyResults) -> Panel | None:
     drawn = samples.iloc[:: -(-len(samples) // _POINTS_UP_TO)]
     figure = facets([text(factor.name) for factor in factors], columns=(3, 1), row_px=190, x=axis(nticks=5),
                     y=objective_axis(objective, nticks=5), shared=False)  # fmt: skip
-    rows = []
+    lines, rows = lines_for(study, objective, samples), []
     for index, factor in enumerate(factors):
         x, x_axis = _positions(result, samples, factor)
         figure.update_layout({f"xaxis{key(index)}": x_axis})
+        draw_baselines(figure, lines, x_axis.get("range", (x.min(), x.max())), facet=index)
         place = {"showlegend": index == 0, "xaxis": f"x{key(index)}", "yaxis": f"y{key(index)}"}
         for outcome, trials in by_outcome(drawn):
             marks = sample_marks(study, trials, outcome, objective)
@@ -66,6 +70,7 @@ def parameters(study: StudyResults) -> Panel | None:
         "A mark per sample with a result. A search tries what looked promising, so marks crowd where it was "
         "lucky before. This is a description: no interval or effect is derived from it."
     )
+    caption += lines_note(study, objective, lines)
     if len(drawn) < len(samples):
         caption += f" {len(drawn):,} of {plural(len(samples), 'sample')} are drawn, evenly spaced."
     header = ("parameter", "samples", f"rank correlation with {objective.name}")
@@ -75,7 +80,7 @@ def parameters(study: StudyResults) -> Panel | None:
 
 def _positions(
     result: SearchResult, samples: pd.DataFrame, factor: Factor
-) -> tuple[pd.Series, dict[str, object]]:
+) -> tuple[pd.Series, dict[str, Any]]:
     """Where each sample stands, and the axis: linear or logarithmic for numbers, a place each for levels."""
     values = samples[factor.column]
     if not factor.levels:
@@ -104,7 +109,8 @@ def history(study: StudyResults) -> Panel | None:
     if ended.empty or np.isnan(values).all():
         return None
     best = _best_so_far(result)
-    figure = go.Figure(layout=base(320))
+    figure, lines = go.Figure(layout=base(320)), lines_for(study, objective, ended)
+    draw_baselines(figure, lines, (0.2, len(samples) + 0.8))
     _draw_history(figure, study, result, ended, best)
     figure.update_layout(
         xaxis=axis("sample", range=[0.2, len(samples) + 0.8]),
@@ -119,16 +125,21 @@ def history(study: StudyResults) -> Panel | None:
     score = result.scores[0]
     if score is not None:
         interval = ", with its 95 % interval" if score.interval else ""
-        caption += f"Dashed: the winner's score, the mean over {plural(score.n, 'fresh seed')}{interval}. "
+        caption += (
+            f"Heavy dashes: the winner's score, the mean over {plural(score.n, 'fresh seed')}{interval}. "
+        )
     without_result = int(np.isnan(values[ended.index]).sum())
     if without_result:
         caption += (
             f"{plural(without_result, 'sample')} without a result: drawn at the last measurement, at the "
             "bottom where there is none. "
         )
+    caption += lines_note(study, objective, lines)
     header = ("sample", "outcome", objective.name, "best so far")
     title = f"{capitalised(objective.name)} by sample"
-    return Panel(name="history", title=title, caption=caption.strip(), figure=figure, table=(header, rows))
+    return Panel(
+        name="history", title=title, caption=" ".join(caption.split()), figure=figure, table=(header, rows)
+    )
 
 
 def _best_so_far(result: SearchResult) -> Floats:
@@ -167,7 +178,7 @@ def _draw_score(figure: go.Figure, score: Mean, n_samples: int) -> None:
                          layer="below")  # fmt: skip
     figure.add_scatter(
         x=[left, right], y=rounded([score.estimate, score.estimate]), mode="lines",
-        name="score on fresh seeds", line={"color": colour("ink"), "width": 1.4, "dash": "dash"},
+        name="score on fresh seeds", line={"color": colour("ink"), "width": 2.2, "dash": "dash"},
         hoverinfo="skip",
     )  # fmt: skip
 
@@ -206,6 +217,17 @@ def sample_marks(
         },
         "hovertemplate": f"%{{text}}: %{{y{_format(objective)}}}<extra></extra>",
     }
+
+
+def lines_for(study: StudyResults, objective: Objective, samples: pd.DataFrame) -> list[Baseline]:
+    """The baselines to draw beside the samples' values of the objective; none unless it is kNN accuracy."""
+    values = samples[objective.column].dropna()
+    return in_view(study, values) if objective.column == "knn_accuracy" and len(values) else []
+
+
+def lines_note(study: StudyResults, objective: Objective, lines: Sequence[Baseline]) -> str:
+    """What the caption says of them."""
+    return baselines_note(study, lines) if objective.column == "knn_accuracy" else ""
 
 
 def objective_axis(objective: Objective, *, title: bool = False, **properties: Any) -> dict[str, Any]:

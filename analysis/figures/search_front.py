@@ -3,7 +3,16 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from analysis.figures.search import RING, by_outcome, capitalised, objective_axis, sample_marks
+from analysis.figures.baselines import draw_baselines
+from analysis.figures.search import (
+    RING,
+    by_outcome,
+    capitalised,
+    lines_for,
+    lines_note,
+    objective_axis,
+    sample_marks,
+)
 from analysis.figures.theme import Panel, base, colour, rounded
 from analysis.results import StudyResults
 from analysis.search import search_result, settings_text
@@ -20,13 +29,16 @@ def front(study: StudyResults) -> Panel | None:
         return None
     up, across = result.objectives[:2]
     figure = go.Figure(layout=base(320))
+    shown = result.samples.iloc[complete]
+    lines = lines_for(study, up, shown)
+    draw_baselines(figure, lines, (float(shown[across.column].min()), float(shown[across.column].max())))
     places = np.flatnonzero(result.front)
     places = places[np.argsort(result.values[places, 1], kind="stable")]
     figure.add_scatter(
         x=rounded(result.values[places, 1]), y=rounded(result.values[places, 0]), mode="lines",
         name="Pareto front", line={"color": colour("accent"), "width": 2, "dash": "dot"}, hoverinfo="skip",
     )  # fmt: skip
-    for outcome, samples in by_outcome(result.samples.iloc[complete]):
+    for outcome, samples in by_outcome(shown):
         marks = sample_marks(study, samples, outcome, up, name=f"{outcome} ({len(samples)})")
         figure.add_scatter(x=rounded(samples[across.column]), y=rounded(samples[up.column]), **marks)
     if result.winner is not None:
@@ -42,6 +54,7 @@ def front(study: StudyResults) -> Panel | None:
     )
     if len(result.objectives) > 2:
         caption += " Further objectives count for the front but are not drawn."
+    caption += lines_note(study, up, lines)
     rows = [
         (
             str(place + 1),

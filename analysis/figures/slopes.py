@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.cells import Cell, cells_of, values_by_seed
+from analysis.figures.baselines import baselines_note, draw_baselines, in_view
 from analysis.figures.facets import facets, key
 from analysis.figures.theme import LINES, Panel, axis, rounded, text
 from analysis.findings.learning import not_interpretable
@@ -47,7 +48,10 @@ def slopes(study: StudyResults) -> Panel | None:
         y=axis(tickformat=".0%" if is_share else ".2g", nticks=5),
         shared=False,
     )
+    heights = [height for plot in plots for line in plot.lines.values() for height in line]
+    lines = in_view(study, heights) if is_share else []
     for index, plot in enumerate(plots):
+        draw_baselines(figure, lines, (-0.35, len(plot.factor.levels) - 0.65), facet=index)
         _draw(figure, index, plot)
     rows = [
         (
@@ -66,6 +70,7 @@ def slopes(study: StudyResults) -> Panel | None:
         "over the cells that have results at every level of the factor"
     )
     caption += ", among cells without any collapse." if bimodal else "."
+    caption += baselines_note(study, lines) if is_share else ""
     if len(plots) < len(study.factors):
         caption += f" Only {listed(sorted({plot.factor.name for plot in plots}))} can be compared this way."
     return Panel(name="slopes", title="The same seeds at each level", caption=caption.lstrip(), figure=figure,

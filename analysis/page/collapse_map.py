@@ -153,5 +153,6 @@ def _knn_face(cell: Cell, scale: tuple[float, float], note: str) -> str:
     n = f"n = {len(values)}" + (f", {early} ended early" if early else "")
     starts = cell.values("knn_accuracy_start")
     if len(starts):
-        n, note = f"start {percent(float(starts.mean()), 1)}", f"<small>{n}</small>{note}"
+        start = percent(float(starts.mean()), 1).replace(" ", "&nbsp;")
+        note = f"<small>start {start}</small>{note}"
     return _face("knn", percent(mean, 1), n, note, (mean - low) / (high - low) if high > low else 1.0)

@@ -73,7 +73,9 @@ def test_the_start_stands_beside_the_accuracy(sweep: Path, page: str, tmp_path: 
     trained, start = (
         f"{100 * reference[name].mean():.1f} %" for name in ("knn_accuracy", "knn_accuracy_start")
     )
-    face = f"<strong>{trained}</strong><small>start {start}</small><small>n = 3</small>"
+    face = (
+        f"<strong>{trained}</strong><small>n = 3</small><small>start {start.replace(' ', '&nbsp;')}</small>"
+    )
     assert face in static(page)
     assert "start: of the same encoders, untrained" in static(page)
     older = static(render(load_results([write_sweep(tmp_path, controls=False)])))

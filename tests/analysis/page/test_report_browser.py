@@ -121,6 +121,18 @@ def test_every_figure_is_painted_and_the_page_is_quiet(wide: Opened, report: Pat
     assert wide.page.locator("#s0-loss-std .points path").count() == 48
 
 
+def test_baselines_are_painted_and_named(wide: Opened) -> None:
+    for figure, plots in (("s0-knn", 1), ("s0-ecdf", 1), ("s0-slopes", 4)):
+        names = wide.page.locator(f"#{figure} .legendtext").all_text_contents()
+        assert [name for name in names if name.startswith(("raw pixels", "untrained"))] == [
+            "raw pixels 70.0 %", "untrained reference 66.8 %",
+        ]  # fmt: skip
+        dashed = wide.page.locator(f"#{figure} .scatterlayer .js-line[style*=dasharray]")
+        assert dashed.count() == 2 * plots
+        boxes = [line.bounding_box() for line in dashed.all()]
+        assert min(box["width"] + box["height"] for box in boxes) > 50
+
+
 def test_no_button_sends_the_figure_anywhere(wide: Opened) -> None:
     titles = wide.page.eval_on_selector_all(".modebar-btn", "all => all.map((one) => one.dataset.title)")
     assert titles
@@ -142,8 +154,8 @@ def test_the_map_is_painted_and_switches(wide: Opened) -> None:
 
 def test_the_table_sorts_filters_and_exports(wide: Opened) -> None:
     page = wide.page
-    header = page.locator(".trials th", has=page.get_by_role("button", name="knn_accuracy", exact=True))
     place = page.locator(".trials th").all_inner_texts().index("knn_accuracy")
+    header = page.locator(".trials th").nth(place)
     column = page.locator(f".trials tbody td:nth-child({place + 1})")
     for state in ("ascending", "descending"):
         header.locator("button").click()
