@@ -22,6 +22,7 @@ def caveats(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> tuple
         _seeds(study, counts),
         _early(counts),
         _lengths(study),
+        _precisions(study),
         _labels(counts),
         _threshold(study),
     )
@@ -93,6 +94,15 @@ def _lengths(study: StudyResults) -> Finding | None:
     span = f"{min(lengths):,} to {max(lengths):,} steps"
     text = f"Trials were planned with {span}, so accuracies are measured after different numbers of steps."
     return _caveat("lengths", text, {"least": int(min(lengths)), "most": int(max(lengths))})
+
+
+def _precisions(study: StudyResults) -> Finding | None:
+    numbers = study.trials["precision"].value_counts().sort_index()
+    if len(numbers) < 2 or "f_precision" in study.trials:
+        return None
+    parts = listed([f"{precision} in {number}" for precision, number in numbers.items()])
+    text = f"Trials ran in different precisions ({parts}), so differences between them can be the machines'."
+    return _caveat("precision", text, {str(name): int(number) for name, number in numbers.items()})
 
 
 def _labels(counts: Counts) -> Finding | None:

@@ -177,6 +177,20 @@ def test_a_threshold_that_decides_is_called_out(tmp_path: Path) -> None:
     assert "12 trials below 0.05, 12 below 0.1 (the study's), 13 below 0.2" in text
 
 
+def test_different_precisions_are_called_out(tmp_path: Path) -> None:
+    def edit(trials: list[Row], metrics: list[Row]) -> None:
+        for row in trials[::3]:
+            row["precision"] = "bf16"
+
+    text = finding(write_sweep(tmp_path / "mixed", edit=edit), "precision").text
+    assert text.startswith("Trials ran in different precisions (bf16 in 16 and fp32 in 32), so differences")
+    as_a_factor = write_sweep(
+        tmp_path / "factor", edit=edit, factors={"precision": ["bf16", "fp32"], "q": [1, 2]}
+    )
+    for directory in (as_a_factor, write_sweep(tmp_path / "one")):
+        assert "precision" not in kinds(directory)
+
+
 def test_several_studies_are_told_apart(tmp_path: Path, sweep: Path) -> None:
     other = write_sweep(tmp_path, seeds=(0,), study={"name": "other"})
     results = findings(load_results([sweep, other]))
