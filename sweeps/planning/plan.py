@@ -41,7 +41,7 @@ def make_plan(
     >>> from sweeps.study import load_study
     >>> plan = make_plan(load_study("collapse-quickstart"), workers=2)
     >>> len(plan.cells), len(plan.trials)
-    (16, 48)
+    (5, 15)
 
     Args:
         study: the study.

@@ -38,7 +38,7 @@ def load_study(path_or_name: str | Path) -> Study:
 
     >>> study = load_study("collapse-quickstart")
     >>> len(study.cells()), study.seeds, study.trial_count
-    (16, (0, 1, 2), 48)
+    (5, (0, 1, 2), 15)
     """
     path = Path(path_or_name)
     if path.suffix not in (".yaml", ".yml"):

@@ -21,6 +21,7 @@ def test_auto_is_bf16_where_the_device_has_it(
     assert [resolved(choice, device) for choice in ("fp32", "bf16")] == ["fp32", "bf16"]
 
 
+@pytest.mark.timeout(60)
 def test_a_trial_with_the_resolved_precision_is_the_trial_with_auto() -> None:
     data = load_data("fashion-mnist-8k", train_images=64)
     assert isinstance(data, ImageData)
