@@ -419,3 +419,11 @@ def _field_names() -> tuple[str, ...]:
 
 FIELD_NAMES = _field_names()
 """Every field, views dotted: `tau_base`, `view2.solarize_p`."""
+
+
+def default_value(name: str) -> Scalar | None:
+    """The default of a field, views dotted; None for what is no field."""
+    view, _, field = name.rpartition(".")
+    config = TrialConfig()
+    value: Scalar | None = getattr(getattr(config, view, None) if view else config, field, None)
+    return value if isinstance(value, str | int | float) else None

@@ -25,7 +25,8 @@ CALIBRATION = "calibration.json"
 
 COSTS_NOTHING = frozenset(
     (
-        "seed", "lr", "lr_schedule", "warmup_epochs", "momentum", "weight_decay", "lars_eta", "loss_scale",
+        "seed", "lr", "lr_schedule", "warmup_epochs", "momentum", "weight_decay", "lars_eta", "lars_clip",
+        "loss_scale",
         "exclude_bias_and_norm", "predictor_lr_scale", "predictor_lr_decay",
         "tau_base", "tau_final", "tau_schedule", "tau_per", "target_init",
         "negatives_temperature", "bn_momentum", "bn_eps", "knn_k", "knn_temperature",

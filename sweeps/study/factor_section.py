@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 
-from byol.config import Scalar, TrialConfig
+from byol.config import Scalar, default_value
 from byol.errors import nearest
 from byol.presets import SETTING_NAMES
 from sweeps.study.designs import Design, Factor, Level
@@ -103,7 +103,7 @@ def _read_factor(name: str, entry: Entry, earlier: Sequence[Factor]) -> Factor:
 
 def _read_level(name: str, entry: Entry) -> Level:
     value = entry.scalar()
-    default = TrialConfig().to_settings().get(name)
+    default = default_value(name)
     if isinstance(default, float) and is_finite(value):
         value = float(value)  # the column of a factor has one type
     return Level(label=value, settings={name: value})

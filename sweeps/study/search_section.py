@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from byol.config import Scalar, TrialConfig
+from byol.config import Scalar, TrialConfig, default_value
 from byol.errors import ConfigError, nearest
 from byol.measure.collapse import CollapseRule
 from byol.presets import SETTING_NAMES
@@ -119,7 +119,7 @@ def _read_parameter(name: str, entry: Entry, earlier: Mapping[str, Parameter]) -
         return Parameter(name=name, choices=_read_choices(name, parts["choices"]), when=when)
     if not {"low", "high"} <= set(parts):
         raise entry.error("must have low and high, or choices")
-    default = TrialConfig().to_settings().get(name)
+    default = default_value(name)
     if isinstance(default, str | bool | None):
         raise entry.error("must have choices, because it is not a number")
     low, high = (_read_end(parts[key], whole=isinstance(default, int)) for key in ("low", "high"))
@@ -141,7 +141,7 @@ def _read_end(entry: Entry, *, whole: bool) -> float:
 
 
 def _read_choices(name: str, entry: Entry) -> tuple[Scalar, ...]:
-    is_float = isinstance(TrialConfig().to_settings().get(name), float)
+    is_float = isinstance(default_value(name), float)
     values = [item.scalar() for item in entry.items()]
     if is_float:  # the column of a parameter has one type
         values = [float(value) if is_finite(value) else value for value in values]
