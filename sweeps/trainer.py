@@ -63,11 +63,10 @@ def byol_trainer() -> Trainer:
     import torch
 
     from byol.data import load_data
-    from byol.precision import uses_bf16
+    from byol.precision import resolved
 
     def precision() -> str:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return "bf16" if uses_bf16("auto", device) else "fp32"
+        return resolved("auto", "cuda" if torch.cuda.is_available() else "cpu")
 
     return Trainer(
         load_data=load_data,
