@@ -120,7 +120,7 @@ def _checked_choice(key: str, value: object, options: tuple[str, ...]) -> str:
 def _checked_number(key: str, value: object, *, whole: bool) -> int | float:
     has_fraction = isinstance(value, float) and not value.is_integer()
     if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and has_fraction):
-        hint = " (without quotes; with a dot: 1.0e-3)" if _is_quoted_number(value) else ""
+        hint = " (without quotes)" if _is_quoted_number(value) else ""
         raise ConfigError(key, value, f"must be {'a whole number' if whole else 'a number'}", hint)
     return value
 

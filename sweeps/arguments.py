@@ -4,16 +4,16 @@ import re
 from argparse import ArgumentTypeError
 
 
-def count(text: str) -> int:
-    """A whole number, at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"must be a whole number, at least 1, but got {text!r}")
+def count(text: str, *, least: int = 1) -> int:
+    """A whole number, at least `least`."""
+    if not text.isdecimal() or int(text) < least:
+        raise ArgumentTypeError(f"must be a whole number, at least {least}, but got {text!r}")
     return int(text)
 
 
 def count_or_zero(text: str) -> int:
     """A whole number; 0 turns off what is counted."""
-    return 0 if text == "0" else count(text)
+    return count(text, least=0)
 
 
 def duration(text: str) -> float:

@@ -195,8 +195,9 @@ class Sweep:
     def _announce(self) -> None:
         address = self.options.address
         where = f"on the cluster at {address}" if address else "on this machine"
-        text = f"{self.study.name}: {self.study.trial_count} trials planned; starting Ray {where}"
-        print(text, file=self.stream, flush=True)
+        count = self.study.trial_count
+        planned = f"{count} trial{'' if count == 1 else 's'} planned"
+        print(f"{self.study.name}: {planned}; starting Ray {where}", file=self.stream, flush=True)
 
     @contextlib.contextmanager
     def _recording(self) -> Iterator[None]:

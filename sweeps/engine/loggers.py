@@ -78,7 +78,7 @@ def check(names: Sequence[str]) -> None:
     for name in names:
         if name not in PACKAGES:
             hint = nearest(name, PACKAGES)
-            raise RequestError(f"--log: must be of {', '.join(PACKAGES)}, but got {name!r}{hint}")
+            raise RequestError(f"--log: must be one of {', '.join(PACKAGES)}, but got {name!r}{hint}")
         if importlib.util.find_spec(PACKAGES[name]) is None:
             raise RequestError(f"--log {name}: the package {PACKAGES[name]} is not installed here")
 

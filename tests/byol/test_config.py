@@ -24,7 +24,7 @@ from sweeps.study.designs import digest
         ({"view2.solarize_p": 3}, "view2.solarize_p: must be between 0 and 1, but got 3"),
         ({"batch_size": 1}, "batch_size: must be at least 2, but got 1"),
         ({"steps": 1.5}, "steps: must be a whole number, but got 1.5"),
-        ({"lr": "1e-3"}, "must be a number (without quotes; with a dot: 1.0e-3)"),
+        ({"lr": "1e-3"}, "must be a number (without quotes)"),
         ({"lr": True}, "lr: must be a number, but got True"),
         ({"epochs": float("inf")}, "epochs: must be finite and at least 0, but got inf"),
         ({"lr": -1}, "lr: must be at least 0, but got -1"),
@@ -67,7 +67,7 @@ def test_an_error_carries_its_parts() -> None:
         from_settings({"preset": "byol", "view2.flip_p": "1e-1"})
     error = raised.value
     assert (error.key, error.value, error.rule) == ("view2.flip_p", "1e-1", "must be a number")
-    assert error.hint == " (without quotes; with a dot: 1.0e-3)"
+    assert error.hint == " (without quotes)"
     assert error.problem == f"{error.rule}{error.hint}, but got '1e-1'"
     assert str(error) == f"{error.key}: {error.problem}"
 

@@ -202,6 +202,7 @@ WRONG: list[tuple[list[str], str, str]] = [
     (["run", "{study}"], GOOD, "the following arguments are required: --out"),
     (["run", "{study}", "--out", "{study}"], GOOD, "must be a directory, but is a file"),
     (["run", "{study}", "--out", "{out}", "--workers", "0"], GOOD, "must be a whole number, at least 1, but"),
+    (["run", "{study}", "--out", "{out}", "--checkpoint-every=-1"], GOOD, "at least 0, but got '-1'"),
     (["run", "{study}", "--out", "{out}", "--gpus-per-trial", "1.5"], GOOD, "must be whole, or a fraction"),
     (["run", "{study}", "--out", "{out}", "--worker", "x"], GOOD, "--worker"),
     (
@@ -356,7 +357,10 @@ def test_a_logger_that_is_not_there_is_refused_before_anything_starts(
     study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, message in (
-        ("mlfow", "--log: must be of tensorboard, mlflow, wandb, but got 'mlfow' (did you mean \"mlflow\"?)"),
+        (
+            "mlfow",
+            "--log: must be one of tensorboard, mlflow, wandb, but got 'mlfow' (did you mean \"mlflow\"?)",
+        ),
         ("wandb", "--log wandb: the package wandb is not installed here"),
     ):
         out = tmp_path / "out"
