@@ -165,7 +165,7 @@ assert run_sweep.main(["plan", "collapse-quickstart"]) == 0
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "= 48" in done.stdout
+    assert "= 15" in done.stdout
 
 
 def test_shells_of_a_node_have_the_token_mode_once(tmp_path: Path) -> None:
