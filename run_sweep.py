@@ -211,7 +211,6 @@ def _plan(options: Namespace) -> int:
     if options.calibrate:
         from sweeps.planning.calibrate import calibrated
 
-        make_plan(study)  # what is wrong is said before anything is measured
         trainer = options.trainer or byol_trainer()
         estimate = calibrated(study, trainer, data_root=options.data_root, out=options.out, show=_show)
     elif options.earlier:

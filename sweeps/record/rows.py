@@ -125,7 +125,7 @@ class Baselines:
     chance: float | None
     """Accuracy of always guessing the most frequent class, 0..1; None without labels."""
     test_images: int
-    """Labelled test images that an accuracy is a share of; 0 without labels."""
+    """Number of test images, on which the interval of every accuracy depends."""
 
     @staticmethod
     def key(settings: Mapping[str, Scalar]) -> str:
