@@ -33,8 +33,11 @@ BACKBONES = (
 )
 """Other torchvision classifiers: the features are the input of their last linear layer."""
 
+EMBEDDED_SETS = ("fashion-mnist-8k", "fashion-mnist-8k-coloured")
+"""The data sets that come with the tool. The second has a random foreground and background colour an image."""
+
 NAMED_SETS = (
-    "fashion-mnist-8k",
+    *EMBEDDED_SETS,
     "fashion-mnist",
     "cifar10",
     "cifar100",

@@ -4,7 +4,7 @@ Shape suffixes: N images, C channels, H height, W width, K classes.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ def read_named_set(name: str, root: Path) -> NamedSet:
     assert name in NAMED_SETS
     if name == "fashion-mnist-8k":
         return _embedded()
+    if name == "fashion-mnist-8k-coloured":
+        return _coloured(_embedded())
     try:
         return _from_torchvision(name, root)
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
@@ -92,6 +94,41 @@ def _embedded_split(split: str) -> tuple[Pixels, Labels]:
     images_KNHW = tiles.reshape(classes, -1, side, side)
     images_NCHW = images_KNHW.swapaxes(0, 1).reshape(-1, 1, side, side)
     return images_NCHW, np.arange(len(images_NCHW)) % classes
+
+
+def _coloured(gray: NamedSet) -> NamedSet:
+    """Each image with a foreground and a background colour of its own, which say nothing about its class.
+
+    Both views of an image share its colours, so a learner can tell images apart by them alone: a shortcut.
+    """
+    train_generator, test_generator = (np.random.default_rng([0, split]) for split in (0, 1))
+    return replace(
+        gray,
+        train_images=coloured(gray.train_images, train_generator),
+        test_images=coloured(gray.test_images, test_generator),
+    )
+
+
+def coloured(images_N1HW: Pixels, generator: np.random.Generator) -> Pixels:
+    """Gray images between two random colours each, uniform in the RGB cube: black becomes the first.
+
+    Args:
+        images_N1HW: uint8.
+        generator: draws the colours, image by image.
+
+    Returns:
+        uint8 [N, 3, H, W].
+
+    >>> black_and_white = np.array([0, 255], dtype=np.uint8).reshape(1, 1, 1, 2)
+    >>> coloured(black_and_white, np.random.default_rng(0))[0, :, 0].T
+    array([[130, 217, 235],
+           [163, 215, 130]], dtype=uint8)
+    """
+    colours_N2C11 = generator.integers(0, 256, (len(images_N1HW), 2, 3, 1, 1), dtype=np.uint16)
+    share_N1HW = images_N1HW.astype(np.uint16)
+    background, foreground = colours_N2C11[:, 0], colours_N2C11[:, 1]
+    mixed_NCHW = (background * (255 - share_N1HW) + foreground * share_N1HW + 127) // 255
+    return mixed_NCHW.astype(np.uint8)
 
 
 def _from_torchvision(name: str, root: Path) -> NamedSet:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from byol.config import NAMED_SETS, TrialConfig
+from byol.config import EMBEDDED_SETS, NAMED_SETS, TrialConfig
 from sweeps.study import Study
 from sweeps.study.samples import corner_configs
 
@@ -16,6 +16,7 @@ memory was 2 to 3 % of the trial; with a quarter of the trial it hardly left its
 
 _IMAGES = {
     "fashion-mnist-8k": 8_000,
+    "fashion-mnist-8k-coloured": 8_000,
     "fashion-mnist": 60_000,
     "cifar10": 50_000,
     "cifar100": 50_000,
@@ -49,7 +50,7 @@ def _data(configs: Sequence[TrialConfig]) -> Iterator[str]:
         if dataset not in NAMED_SETS:
             if not Path(dataset.partition(":")[2]).expanduser().exists():
                 yield f"{dataset} is not on this machine"
-        elif dataset != NAMED_SETS[0]:
+        elif dataset not in EMBEDDED_SETS:
             yield f"{dataset} is downloaded unless --data-root holds it"
     default = TrialConfig().image_size
     for dataset in dict.fromkeys(config.dataset for config in configs if config.image_size == default):

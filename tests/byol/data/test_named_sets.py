@@ -16,6 +16,8 @@ from tests.byol.data.image_sources import in_memory, write_idx
 
 PIXELS_8K = "919d4005acc67494abe22942609dfcfd46404fd8cf72966db9276bfc9a78271d"
 """sha256 of the embedded training and test pixels, one after the other."""
+COLOURED_PIXELS_8K = "e85391cc4ac0d8ecd55043c349c14d9f231b4b1f96c00587dc281203bf137d2d"
+"""The same of `fashion-mnist-8k-coloured`: its colours are drawn alike everywhere."""
 
 
 # The embedded set
@@ -29,6 +31,31 @@ def test_embedded_set_is_the_one_published() -> None:
     assert digest.hexdigest() == PIXELS_8K
     assert data.mean == pytest.approx((0.2860,), abs=0.002)  # of all 60,000, as widely published
     assert data.std == pytest.approx((0.3530,), abs=0.002)
+
+
+def test_coloured_set_is_the_embedded_one_between_two_colours_of_each_image() -> None:
+    gray, colour = in_memory("fashion-mnist-8k"), in_memory("fashion-mnist-8k-coloured")
+    assert colour.train_images.shape == (8000, 3, 28, 28)
+    assert colour.train_labels is not None
+    np.testing.assert_array_equal(colour.train_labels, gray.train_labels)
+    digest = hashlib.sha256(colour.train_images.tobytes() + colour.test_images.tobytes())
+    assert digest.hexdigest() == COLOURED_PIXELS_8K
+    for image, original in zip(colour.test_images[:50].astype(float), gray.test_images[:50], strict=True):
+        background = image[:, original[0] == 0].mean(axis=1)[:, None, None]
+        change = (image - background).reshape(3, -1)
+        share = original.reshape(-1) / 255
+        slope = (change @ share / (share @ share))[:, None]
+        assert np.abs(change - slope * share).max() <= 1  # a straight line between two colours, rounded
+        assert (abs(slope + background[:, :, 0] - 127.5) <= 128.5).all()
+
+
+def test_colours_of_the_coloured_set_say_nothing_about_the_class() -> None:
+    data = in_memory("fashion-mnist-8k-coloured")
+    assert data.train_labels is not None
+    corner_colours = data.train_images[:, :, 0, 0].astype(float)
+    means = [corner_colours[data.train_labels == label].mean(axis=0) for label in range(10)]
+    standard_error = corner_colours.std() / np.sqrt(800)
+    assert np.abs(np.asarray(means) - corner_colours.mean(axis=0)).max() < 4 * standard_error
 
 
 def test_embedded_set_is_balanced_in_every_ten_images() -> None:

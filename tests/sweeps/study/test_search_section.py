@@ -151,4 +151,4 @@ def test_a_design_is_never_stopped_early(text: str) -> None:
 def test_the_search_that_ships_is_one_that_its_reference_allows() -> None:
     study = load_study("lr-search")
     assert study.search is not None
-    assert from_settings(study.reference).steps == 60
+    assert from_settings(study.reference).steps == 500
