@@ -182,6 +182,14 @@ def _add_run(run: ArgumentParser) -> None:
 
 def _add_study(command: ArgumentParser) -> None:
     command.add_argument("study", metavar="STUDY", help="a study file, or the name of a study that ships")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="settings",
+        metavar="KEY=VALUE",
+        help="override a setting of the study's reference",
+    )
     command.add_argument("--data-root", type=Path, metavar="DIR", help="where downloaded data sets are kept")
 
 
@@ -205,7 +213,7 @@ def _plan(options: Namespace) -> int:
     from sweeps.planning.plan import make_plan
     from sweeps.planning.render import as_json, as_text
 
-    study = load_study(options.study)
+    study = load_study(options.study, options.settings)
     cells = study.cells()
     estimate: estimates.Estimate | None
     if options.calibrate:
@@ -228,7 +236,7 @@ def _show(line: str) -> None:
 
 
 def _run(options: Namespace) -> int:
-    study = load_study(options.study)
+    study = load_study(options.study, options.settings)
 
     from sweeps.options import RunOptions
     from sweeps.run import run

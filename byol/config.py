@@ -34,7 +34,7 @@ BACKBONES = (
 """Other torchvision classifiers: the features are the input of their last linear layer."""
 
 EMBEDDED_SETS = ("fashion-mnist-8k", "fashion-mnist-8k-coloured")
-"""The data sets that come with the tool. The second has a random foreground and background colour an image."""
+"""The data sets that come with the tool. In the second, each image has two random colours."""
 
 NAMED_SETS = (
     *EMBEDDED_SETS,

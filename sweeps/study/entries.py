@@ -25,8 +25,8 @@ class Entry:
 
     file: str
     """The file, as the user named it."""
-    line: int
-    """Counted from 1."""
+    line: int | None
+    """Counted from 1; None for what stands on the command line."""
     key: str
     """The keys that lead here, joined by dots: `collapse.patience`; empty for the whole file."""
     value: "Scalar | list[Entry] | dict[str, Entry] | None"

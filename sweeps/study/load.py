@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,11 +27,12 @@ MOST_SEEDS = 10_000
 _ON_BROKEN: tuple[OnBroken, ...] = get_args(OnBroken)
 
 
-def load_study(path_or_name: str | Path) -> Study:
+def load_study(path_or_name: str | Path, settings: Sequence[str] = ()) -> Study:
     """Reads and checks a study.
 
     Args:
         path_or_name: a .yaml file, or the name of a study that ships.
+        settings: `KEY=VALUE` each: settings that override the file's reference, as if they stood there.
 
     Raises:
         StudyError: for a study that does not exist, cannot be read or breaks a rule.
@@ -54,7 +55,7 @@ def load_study(path_or_name: str | Path) -> Study:
         raise StudyError(f"cannot be read: {error.strerror}", file=str(path)) from None
     except UnicodeDecodeError as error:
         raise StudyError(f"cannot be read: is not UTF-8 text ({error.reason})", file=str(path)) from None
-    return study_from_text(text, str(path))
+    return study_from_text(text, str(path), settings)
 
 
 def list_studies() -> tuple[Study, ...]:
@@ -70,12 +71,13 @@ def _shipped_files() -> list[Path]:
     return sorted(SHIPPED.glob("*.yaml"))
 
 
-def study_from_text(text: str, file: str) -> Study:
+def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study:
     """Reads and checks a study from its text.
 
     Args:
         text: YAML, as docs/study-format.md describes it.
         file: what errors call it.
+        settings: as for `load_study`.
 
     Raises:
         StudyError: for a study that breaks a rule.
@@ -89,7 +91,11 @@ def study_from_text(text: str, file: str) -> Study:
     """
     root = parse(text, file)
     _refuse_schedulers(root)
-    entries = root.mapping([field.name for field in dataclasses.fields(Study)])
+    entries = dict(root.mapping([field.name for field in dataclasses.fields(Study)]))
+    overrides = {key: entry for key, entry in map(_override, settings)}
+    if overrides:
+        given = entries["reference"].mapping() if "reference" in entries else {}
+        entries["reference"] = Entry(file, None, "reference", {**given, **overrides})
     if "name" not in entries:
         raise StudyError("is missing", file=file, line=1, key="name")
     if "factors" not in entries and "search" not in entries:
@@ -109,6 +115,9 @@ def study_from_text(text: str, file: str) -> Study:
     design = read_design(entries.get("design"), factors)
     if factors:
         check_shared_settings(entries["factors"], factors, design)
+    for factor in factors:
+        for key in overrides.keys() & factor.levels[0].settings.keys():
+            raise overrides[key].error(f"is set by the factor {factor.name}, also in the reference")
     study = Study(
         name=name,
         title=_read_text(entries, "title") or name,
@@ -128,6 +137,15 @@ def study_from_text(text: str, file: str) -> Study:
     if not search:
         _check_cells(study, entries)
     return study
+
+
+def _override(text: str) -> tuple[str, Entry]:
+    """A setting of the command line, as if it stood in the file."""
+    option = f"--set {text}"
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise StudyError("must be KEY=VALUE", file=option)
+    return key, dataclasses.replace(parse(value, option), line=None, key=f"reference.{key}")
 
 
 def _refuse_schedulers(root: Entry) -> None:

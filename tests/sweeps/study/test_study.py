@@ -188,3 +188,32 @@ def test_the_studies_that_ship_are_valid_and_named_after_their_files() -> None:
     studies = list_studies()
     assert "collapse-quickstart" in {study.name for study in studies}
     assert all(load_study(study.name) == study for study in studies)
+
+
+# Settings of the command line
+
+
+def test_settings_of_the_command_line_override_the_reference() -> None:
+    text = "name: a\nreference: {steps: 5, lr: 0.1}\nfactors: {predictor: [mlp, none]}"
+    study = study_from_text(text, "a.yaml", ["lr=1e-3", "dataset=folder:/data/x", "view2.hue=0"])
+    assert study.reference == {"steps": 5, "lr": 0.001, "dataset": "folder:/data/x", "view2.hue": 0}
+    assert study == study_from_text(study.to_yaml(), "study.yaml")
+    without_reference = study_from_text("name: a\nfactors: {predictor: [mlp, none]}", "a.yaml", ["steps=7"])
+    assert without_reference.cells()[0].config.steps == 7
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("steps", "--set steps: must be KEY=VALUE"),
+        ("stesp=1", '--set stesp=1: reference.stesp: is not a setting (did you mean "steps"?)'),
+        ("steps=two", "--set steps=two: reference.steps: must be a whole number, but got 'two' (in the cell"),
+        ("steps=", "--set steps=: reference.steps: must be a single value"),
+        ("seed=1", "--set seed=1: reference.seed: is set by the study's seeds"),
+        ("predictor=none", "--set predictor=none: reference.predictor: is set by the factor predictor"),
+    ],
+)
+def test_a_wrong_setting_of_the_command_line_is_named(setting: str, message: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        study_from_text("name: a\nfactors: {predictor: [mlp, none]}", "a.yaml", [setting])
+    assert str(caught.value).startswith(message)
