@@ -92,7 +92,7 @@ def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study
     root = parse(text, file)
     _refuse_schedulers(root)
     entries = dict(root.mapping([field.name for field in dataclasses.fields(Study)]))
-    overrides = {key: entry for key, entry in map(_override, settings)}
+    overrides = dict(map(_override, settings))
     if overrides:
         given = entries["reference"].mapping() if "reference" in entries else {}
         entries["reference"] = Entry(file, None, "reference", {**given, **overrides})
@@ -115,9 +115,7 @@ def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study
     design = read_design(entries.get("design"), factors)
     if factors:
         check_shared_settings(entries["factors"], factors, design)
-    for factor in factors:
-        for key in overrides.keys() & factor.levels[0].settings.keys():
-            raise overrides[key].error(f"is set by the factor {factor.name}, also in the reference")
+    _check_overrides(overrides, factors)
     study = Study(
         name=name,
         title=_read_text(entries, "title") or name,
@@ -146,6 +144,13 @@ def _override(text: str) -> tuple[str, Entry]:
     if not equals:
         raise StudyError("must be KEY=VALUE", file=option)
     return key, dataclasses.replace(parse(value, option), line=None, key=f"reference.{key}")
+
+
+def _check_overrides(overrides: Mapping[str, Entry], factors: Sequence[designs.Factor]) -> None:
+    """Refuses a setting that would have no effect, because a factor's first level sets it."""
+    for factor in factors:
+        for key in overrides.keys() & factor.levels[0].settings.keys():
+            raise overrides[key].error(f"is set by the factor {factor.name}, also in the reference")
 
 
 def _refuse_schedulers(root: Entry) -> None:
