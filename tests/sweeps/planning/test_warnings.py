@@ -3,7 +3,7 @@
 import pytest
 
 from sweeps.planning.warnings import warnings
-from sweeps.study import study_from_text
+from sweeps.study import list_studies, study_from_text
 
 STUDY = """
 name: small
@@ -62,3 +62,14 @@ def test_what_may_surprise(reference: str, predictors: str, warning: str) -> Non
 
 def test_a_size_that_fits_the_images_is_fine() -> None:
     assert "pixels" not in shown("dataset: cifar10, image_size: 32")
+
+
+def test_studies_that_ship_surprise_only_where_that_is_their_question() -> None:
+    notes = {study.name: list(warnings(study)) for study in list_studies()}
+    surprising = {name: len(lines) for name, lines in notes.items() if lines}
+    # A target that is too slow is a level of byol-target; the CIFAR sets are downloaded; cifar10-ablation is for
+    # machines with GPUs, in the precision that they have.
+    assert surprising.pop("cifar10-ablation") >= 2
+    assert surprising == {"byol-target": 1, "cifar10-small": 1}
+    assert "tau_base 0.999" in notes["byol-target"][0]
+    assert "more than 10% in 1 of 8 configurations" in notes["byol-target"][0]
