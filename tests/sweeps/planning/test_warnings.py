@@ -67,7 +67,7 @@ def test_a_size_that_fits_the_images_is_fine() -> None:
 def test_studies_that_ship_surprise_only_where_that_is_their_question() -> None:
     notes = {study.name: list(warnings(study)) for study in list_studies()}
     surprising = {name: len(lines) for name, lines in notes.items() if lines}
-    # A target that is too slow is a level of byol-target; the CIFAR sets are downloaded; cifar10-ablation is for
+    # A target that is too slow is a level of byol-target; CIFAR-10 is downloaded; cifar10-ablation is for
     # machines with GPUs, in the precision that they have.
     assert surprising.pop("cifar10-ablation") >= 2
     assert surprising == {"byol-target": 1, "cifar10-small": 1}
