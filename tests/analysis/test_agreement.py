@@ -94,8 +94,8 @@ def test_the_finding_counts_them(tmp_path: Path) -> None:
 def test_the_report_lists_them(tmp_path: Path) -> None:
     study = target_study(tmp_path, AS_PUBLISHED)
     page = render(load_results([tmp_path]))
-    for row in agreement_rows(agreements(study)[0].pairs):
-        assert "".join(f"<td>{text.replace('>', '&gt;')}</td>" for text in row) in page
+    for cells in agreement_rows(agreements(study)[0].pairs):
+        assert "".join(f"<td>{text.replace('>', '&gt;')}</td>" for text in cells) in page
     assert "for the reader to judge" not in page
     row = "<td>tau .99 &gt; tau 1</td><td>+53.7 points</td><td>+9.3 points (+7.9 to +10.8; 3 seeds)</td>"
     assert f"{row}<td>agrees</td>" in page
@@ -128,7 +128,7 @@ def test_only_full_length_trials_and_seeds_with_all_values_count(tmp_path: Path)
     found = results(target_study(tmp_path, AS_PUBLISHED, stop=stop))
     assert found["tau .99 > tau 1"].n == 2
     assert found["tau .99 > tau 1"].estimate == pytest.approx(0.095)
-    none = {**AS_PUBLISHED, "tau 1": [None, None, None]}
+    none: dict[str, Sequence[float | None]] = {**AS_PUBLISHED, "tau 1": [None, None, None]}
     missing = results(target_study(tmp_path / "none", none))["tau .99 > tau 1"]
     assert (missing.estimate, missing.n, missing.reason) == (None, 0, "there are no values of both")
 
@@ -221,7 +221,7 @@ def test_a_difference_of_differences(tmp_path: Path) -> None:
         "predictor and target, negatives": {"negatives_weight": 1},
         "target only, negatives": {"negatives_weight": 1, "predictor": "none"},
     }
-    factors = {"negatives_weight": [0.0, 1.0], "predictor": ["mlp", "none"]}
+    factors: dict[str, list[Any]] = {"negatives_weight": [0.0, 1.0], "predictor": ["mlp", "none"]}
     write_sweep(tmp_path, factors=factors, study={"reproduces": {"byol-table-5b": cells}}, edit=edit)
     item = results(load_results([tmp_path]).studies[0])[
         "(predictor and target − target only) > (predictor and target, negatives − target only, negatives)"
