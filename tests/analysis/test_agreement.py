@@ -51,7 +51,7 @@ AS_PUBLISHED = {
     "tau .99": [0.70, 0.72, 0.71],
     "tau 1": [0.60, 0.63, 0.62],  # lower by .10, .09, .09
     "tau .999": [0.75, 0.78, 0.76],  # higher by .05, .06, .05
-    "tau .9": [0.68, 0.74, 0.71],  # lower by .02, -.02, 0
+    "tau .9": [0.68, 0.74, 0.70],  # lower by .02, -.02, .01
     "tau 0": [0.50, 0.52, 0.51],  # lower by .20 in every seed
 }
 
@@ -141,6 +141,9 @@ def test_the_spread_over_seeds_is_compared_as_a_ratio(tmp_path: Path) -> None:
     assert ratio.interval is not None
     assert ratio.interval.low > 1
     assert ratio.agreement is Agreement.AGREES
+    larger = {"tau .99": [0.70, 0.72, 0.71], "tau 0": [0.60, 0.63, 0.62]}
+    open_ = results(target_study(tmp_path / "open", larger))["spread over seeds: tau 0 > tau .99"]
+    assert (open_.agreement, open_.reason) == (Agreement.CANNOT_TELL, "the interval covers 1")
 
 
 def test_fluctuation_is_compared_by_trial(tmp_path: Path) -> None:
@@ -241,6 +244,15 @@ def test_a_factor_that_is_absent_is_not_named(tmp_path: Path) -> None:
         study={"reproduces": {"byol-table-5b": cells}},
     )
     assert "predictor and target > target only" in results(load_results([tmp_path]).studies[0])
+
+
+def test_directories_with_and_without_the_section_are_one_study(tmp_path: Path) -> None:
+    cells = {"byol-table-5a": {"tau .99": {}, "tau 0": {"tau_base": 0}}}
+    factors = {"tau_base": [0.99, 0.0]}
+    first = write_sweep(tmp_path / "a", factors=factors, seeds=(0, 1), study={"reproduces": cells})
+    second = write_sweep(tmp_path / "b", factors=factors, seeds=(2, 3))
+    [study] = load_results([first, second]).studies
+    assert results(study)["tau .99 > tau 0"].n == 4
 
 
 ALL_PAIRS = [(table, pair) for table in published().tables.values() for pair in table.pairs]
