@@ -1,9 +1,12 @@
 # make sweep   run the quickstart study, write its report      make test    run all tests
 # make check   formatter, linter, types, import rules         make bench   run the benchmarks
 # make lock    write requirements.lock again                  make format  repair what a machine can repair
+# make reproductions   run the studies, write docs/reproductions.md from their tables
 PYTHON ?= python3
 STUDY ?= collapse-quickstart
 OUT ?= runs/$(STUDY)
+# The studies that ship, but for searches and for those on images that do not.
+REPRODUCED ?= $(basename $(notdir $(shell grep -L '^search:' $$(grep -l 'dataset: fashion-mnist-8k' sweeps/studies/*.yaml))))
 
 BIN := .venv/bin
 # uv takes seconds where pip takes minutes; hard links across file systems only make it warn. The lock names one
@@ -12,13 +15,21 @@ INSTALL := UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python $(BIN)/pytho
   --constraint requirements.lock --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test check format bench lock clean
+.PHONY: help sweep reproductions test check format bench lock clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
 
 sweep: .venv/.runtime
 	@$(BIN)/python run_sweep.py run $(STUDY) --out $(OUT)
+
+# Failed trials (status 1) do not keep the others from being reported.
+reproductions: .venv/.runtime
+	@for study in $(REPRODUCED); do \
+	  $(BIN)/python run_sweep.py run $$study --out runs/$$study || test $$? -eq 1 || exit 1; \
+	done
+	@$(BIN)/python -m analysis.reproductions --to docs/reproductions.md \
+	  $$(ls -d $(REPRODUCED:%=runs/%) runs/cifar10-small 2> /dev/null)
 
 test: .venv/.development
 	@$(BIN)/python -m pytest

@@ -73,13 +73,14 @@ def learning(cells: Sequence[Cell], seeds: Sequence[int]) -> Learning | None:
         return None
     return Learning(
         has_accuracy=bool(len(reference.values("knn_accuracy"))),
-        over_start=_gain(reference, seeds, "knn_accuracy_start"),
-        over_pixels=_gain(reference, seeds, "knn_accuracy_pixels"),
+        over_start=gain(reference, seeds, "knn_accuracy_start"),
+        over_pixels=gain(reference, seeds, "knn_accuracy_pixels"),
     )
 
 
-def _gain(reference: Cell, seeds: Sequence[int], column: str) -> Gain | None:
-    (trained,), (control,) = (values_by_seed([reference], seeds, name) for name in ("knn_accuracy", column))
+def gain(cell: Cell, seeds: Sequence[int], column: str) -> Gain | None:
+    """How far a cell's kNN accuracy lies above the control in a column; None where no seed has both."""
+    (trained,), (control,) = (values_by_seed([cell], seeds, name) for name in ("knn_accuracy", column))
     both = ~np.isnan(trained - control)
     if not both.any():
         return None

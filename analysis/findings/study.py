@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.cells import Cell, cells_of, reference_of, values_by_seed
 from analysis.controls import learning
 from analysis.effects import main_effects
+from analysis.findings.agreement import agreement_findings
 from analysis.findings.caveats import caveats
 from analysis.findings.finding import Finding, Value
 from analysis.findings.information import information_finding
@@ -87,6 +88,7 @@ def study_findings(study: StudyResults) -> Findings:
             _loss(study),
         )
         items += [item for item in candidates if item is not None]
+        items += agreement_findings(study)
     return Findings(items=(*items, *caveats(study, cells, counts)), counts=counts)
 
 

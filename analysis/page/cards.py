@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from analysis.agreement import agreements
 from analysis.audit import audit
 from analysis.cells import Cell
 from analysis.comparisons import HEADER, comparison_rows
 from analysis.findings import Findings
+from analysis.findings.agreement import HEADER as PAIRS_HEADER
+from analysis.findings.agreement import HOW, agreement_rows
 from analysis.findings.learning import not_interpretable
 from analysis.findings.verdict import components_text
 from analysis.outcomes import MEANINGS, Counts, outcome_counts
@@ -79,15 +82,27 @@ def _smallest_set(study: StudyResults, cells: Sequence[Cell]) -> str:
 
 
 def agreement(study: StudyResults, findings: Findings) -> str:
-    """What was expected beside what was found."""
+    """What was expected beside what was found; the published pairs, where the study reproduces any."""
     expected = escaped(study.expected) if study.expected else "The study file does not say."
     source = f'<p class="note">Sources: {escaped(study.source)}</p>' if study.source else ""
     inner = (
         f"<h3>Expected, according to the study file</h3><blockquote>{expected}</blockquote>{source}"
         f"<h3>Found</h3><blockquote>{escaped(findings.items[0].text)}</blockquote>"
-        '<p class="note">Whether the two agree is for the reader to judge.</p>'
     )
-    return element("section", inner, class_="card")
+    return element("section", inner + _published(study), class_="card")
+
+
+def _published(study: StudyResults) -> str:
+    results = agreements(study)
+    if not results:
+        return element("p", "Whether the two agree is for the reader to judge.", class_="note")
+    inner = ""
+    for result in results:
+        source = f"{result.table.source}: {result.table.setting}"
+        inner += element("h3", escaped(f"As published: {result.table.title}"))
+        inner += element("p", escaped(source), class_="note")
+        inner += table(PAIRS_HEADER, agreement_rows(result.pairs), class_="compact")
+    return inner + element("p", escaped(HOW), class_="note")
 
 
 def design_audit(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> str:

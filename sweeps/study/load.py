@@ -15,6 +15,7 @@ from sweeps.study.design_section import read_design
 from sweeps.study.designs import CellError, Labels
 from sweeps.study.entries import Entry, parse
 from sweeps.study.factor_section import check_shared_settings, read_factors, read_settings
+from sweeps.study.reproduces_section import check_reproduced_cells, read_reproduces
 from sweeps.study.search_section import read_search
 from sweeps.study.study import Resources, StatedCost, Study
 
@@ -107,7 +108,7 @@ def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study
     seeds, collapse = _read_seeds(entries.get("seeds")), _read_collapse(entries.get("collapse"))
     search = None
     if "search" in entries:
-        for key in ("factors", "design"):
+        for key in ("factors", "design", "reproduces"):
             if key in entries:
                 raise entries[key].error("must be left out of a search, which draws its own cells")
         search = read_search(entries["search"], reference, seeds, collapse)
@@ -131,9 +132,11 @@ def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study
         collapse=collapse,
         on_broken=entries["on_broken"].option(_ON_BROKEN) if "on_broken" in entries else "fail",
         estimate=_read_estimate(entries.get("estimate")),
+        reproduces=read_reproduces(entries.get("reproduces"), factors),
     )
     if not search:
         _check_cells(study, entries)
+        check_reproduced_cells(entries.get("reproduces"), study)
     return study
 
 

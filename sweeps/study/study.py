@@ -13,7 +13,7 @@ from typing import Literal
 from byol.config import OnBroken, Scalar
 from byol.measure.collapse import CollapseRule
 from sweeps.study import designs
-from sweeps.study.designs import Cell, Design, DesignKind, Factor, Trial
+from sweeps.study.designs import Cell, Design, DesignKind, Factor, Labels, Trial
 from sweeps.study.entries import dump
 from sweeps.study.factor_section import factor_document
 from sweeps.study.spaces import Search
@@ -71,6 +71,8 @@ class Study:
     """Whether an image that cannot be read is an error, or left out."""
     estimate: StatedCost | None
     """What a trial is said to take; None if the study does not say."""
+    reproduces: Mapping[str, Mapping[str, Labels]]
+    """Published table -> its condition -> the cell that stands for it, by the levels that are not first."""
 
     def cells(self) -> tuple[Cell, ...]:
         """The cells of the design; none for a search."""
@@ -116,7 +118,7 @@ class Study:
             del document["search"]
         else:
             document["search"] = self.search.document()
-            del document["factors"], document["design"]
+            del document["factors"], document["design"], document["reproduces"]
         if self.estimate is None:
             del document["estimate"]
         return dump(document)
