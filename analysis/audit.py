@@ -7,13 +7,15 @@ import numpy as np
 from analysis.cells import Cell, collapse_by_seed
 from analysis.onset import cadence
 from analysis.outcomes import Counts, Outcome, is_judged, judged
+from analysis.provenance import provenance_rows
 from analysis.results import StudyResults
 from analysis.search import search_result
-from analysis.wording import as_written, listed, plural
+from analysis.wording import as_written, listed, plural, shortened
 
 _LAST_VALUES = ("loss", "representation_std", "projection_std", "effective_rank", "knn_accuracy")
 _EMPTY_CELLS_UP_TO = 12
 _SEEDS_UP_TO = 10
+_UNEQUAL_UP_TO = 3
 
 
 def audit(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> list[tuple[str, str]]:
@@ -35,9 +37,12 @@ def audit(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> list[tu
         measurements = f"{len(study.metrics):,} measurements"
         rows.append(("Measured", f"every {plural(interval, 'step')}, {measurements}"))
     rows.append(("Last values missing", _nulls(study)))
+    rows += provenance_rows(study)
     if counts.stopped_early:
         early = f"{plural(counts.stopped_early, 'trial')}, not compared with full-length ones"
         rows.append(("Ended early", early))
+    if unequal := unequal_seeds(cells, study.seeds):
+        rows.append(("Cells without all seeds", unequal))
     if study.duplicates:
         rows.append(("In several directories", f"{plural(study.duplicates, 'trial')}, read once"))
     return rows
@@ -58,6 +63,20 @@ def _cells(study: StudyResults, cells: Sequence[Cell]) -> list[tuple[str, str]]:
     complete = int((~np.isnan(collapse_by_seed(cells, study.seeds))).all(axis=0).sum())
     rows.append(("Seeds", f"{_seeds(study.seeds)}; {complete} with a judged trial in every cell"))
     return rows
+
+
+def unequal_seeds(cells: Sequence[Cell], seeds: Sequence[int]) -> str:
+    """Which cells lack which of the study's seeds, so that it was not even planned; "" if none does."""
+    lacking = []
+    for cell in cells:
+        lacks = sorted(set(seeds) - {int(seed) for seed in cell.trials["seed"]})
+        if lacks:
+            lacking.append(f"{shortened(cell.text, 80)} lacks {_seeds(lacks)}")
+    if not lacking:
+        return ""
+    more = len(lacking) - _UNEQUAL_UP_TO
+    text = "; ".join(lacking[:_UNEQUAL_UP_TO]) + (f"; and {more} more" if more > 0 else "")
+    return f"{len(lacking)} of {len(cells)} ({text})"
 
 
 def _search(study: StudyResults) -> list[tuple[str, str]]:

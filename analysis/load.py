@@ -1,40 +1,21 @@
 """The results of one or several sweeps, read from the tables that docs/result-tables.md describes."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from analysis.merge import merge
 from analysis.outcomes import classify, ran_full_length
+from analysis.provenance import stated_provenance
 from analysis.results import NOT_SET, Factor, Results, StudyResults
-from analysis.states import SAMPLE, TrialState
-
-_TEXT, _WHOLE, _REAL, _FLAG = "str", "Int64", "float64", "boolean"
-
-TRIAL_COLUMNS = {
-    **dict.fromkeys(("trial_id", "cell_id", "design", "state", "end_reason", "device", "error"), _TEXT),
-    "precision": _TEXT,
-    **dict.fromkeys(("seed", "attempt", "onset_step", "steps_run", "steps_planned", "test_images"), _WHOLE),
-    **dict.fromkeys(("collapsed", "projection_collapsed", "dimensional_collapse"), _FLAG),
-    **dict.fromkeys(
-        ("knn_accuracy", "probe_accuracy", "loss", "representation_std", "projection_std"), _REAL
-    ),
-    **dict.fromkeys(("effective_rank", "wall_seconds"), _REAL),
-    **dict.fromkeys(("knn_accuracy_start", "knn_accuracy_pixels", "chance"), _REAL),
-}
-"""Columns of trials.parquet -> type. Those that an older table lacks are null."""
-METRIC_COLUMNS = {
-    "trial_id": _TEXT,
-    "step": _WHOLE,
-    **dict.fromkeys(("loss", "representation_std", "projection_std", "knn_accuracy"), _REAL),
-    **dict.fromkeys(("effective_rank", "projection_effective_rank"), _REAL),
-}
-SPECTRUM_COLUMNS = {"trial_id": _TEXT, "step": _WHOLE, "level": _TEXT, "eigenvalues": "object"}
+from analysis.states import SAMPLE
+from analysis.study_file import StatedFactor, read_document, stated_factors, thresholds
+from analysis.tables import as_texts, read_metrics, read_spectra, read_trials, refuse, refuse_duplicates
+from analysis.tables import level_text as level_text
+from analysis.wording import listed, shortened
 
 
 def load_results(dirs: Sequence[Path]) -> Results:
@@ -47,7 +28,8 @@ def load_results(dirs: Sequence[Path]) -> Results:
         dirs: sweep directories, with at least `study.yaml` and `trials.parquet`.
 
     Raises:
-        ValueError: a directory holds no sweep, or a table of it cannot be read.
+        ValueError: a directory holds no sweep, or a table of it cannot be read or be true; or directories of
+            the same study hold other data.
 
     >>> from tempfile import TemporaryDirectory
     >>> trials = {"trial_id": ["a", "b"], "state": "COMPLETE", "seed": 0, "collapsed": [False, True]}
@@ -62,53 +44,49 @@ def load_results(dirs: Sequence[Path]) -> Results:
     """
     if not dirs:
         raise ValueError("at least one sweep directory is needed, but none was given")
-    groups: dict[str, list[StudyResults]] = {}
+    groups: dict[str, list[tuple[Path, StudyResults]]] = {}
     for directory in dirs:
         study = _read(Path(directory))
         factors = [factor.name for factor in study.factors]
         identity = [study.name, study.documents[0].get("reference"), factors, study.is_search]
         identity += [study.representation_threshold, study.projection_threshold]
-        groups.setdefault(json.dumps(identity, sort_keys=True, default=str), []).append(study)
-    return Results(studies=tuple(_merge(group) for group in groups.values()))
-
-
-def level_text(value: object) -> str:
-    """A level's label as text: booleans as in YAML, whole floats without their `.0`."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(float(value))
-    return str(value)
+        groups.setdefault(json.dumps(identity, sort_keys=True, default=str), []).append(
+            (Path(directory), study)
+        )
+    return Results(studies=tuple(merge(*zip(*group, strict=True)) for group in groups.values()))
 
 
 def _read(directory: Path) -> StudyResults:
-    document = _document(directory / "study.yaml")
-    manifest_path = directory / "manifest.json"
-    manifest = _document(manifest_path) if manifest_path.exists() else {}
-    trials = _table(directory / "trials.parquet", TRIAL_COLUMNS)
-    search, rule = document.get("search") or {}, document.get("collapse") or {}
-    factors = _factors(document.get("factors") or [], search.get("space") or {}, trials)
+    study_path, manifest_path = directory / "study.yaml", directory / "manifest.json"
+    document = read_document(study_path)
+    manifest = read_document(manifest_path) if manifest_path.exists() else {}
+    table = directory / "trials.parquet"
+    trials = _with_manifest(read_trials(table), manifest)
+    factors = _factors(stated_factors(document, study_path), trials, table)
     trials = trials.assign(outcome=classify(trials))
     trials = trials.assign(full_length=ran_full_length(trials))
     for factor in factors:
         if factor.levels:
-            trials[factor.column] = _texts(trials[factor.column])
+            labels = [NOT_SET if text is None else text for text in as_texts(trials[factor.column].tolist())]
+            trials[factor.column] = pd.Series(labels, index=trials.index, dtype="str")
+    design = _design(document, trials)
+    if factors and design != SAMPLE:
+        refuse_duplicates(table, trials, [*(factor.column for factor in factors), "seed"])
+    representation_threshold, projection_threshold = thresholds(document, study_path)
     return StudyResults(
         name=str(document.get("name", directory.name)),
         title=str(document.get("title") or document.get("name", directory.name)),
         question=str(document.get("question") or ""),
         source=str(document.get("source") or ""),
         expected=str(document.get("expected") or ""),
-        design=_design(document, trials),
+        design=design,
         factors=factors,
-        representation_threshold=float(rule.get("representation_threshold", 0.1)),
-        projection_threshold=float(rule.get("projection_threshold", 0.1)),
+        representation_threshold=representation_threshold,
+        projection_threshold=projection_threshold,
         seeds=tuple(sorted({int(seed) for seed in trials["seed"].dropna()})),
         trials=trials,
-        metrics=_optional_table(directory / "metrics.parquet", METRIC_COLUMNS).sort_values(
-            ["trial_id", "step"], kind="stable", ignore_index=True
-        ),
-        spectra=_optional_table(directory / "spectra.parquet", SPECTRUM_COLUMNS),
+        metrics=read_metrics(directory / "metrics.parquet"),
+        spectra=read_spectra(directory / "spectra.parquet"),
         directories=(directory.resolve().name,),
         documents=(document,),
         manifests=(manifest,),
@@ -122,106 +100,42 @@ def _design(document: Mapping[str, Any], trials: pd.DataFrame) -> str:
     return str(design.get("kind", "full-factorial") if isinstance(design, Mapping) else design)
 
 
-def _document(path: Path) -> Mapping[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except OSError as error:
-        raise ValueError(f"{path.parent}: holds no sweep: {path.name}: {error.strerror}") from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
-    if not isinstance(document, Mapping):
-        raise ValueError(f"{path}: must hold a mapping, not {type(document).__name__}")
-    return document
+def _factors(stated: Mapping[str, StatedFactor], trials: pd.DataFrame, table: Path) -> tuple[Factor, ...]:
+    """The study's factors in order, and then those that only the table has.
 
-
-def _table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    try:
-        table = pd.read_parquet(path)
-    except OSError as error:
-        raise ValueError(f"{path.parent}: holds no sweep: {path.name}: {error.strerror or error}") from None
-    except ValueError as error:  # pyarrow's own errors are ValueErrors too
-        raise ValueError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
-    for name, kind in columns.items():
-        if name not in table:
-            table[name] = pd.Series([None] * len(table), dtype="object")
-        table[name] = table[name].astype(pd.api.types.pandas_dtype(kind))
-    return table
-
-
-def _optional_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    if path.exists():
-        return _table(path, columns)
-    return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in columns.items()})
-
-
-def _factors(entries: object, space: Mapping[str, Any], trials: pd.DataFrame) -> tuple[Factor, ...]:
-    """The study's factors, or its search's space, in order, and then those that only the table has."""
-    stated_levels: dict[str, list[str]] = {}
-    for entry in entries if isinstance(entries, list) else []:
-        labels = [level["label"] for level in entry.get("levels") or []]
-        stated_levels[str(entry["name"])] = [level_text(label) for label in labels]
-    for name, parameter in space.items():
-        stated_levels[name] = [level_text(label) for label in parameter.get("choices") or []]
-    for name in map(str, trials.columns):
-        if name.startswith("f_"):
-            stated_levels.setdefault(name[2:], [])
+    Raises:
+        ValueError: the table lacks a factor of a design, or has a level that the study does not.
+    """
+    absent = [f"f_{name}" for name, factor in stated.items() if not factor.is_parameter]
+    absent = [column for column in absent if column not in trials]
+    if absent and len(trials):
+        rule = "must have a column for each factor of study.yaml"
+        raise ValueError(f"{table}: {rule}, but lacks {shortened(listed(absent), 200)}")
+    only_there = [name[2:] for name in map(str, trials.columns) if name.startswith("f_")]
     factors = []
-    for name, stated in stated_levels.items():
+    for name in dict.fromkeys([*stated, *only_there]):
         if f"f_{name}" not in trials:
             continue
+        factor = stated.get(name, StatedFactor(labels=(), settings=frozenset([name])))
         column = trials[f"f_{name}"]
-        is_drawn_number = pd.api.types.is_float_dtype(column) and not stated and column.nunique() > 8
-        has_levels = "low" not in space.get(name, {}) and not is_drawn_number
-        occurring = list(dict.fromkeys(_texts(column.dropna()))) if has_levels else []
-        factors.append(Factor(name=name, levels=tuple(dict.fromkeys([*stated, *occurring]))))
+        texts = pd.Series(as_texts(column.tolist()), index=column.index, dtype="object")
+        if factor.labels and not factor.is_parameter:
+            rule = f"must be one of {shortened(', '.join(factor.labels), 120)} (as in study.yaml)"
+            refuse(table, f"f_{name}", texts, texts.notna() & ~texts.isin(factor.labels), rule)
+        is_number = pd.api.types.is_float_dtype(column) and not factor.labels and column.nunique() > 8
+        occurring = texts.iloc[:0] if is_number or factor.is_range else texts.dropna()
+        levels = tuple(dict.fromkeys([*factor.labels, *occurring]))
+        factors.append(Factor(name=name, levels=levels, settings=factor.settings))
     return tuple(factors)
 
 
-def _texts(column: pd.Series) -> pd.Series:
-    def text(value: object) -> str:
-        missing = value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
-        return NOT_SET if missing else level_text(value)
-
-    return pd.Series([text(value) for value in column.tolist()], index=column.index, dtype="str")
-
-
-_FURTHEST = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
-
-
-def _merge(studies: Sequence[StudyResults]) -> StudyResults:
-    """One study out of several directories; each trial is taken where it got furthest."""
-    if len(studies) == 1:
-        return studies[0]
-    rank = {state.value: index for index, state in enumerate(_FURTHEST)}
-    parts = [study.trials.assign(_source=index) for index, study in enumerate(studies)]
-    every_row = pd.concat(parts, ignore_index=True)
-    ranked = every_row.assign(_rank=every_row["state"].map(rank).fillna(len(rank)))
-    trials = ranked.sort_values(["_rank", "_source"], kind="stable").drop_duplicates("trial_id").sort_index()
-    sources = dict(zip(trials["trial_id"], trials["_source"], strict=True))
-
-    def merged(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-        rows = [
-            table[table["trial_id"].map(sources) == index] for index, table in enumerate(tables) if len(table)
-        ]
-        return pd.concat(rows, ignore_index=True) if rows else tables[0]
-
-    return replace(
-        studies[0],
-        factors=tuple(
-            _merge_factor(factors) for factors in zip(*(study.factors for study in studies), strict=True)
-        ),
-        seeds=tuple(sorted({seed for study in studies for seed in study.seeds})),
-        trials=trials.drop(columns=["_source", "_rank"]).reset_index(drop=True),
-        metrics=merged([study.metrics for study in studies]),
-        spectra=merged([study.spectra for study in studies]),
-        directories=tuple(name for study in studies for name in study.directories),
-        documents=tuple(document for study in studies for document in study.documents),
-        manifests=tuple(manifest for study in studies for manifest in study.manifests),
-        duplicates=len(every_row) - len(trials),
-    )
-
-
-def _merge_factor(factors: Sequence[Factor]) -> Factor:
-    levels = dict.fromkeys(level for factor in factors for level in factor.levels)
-    return Factor(name=factors[0].name, levels=tuple(levels))
+def _with_manifest(trials: pd.DataFrame, manifest: Mapping[str, Any]) -> pd.DataFrame:
+    """Fills in what older tables lack from a manifest whose drivers agree, for trials that have run."""
+    known = pd.DataFrame({name: [value] for name, value in stated_provenance(manifest).items()})
+    ran = trials["device"].notna() | trials["collapsed"].notna()
+    filled = trials
+    for name in known:
+        if trials[name].isna().all():
+            value = pd.Series([known[name].iloc[0]] * len(trials), index=trials.index).where(ran)
+            filled = filled.assign(**{str(name): value.astype(trials[name].dtype)})
+    return filled

@@ -1,7 +1,7 @@
 """The results of one or several sweeps, as types."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -21,6 +21,8 @@ class Factor:
     levels: tuple[str, ...]
     """Labels as text, in the study's order: the first is the reference's. Empty for drawn numbers. A trial to
     which the factor does not apply has NOT_SET instead, which is none of these."""
+    settings: frozenset[str] = field(default=frozenset(), repr=False)
+    """What its levels set, as far as the study file says."""
 
     @property
     def column(self) -> str:

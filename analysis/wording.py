@@ -71,3 +71,8 @@ def listed(words: Sequence[str], conjunction: str = "and") -> str:
 def plural(n: int, word: str) -> str:
     """`1 trial`, `2 trials`."""
     return f"{n:,} {word}{'' if n == 1 else 's'}"
+
+
+def shortened(text: str, length: int) -> str:
+    """At most `length` characters of a text, with … where it goes on."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -10,7 +10,7 @@ from byol.errors import ConfigError
 from byol.presets import from_settings
 from sweeps.errors import DirectoryError, RequestError, one_line
 from sweeps.node_data import NodeData
-from sweeps.record.rows import Baselines
+from sweeps.record.rows import Baselines, describe_data
 from sweeps.study import Study
 from sweeps.study.designs import Trial, describe
 from sweeps.trainer import DataKey, Images, Trainer, data_key
@@ -56,7 +56,7 @@ class DataSets:
                 )
             except (ValueError, OSError) as error:
                 raise RequestError(one_line(error)) from error
-            recorded = facts.get(describe_data(key), images.digest)
+            recorded = facts.get(describe_data(*key), images.digest)
             if images.digest != recorded:
                 raise DirectoryError(
                     f"{place}: was started with other data: the digest of {key[0]} must be {recorded}, "
@@ -69,14 +69,14 @@ class DataSets:
     def digests(self) -> dict[str, str]:
         """Description of a data set -> digest. A single data set is described by its name alone."""
         return {
-            key[0] if len(self.images) == 1 else describe_data(key): images.digest
+            key[0] if len(self.images) == 1 else describe_data(*key): images.digest
             for key, images in self.images.items()
         }
 
     @property
     def facts(self) -> dict[str, str]:
         """The digests as facts for the ledger."""
-        return {describe_data(key): images.digest for key, images in self.images.items()}
+        return {describe_data(*key): images.digest for key, images in self.images.items()}
 
     def steps(self, trial: Trial) -> int:
         """Returns the optimiser steps of a trial on its data set.
@@ -121,9 +121,3 @@ class DataSets:
             on_broken=study.on_broken,
             digests={key: images.digest for key, images in self.images.items()},
         )
-
-
-def describe_data(key: DataKey) -> str:
-    """Describes a data set in words, as the ledger's facts do."""
-    dataset, train_images, image_size = key
-    return f"{dataset}, {train_images or 'all'} training images, {image_size} pixels"

@@ -6,7 +6,7 @@ from typing import Any
 from byol.errors import nearest
 from byol.files import replacing
 from sweeps import files
-from sweeps.errors import RequestError
+from sweeps.errors import DirectoryError, RequestError
 from sweeps.planning import estimates
 from sweeps.record import directory
 from sweeps.record.manifest import read_manifest
@@ -41,9 +41,18 @@ def against_plan(out: Path) -> dict[str, Any] | None:
 def refresh_tables(out: Path) -> None:
     """Writes the tables of `out` again from its ledger, even while a driver is running there.
 
+    Tables without a ledger, which were made elsewhere, stay as they are.
+
     Raises:
-        DirectoryError: `out` holds no sweep.
+        DirectoryError: `out` holds neither.
     """
+    missing = [name for name in (files.STUDY, files.TRIALS) if not (out / name).exists()]
+    if not (out / files.LEDGER).exists():
+        if missing:
+            raise DirectoryError(
+                f"{out}: holds no sweep (no {files.LEDGER}, and no {' and no '.join(missing)})"
+            )
+        return
     with directory.open_ledger(out) as ledger:
         write_tables(ledger, out)
 

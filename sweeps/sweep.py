@@ -19,7 +19,7 @@ from sweeps.planning import estimates
 from sweeps.progress import Display
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
-from sweeps.record.manifest import DriverRecord, write_manifest
+from sweeps.record.manifest import DriverRecord, git_state, write_manifest
 from sweeps.record.rows import Fact, TrialState
 from sweeps.record.samples import is_settled
 from sweeps.record.tables import write_tables
@@ -267,6 +267,7 @@ class Sweep:
             resources=self.inputs.resources,
             checkpoints=Checkpoints(folder=self.out.absolute() / files.CHECKPOINTS, store=self.mirror.store),
             checkpoint_every=options.checkpoint_every,
+            code=git_state(),
         )
         return Driver(
             job=job,

@@ -1,4 +1,4 @@
-"""The examples in docstrings do what they show."""
+"""The examples in docstrings, and of tables made elsewhere, do what they show."""
 
 import doctest
 import importlib
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from run_sweep import main
 from tests.test_architecture import ROOT, product_files
 
 
@@ -24,6 +25,23 @@ def test_the_examples_of_a_module(name: str, tmp_path: Path, monkeypatch: pytest
     result = doctest.testmod(importlib.import_module(name), optionflags=flags)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+@pytest.mark.timeout(60)
+def test_tables_made_elsewhere_are_judged_without_a_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "docs" / "result-tables.md").read_text()
+    section = text.partition("### Tables made elsewhere")[2]
+    _, code, _, command, *_ = (block.partition("\n")[2] for block in section.split("```"))
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    folder = tmp_path / "from-a-notebook"
+    assert sorted(path.name for path in folder.iterdir()) == ["study.yaml", "trials.parquet"]
+    assert main(command.split()[2:]) == 0
+    assert "predictor" in capsys.readouterr().out
+    made = ["findings.txt", "report.html", "study.yaml", "trials.parquet"]
+    assert sorted(path.name for path in folder.iterdir()) == made
 
 
 def test_a_wrong_example_is_seen(capsys: pytest.CaptureFixture[str]) -> None:

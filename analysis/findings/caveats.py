@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from analysis.audit import unequal_seeds
 from analysis.cells import Cell
 from analysis.findings.finding import Finding, Value
 from analysis.findings.learning import not_learned_caveat
 from analysis.outcomes import Counts, Outcome, judged
+from analysis.provenance import confounded, mixtures
 from analysis.results import StudyResults
 from analysis.stats import threshold_sensitivity
 from analysis.wording import as_written, listed, number, plural
@@ -16,13 +18,16 @@ from analysis.wording import as_written, listed, number, plural
 def caveats(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> tuple[Finding, ...]:
     """The caveats that apply, the most serious first."""
     candidates = (
+        _confounded(study),
         not_learned_caveat(study),
         _missing(cells, counts),
         _ends(counts),
         _seeds(study, counts),
         _early(counts),
         _lengths(study),
-        _precisions(study),
+        *_mixtures(study),
+        _merged(study),
+        _unequal(study, cells),
         _labels(counts),
         _threshold(study),
     )
@@ -43,6 +48,7 @@ def _missing(cells: Sequence[Cell], counts: Counts) -> Finding | None:
     return _caveat("missing", f"{text}.", {"remaining": remaining, "empty": empty})
 
 
+_CONFOUNDED_UP_TO = 3
 _ENDS = {
     Outcome.FAILED: "failed",
     Outcome.DIVERGED: "diverged (loss or embedding not finite, which is neither collapse nor success)",
@@ -96,13 +102,47 @@ def _lengths(study: StudyResults) -> Finding | None:
     return _caveat("lengths", text, {"least": int(min(lengths)), "most": int(max(lengths))})
 
 
-def _precisions(study: StudyResults) -> Finding | None:
-    numbers = study.trials["precision"].value_counts().sort_index()
-    if len(numbers) < 2 or "f_precision" in study.trials:
+def _confounded(study: StudyResults) -> Finding | None:
+    factors = confounded(study)
+    if not factors:
         return None
-    parts = listed([f"{precision} in {number}" for precision, number in numbers.items()])
-    text = f"Trials ran in different precisions ({parts}), so differences between them can be the machines'."
-    return _caveat("precision", text, {str(name): int(number) for name, number in numbers.items()})
+    parts = [f"{name} is {text}" for name, text in [*factors.items()][:_CONFOUNDED_UP_TO]]
+    more = len(factors) - len(parts)
+    parts += [f"{plural(more, 'more factor')} likewise"] if more else []
+    whose = "its effects" if len(factors) == 1 else "their effects"
+    text = f"{'; '.join(parts)}. Nothing here can tell {whose} from that."
+    return _caveat("confounded", text, dict(factors))
+
+
+def _mixtures(study: StudyResults) -> list[Finding]:
+    """What trials ran under that should have been the same; one caveat for each condition."""
+    found = []
+    for mixture in mixtures(study):
+        condition = mixture.condition
+        text = f"Trials ran {condition.differ} ({mixture.text}), so differences between them can be "
+        text += f"{condition.owner}"
+        text += "; within a seed all ran under the same." if mixture.follows_seeds else "."
+        found.append(_caveat(condition.name, text, dict(mixture.groups)))
+    return found
+
+
+def _merged(study: StudyResults) -> Finding | None:
+    """Whether directories were merged without knowing that they hold the same data."""
+    trials = judged(study.trials)
+    unknown = int(trials["data_digest"].isna().sum())
+    if len(study.directories) < 2 or not unknown:
+        return None
+    text = f"{len(study.directories)} directories were merged, and for {unknown} of {len(trials)} trials "
+    text += "it is not known on which data they ran (no data_digest), so it may differ."
+    return _caveat("merged", text, {"unknown": unknown, "n": len(trials)})
+
+
+def _unequal(study: StudyResults, cells: Sequence[Cell]) -> Finding | None:
+    lacking = unequal_seeds(cells, study.seeds)
+    if not lacking:
+        return None
+    text = f"Not all cells have the same seeds: {lacking}. Means over all trials weigh them unequally."
+    return _caveat("unequal-seeds", text, {})
 
 
 def _labels(counts: Counts) -> Finding | None:

@@ -17,6 +17,7 @@ from byol.measure.collapse import CollapseRule
 from byol.presets import from_settings
 from sweeps.engine.collapse_watch import CollapseWatch
 from sweeps.node_data import NodeData
+from sweeps.record.manifest import GitState, versions_line
 from sweeps.record.rows import Measurement
 from sweeps.storage.checkpoints import Checkpoints, Workspace
 from sweeps.study import Resources
@@ -45,6 +46,8 @@ class Job:
     """Where the trials keep their checkpoints."""
     checkpoint_every: int
     """Steps between checkpoints; 0 saves none."""
+    code: GitState
+    """The driver's code. A worker may run a copy of it, which knows no commit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +100,9 @@ def _train(trial: TrialConfig, images: Images, workspace: Workspace, job: Job, b
     ):
         workspace.push()  # files saved since the last measurement
         seconds = time.perf_counter() - began
-        measurement = Measurement.of(metrics, wall_seconds=seconds, device=_device())
+        measurement = Measurement.of(
+            metrics, wall_seconds=seconds, device=_device(), versions=versions_line(), **job.code
+        )
         workspace.keep(measurement)
         _report(measurement)
         if watch.ends_at(measurement):

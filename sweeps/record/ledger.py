@@ -56,6 +56,9 @@ CREATE TABLE IF NOT EXISTS trials (
     error TEXT,
     traceback TEXT
 )"""
+_ADDED = {"commit": "TEXT", "clean": "INTEGER", "versions": "TEXT"}
+"""Columns of trials that ledgers of this format lack if they were begun before the columns existed."""
+_PROVENANCE = ("device", *_ADDED)
 _PLANNED = "trial_id, design, cell_id, seed, labels, settings, steps_planned"
 _METRICS = f"""
 CREATE TABLE IF NOT EXISTS metrics (
@@ -85,6 +88,9 @@ class Ledger:
                 new = not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
                 for table in (_TRIALS, _METRICS, _SPECTRA, _FACTS):
                     self._db.execute(table)
+                present = {row["name"] for row in self._db.execute("PRAGMA table_info(trials)")}
+                for name in _ADDED.keys() - present:
+                    self._db.execute(f'ALTER TABLE trials ADD COLUMN "{name}" {_ADDED[name]}')
                 if new:
                     self._db.execute(f"PRAGMA user_version = {FORMAT}")
 
@@ -145,9 +151,10 @@ class Ledger:
         Replaces the row of this step from an earlier attempt, and drops all later rows.
         """
         step = measurement.step
-        changes = ", ".join(f"{name} = ?" for name in ("steps_run", *LAST_VALUES, "device"))
+        changes = ", ".join(f'"{name}" = ?' for name in ("steps_run", *LAST_VALUES, *_PROVENANCE))
         last = [_stored(getattr(measurement, name)) for name in LAST_VALUES]
-        values = [step, *last, measurement.device, measurement.wall_seconds, trial_id, attempt]
+        origin = [getattr(measurement, name) for name in _PROVENANCE]
+        values = [step, *last, *origin, measurement.wall_seconds, trial_id, attempt]
         with self._transaction():
             running = self._db.execute(
                 f"UPDATE trials SET {changes}, wall_seconds = seconds_before + ? "
@@ -290,8 +297,9 @@ def _metrics_row(row: sqlite3.Row) -> MetricsRow:
 
 def _trial_row(row: sqlite3.Row) -> TrialRow:
     columns = dict(row)
-    for name in ("collapsed", "projection_collapsed", "dimensional_collapse"):
-        columns[name] = None if columns[name] is None else bool(columns[name])
+    for name in ("collapsed", "projection_collapsed", "dimensional_collapse", "clean"):
+        value = columns.get(name)
+        columns[name] = None if value is None else bool(value)
     for name in LAST_VALUES:
         columns[name] = _read(columns[name])
     state, reason = columns.pop("state"), columns.pop("end_reason")

@@ -1,5 +1,6 @@
 """The record of how a sweep was made: versions, code, machine, precision, data, command line."""
 
+import functools
 import json
 import os
 import platform
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from byol.files import write_text
 from sweeps import __version__
@@ -104,6 +105,12 @@ def versions() -> dict[str, str]:
     return known
 
 
+@functools.cache
+def versions_line() -> str:
+    """The versions of this process, as in `trials.parquet`: "python 3.11.9, torch 2.15.0"."""
+    return ", ".join(f"{name} {number}" for name, number in versions().items())
+
+
 def installed_distribution() -> Distribution | None:
     """The installed byol-sweeps that this code is part of; None in a checkout, and in a copy of one."""
     try:
@@ -115,7 +122,16 @@ def installed_distribution() -> Distribution | None:
     return installed if here and installed.read_text("RECORD") is not None else None
 
 
-def git_state() -> dict[str, str | bool | None]:
+class GitState(TypedDict):
+    """Which code this is."""
+
+    commit: str | None
+    """None if unknown."""
+    clean: bool | None
+    """Whether the code is as committed; None if unknown."""
+
+
+def git_state() -> GitState:
     """The commit of this code, and whether it is unchanged since; nulls if no commit is known."""
     installed = installed_distribution()
     if installed:

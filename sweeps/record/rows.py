@@ -90,9 +90,24 @@ class Measurement(MetricsRow):
     """Seconds since the start of this attempt."""
     device: str
     """The accelerator that the trial runs on, or cpu."""
+    commit: str | None = None
+    """Commit of the driver's code; None if unknown."""
+    clean: bool | None = None
+    """Whether that code was as committed; None if unknown."""
+    versions: str | None = None
+    """Versions of Python and packages in the worker's process, as one line; None if unknown."""
 
     @classmethod
-    def of(cls, metrics: Any, *, wall_seconds: float, device: str) -> "Measurement":
+    def of(
+        cls,
+        metrics: Any,
+        *,
+        wall_seconds: float,
+        device: str,
+        commit: str | None = None,
+        clean: bool | None = None,
+        versions: str | None = None,
+    ) -> "Measurement":
         """Converts what a trainer yields: `byol.measure.metrics.Metrics`, or an object with its fields."""
         return cls(
             **{name: getattr(metrics, name) for name in METRICS},
@@ -103,6 +118,9 @@ class Measurement(MetricsRow):
             },
             wall_seconds=wall_seconds,
             device=device,
+            commit=commit,
+            clean=clean,
+            versions=versions,
         )
 
     def to_report(self) -> dict[str, Any]:
@@ -132,6 +150,11 @@ class Baselines:
         """Data set, number of training images, image size, neighbours and temperature, as JSON."""
         names = ("dataset", "train_images", "image_size", "knn_k", "knn_temperature")
         return json.dumps([settings[name] for name in names])
+
+
+def describe_data(dataset: str, train_images: int, image_size: int) -> str:
+    """Describes a data set in words: the key of its digest among the facts."""
+    return f"{dataset}, {train_images or 'all'} training images, {image_size} pixels"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +223,12 @@ class TrialRow:
     """The error, as one line."""
     traceback: str | None
     """The full traceback."""
+    commit: str | None = None
+    """Commit of the code that the last measurement was made with; None if unknown."""
+    clean: bool | None = None
+    """Whether that code was as committed; None if unknown."""
+    versions: str | None = None
+    """Versions of Python and packages at the last measurement, as one line; None if unknown."""
 
     @functools.cached_property
     def labels(self) -> Labels:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from byol.files import replacing
 from sweeps import files
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import LAST_VALUES, METRICS, Baselines, Fact, TrialRow
+from sweeps.record.rows import LAST_VALUES, METRICS, Baselines, Fact, TrialRow, describe_data
 from sweeps.study.designs import Labels
 
 _BATCH = 65_536
@@ -35,6 +35,9 @@ _TRIAL_COLUMNS = pa.schema(
         *((name, pa.float64()) for name in LAST_VALUES),
         ("wall_seconds", pa.float64()),
         ("device", pa.string()),
+        ("commit", pa.string()),
+        ("clean", pa.bool_()),
+        ("versions", pa.string()),
         ("error", pa.string()),
     ]
 )
@@ -45,9 +48,10 @@ _CONTROL_COLUMNS = pa.schema(
         ("chance", pa.float64()),
         ("test_images", pa.int64()),
         ("precision", pa.string()),
+        ("data_digest", pa.string()),
     ]
 )
-"""What a trial's accuracy is compared with, and the precision that it was trained in."""
+"""What a trial's accuracy is compared with, the precision that it was trained in, and on what data."""
 _METRIC_COLUMNS = pa.schema(
     [
         ("trial_id", pa.string()),
@@ -88,11 +92,15 @@ def _controls(ledger: Ledger, rows: list[TrialRow]) -> list[tuple[Any, ...]]:
     for row in rows:
         baselines = known.get(Baselines.key(row.settings), {})
         precision = row.settings["precision"]
+        data = describe_data(
+            str(row.settings["dataset"]), int(row.settings["train_images"]), int(row.settings["image_size"])
+        )
         controls.append(
             (
                 starts.get(row.number),
                 *(baselines.get(name) for name in ("pixels", "chance", "test_images")),
                 facts.get(Fact.PRECISION) if precision == "auto" else precision,
+                facts.get(data),
             )
         )
     return controls

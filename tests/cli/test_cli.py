@@ -185,6 +185,43 @@ def test_the_report_of_a_complete_sweep_is_built_again_only_when_it_is_out_of_da
     assert (out / "report.html").stat().st_mtime_ns == built
 
 
+@pytest.mark.parametrize("present", [[], [files.STUDY], [files.TRIALS]])
+def test_a_report_on_a_directory_that_lacks_its_tables_names_what_is_missing(
+    tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str], present: list[str]
+) -> None:
+    complete(tmp_path / "out", study_file)
+    assert main(["report", str(tmp_path / "out")]) == 0
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in present:
+        (elsewhere / name).write_bytes((tmp_path / "out" / name).read_bytes())
+    capsys.readouterr()
+    assert main(["report", str(elsewhere)]) == 2
+    shown = capsys.readouterr().err
+    assert "holds no sweep (no ledger.sqlite, and no " in shown
+    assert shown.count("\n") == 1
+    for name in (files.STUDY, files.TRIALS):
+        assert (name in shown) == (name not in present)
+    assert sorted(path.name for path in elsewhere.iterdir()) == present
+
+
+@pytest.mark.timeout(60)
+def test_the_tables_of_a_sweep_say_the_same_without_its_ledger(tmp_path: Path, study_file: Path) -> None:
+    out, copy = tmp_path / "out", tmp_path / "copy" / "out"
+    complete(out, study_file)
+    assert main(["report", str(out)]) == 0
+    copy.mkdir(parents=True)
+    for name in (files.STUDY, files.TRIALS, files.METRICS, files.SPECTRA):
+        (copy / name).write_bytes((out / name).read_bytes())
+    before = snapshot(copy)
+    assert main(["report", str(copy)]) == 0
+    assert (copy / files.REPORT).read_bytes() == (out / files.REPORT).read_bytes()
+    assert (copy / files.FINDINGS).read_bytes() == (out / files.FINDINGS).read_bytes()
+    after = snapshot(copy)
+    assert {path: after[path] for path in before} == before
+    assert not (copy / files.LEDGER).exists()
+
+
 GOOD = "steps: 20"
 WRONG: list[tuple[list[str], str, str]] = [
     (["plan", "{study}"], "stesp: 20", 'reference.stesp: is not a setting (did you mean "steps"?)'),

@@ -184,8 +184,13 @@ def test_different_precisions_are_called_out(tmp_path: Path) -> None:
 
     text = finding(write_sweep(tmp_path / "mixed", edit=edit), "precision").text
     assert text.startswith("Trials ran in different precisions (bf16 in 16 and fp32 in 32), so differences")
+
+    def as_planned(trials: list[Row], metrics: list[Row]) -> None:
+        for row in trials:
+            row["precision"] = row["f_precision"]
+
     as_a_factor = write_sweep(
-        tmp_path / "factor", edit=edit, factors={"precision": ["bf16", "fp32"], "q": [1, 2]}
+        tmp_path / "factor", edit=as_planned, factors={"precision": ["bf16", "fp32"], "q": [1, 2]}
     )
     for directory in (as_a_factor, write_sweep(tmp_path / "one")):
         assert "precision" not in kinds(directory)

@@ -1,7 +1,10 @@
 """The ledger keeps what it has acknowledged, and refuses what is out of date."""
 
+import contextlib
+import dataclasses
 import math
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -156,3 +159,21 @@ def test_wall_seconds_are_those_of_all_attempts(ledger: Ledger, small: Study) ->
         assert ledger.append(trial_id, attempt, measurement(step))
         ledger.interrupt()
     assert ledger.trials()[0].wall_seconds == 1.0 + 2.0
+
+
+def test_a_ledger_from_before_provenance_opens_and_takes_it(tmp_path: Path, small: Study) -> None:
+    path, trial_id = tmp_path / "ledger.sqlite", small.trials()[0].trial_id
+    with Ledger(path) as ledger:
+        ledger.plan([(small.trials()[0], 20)])
+        attempt = ledger.start(trial_id)
+        ledger.append(trial_id, attempt, measurement(0))
+    with contextlib.closing(sqlite3.connect(path)) as older:
+        for name in ("commit", "clean", "versions"):
+            older.execute(f'ALTER TABLE trials DROP COLUMN "{name}"')
+    with Ledger(path, read_only=True) as ledger:
+        (row,) = ledger.trials()
+    assert (row.device, row.commit, row.clean, row.versions) == ("cpu", None, None, None)
+    with Ledger(path) as ledger:
+        assert ledger.append(trial_id, attempt, dataclasses.replace(measurement(5), commit="abc", clean=True))
+        (row,) = ledger.trials()
+    assert (row.commit, row.clean, row.steps_run) == ("abc", True, 5)

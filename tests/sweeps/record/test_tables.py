@@ -21,7 +21,8 @@ CONTRACT = {
     "trials": """trial_id cell_id seed design state end_reason collapsed projection_collapsed onset_step
         steps_run steps_planned knn_accuracy loss representation_std projection_std effective_rank
         wall_seconds device error f_encoder_norm f_heads dimensional_collapse probe_accuracy attempt
-        knn_accuracy_start knn_accuracy_pixels chance test_images precision""",
+        knn_accuracy_start knn_accuracy_pixels chance test_images precision
+        commit clean versions data_digest""",
     "metrics": """trial_id step epoch loss representation_std projection_std effective_rank
         projection_effective_rank alignment uniformity positive_cosine negative_cosine knn_accuracy tau lr
         samples_per_second""",
@@ -76,6 +77,22 @@ def test_a_precision_that_the_study_names_stands_in_the_table(tmp_path: Path) ->
         ledger.set_fact(Fact.PRECISION, "bf16")
         write_tables(ledger, tmp_path)
     assert set(pq.read_table(tmp_path / "trials.parquet")["precision"].to_pylist()) == {"fp32"}
+
+
+def test_a_trial_says_what_it_ran_under_last(tmp_path: Path, small: Study) -> None:
+    first, second, *_ = small.trials()
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.plan((trial, 20) for trial in (first, second))
+        ledger.set_fact("fashion-mnist-8k, all training images, 28 pixels", "a digest")
+        attempt = ledger.start(first.trial_id)
+        for step, clean in ((0, False), (5, True)):
+            made_with = dataclasses.replace(measurement(step), commit="abc", clean=clean, versions="torch 1")
+            ledger.append(first.trial_id, attempt, made_with)
+        write_tables(ledger, tmp_path)
+    names = ("commit", "clean", "versions", "data_digest")
+    ran, waiting = pq.read_table(tmp_path / "trials.parquet").to_pylist()
+    assert [ran[name] for name in names] == ["abc", True, "torch 1", "a digest"]
+    assert [waiting[name] for name in names] == [None, None, None, "a digest"]
 
 
 def test_columns_are_those_of_the_contract(tmp_path: Path, small: Study) -> None:
