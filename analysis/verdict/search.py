@@ -70,6 +70,13 @@ class Search:
     exact: bool
     """Whether these are all arrangements of the outcomes."""
 
+    @property
+    def equals(self) -> tuple[Rule, ...]:
+        """The aliases that say it as shortly: nothing in these cells prefers the rule to them. That a factor
+        does not apply says what another factor's level says, so only the latter counts."""
+        best = (self.rule.mentions, self.rule.uses_absence)
+        return tuple(rule for rule in self.aliases if (rule.mentions, rule.uses_absence) == best)
+
 
 def search(collapsed_CS: Floats, family: Family, *, reference: int | None = None) -> Search | None:
     """Finds the best rule; None if there is none: too few cells, or all outcomes are alike.

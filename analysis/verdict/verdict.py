@@ -72,7 +72,7 @@ class Verdict:
     @property
     def aliases(self) -> tuple[Rule, ...]:
         """Rules as short as the best with the same cells inside."""
-        return _as_short(self.found) if self.found is not None else ()
+        return self.found.equals if self.found is not None else ()
 
     @property
     def difference(self) -> float | None:
@@ -124,7 +124,7 @@ def _verdict(cells: Sequence[Cell], collapsed_CS: Floats, std_CS: Floats, thresh
     rules = family([cell.codes for cell in kept])
     found = search(collapsed_CS, rules, reference=reference)
     passes = found is not None and seeds > 1 and found.adjusted_p <= LEVEL
-    tied = found is not None and bool(_as_short(found))
+    tied = found is not None and bool(found.equals)
     ranged = found is not None and passes and threshold > 0
     return Verdict(
         case=Case.UNDETERMINED if not passes else Case.TIED if tied else Case.CLAIMED,
@@ -139,12 +139,6 @@ def _verdict(cells: Sequence[Cell], collapsed_CS: Floats, std_CS: Floats, thresh
         open_cells=open_cells,
         seeds=seeds,
     )
-
-
-def _as_short(found: Search) -> tuple[Rule, ...]:
-    """Where a factor's absence says what another factor's level says, only the latter counts."""
-    best = (found.rule.mentions, found.rule.uses_absence)
-    return tuple(rule for rule in found.aliases if (rule.mentions, rule.uses_absence) == best)
 
 
 def _to_come(cell: Cell) -> bool:
