@@ -131,6 +131,14 @@ def values_by_seed(
     return table_CS
 
 
+def judged_values_by_seed(cells: Sequence[Cell], seeds: Sequence[int], column: str) -> Floats:
+    """A column of the judged trials by cell and seed, also of those that ended early. [cells, seeds]"""
+    table_CS = np.full((len(cells), len(seeds)), np.nan)
+    for row_S, cell in zip(table_CS, cells, strict=True):
+        _fill(row_S, seeds, cell, cell.trials[column], is_judged(cell.trials))
+    return table_CS
+
+
 def _fill(row_S: Floats, seeds: Sequence[int], cell: Cell, values: pd.Series, mask: pd.Series) -> None:
     """Writes the masked values of a cell's trials to the places of their seeds."""
     place = {seed: index for index, seed in enumerate(seeds)}

@@ -1,7 +1,8 @@
 """Runs every benchmark in this folder, one after the other."""
 
-from benchmarks import sweep_scale, training_step
+from benchmarks import sweep_scale, training_step, verdict_simulation
 
 if __name__ == "__main__":
     training_step.main()
     sweep_scale.main()
+    verdict_simulation.main()

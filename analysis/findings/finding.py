@@ -1,10 +1,11 @@
 """One sentence with its numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-Value: TypeAlias = float | int | str | bool | None
+Value: TypeAlias = "float | int | str | bool | Sequence[Value] | Mapping[str, Value] | None"
+"""Plain data, as in JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,9 @@ from analysis.findings.caveats import caveats
 from analysis.findings.finding import Finding, Value
 from analysis.findings.information import information_finding
 from analysis.findings.learning import learned_finding, not_interpretable
+from analysis.findings.removals import removals_finding
 from analysis.findings.search import search_findings
-from analysis.findings.verdict import headline, removals_finding
+from analysis.findings.verdict import headline
 from analysis.onset import cadence, kaplan_meier, onset_times
 from analysis.outcomes import Counts, Outcome, count
 from analysis.results import Results, StudyResults
@@ -55,8 +56,8 @@ def findings(results: Results) -> Findings:
     ...     results = load_results([Path(name)])
     >>> print(findings(results).counts)
     2 planned, 2 ran, 1 collapsed, 0 failed
-    >>> findings(results).sentences[0].split(",")[0]
-    'predictor = mlp alone kept the representation from collapsing'
+    >>> findings(results).sentences[0].split(":")[0]
+    'What prevents collapse is undetermined'
     """
     several = len(results.studies) > 1
     items: list[Finding] = []
@@ -79,7 +80,7 @@ def study_findings(study: StudyResults) -> Findings:
         candidates = (
             _reference(cells),
             learned_finding(learned) if learned else None,
-            removals_finding(study, changes) if changes and "fatal" not in items[0].values else None,
+            removals_finding(study, cells, changes) if changes else None,
             _split(cells),
             _projection(counts),
             information_finding(study),
@@ -120,11 +121,14 @@ def _split(cells: Sequence[Cell]) -> Finding | None:
     every = sum(cell.collapsed == cell.judged for cell in judged_cells)
     none = sum(cell.collapsed == 0 for cell in judged_cells)
     some = len(judged_cells) - every - none
-    depend = f"{some} {'depends' if some == 1 else 'depend'}" if some else "none depends"
-    text = (
-        f"Of {len(judged_cells)} cells with results, {every} collapsed in every seed and {none} in none; "
-        f"{depend} on the seed."
-    )
+    single = sum(cell.judged == 1 for cell in judged_cells)
+    text = f"Of {len(judged_cells)} cells with results, {every} collapsed in every seed and {none} in none"
+    if single == len(judged_cells):
+        text = f"Of {len(judged_cells)} cells with results, {every} collapsed and {none} did not"
+        text += "; with one seed each, nobody knows which depend on the seed."
+    else:
+        text += f"; {some or 'none'} {'depends' if some < 2 else 'depend'} on the seed"
+        text += f", as far as {plural(single, 'cell')} with one seed can tell." if single else "."
     values = {"cells": len(judged_cells), "every": every, "none": none, "some": some}
     return Finding(kind="split", text=text, values=values)
 

@@ -1,46 +1,62 @@
 """The first sentence: what keeps the representation from collapsing, as far as the cells can tell."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from analysis.cells import Cell, reference_of
 from analysis.findings.finding import Finding, Value
-from analysis.outcomes import Counts
+from analysis.findings.rules import changes_text, rule_text, seeds_text, verdict_values
+from analysis.outcomes import Counts, outcome_counts
 from analysis.results import StudyResults
-from analysis.stats import Rate
-from analysis.verdict import Case, Removals, Sufficient, evidence_for, seeds_with_collapse, study_verdict
-from analysis.wording import listed, plural, rate
+from analysis.verdict import (
+    LEVEL,
+    Case,
+    Search,
+    Side,
+    Verdict,
+    seeds_with_collapse,
+    study_verdict,
+)
+from analysis.wording import as_written, listed, number, plural
 
-
-def components_text(study: StudyResults, factors: Sequence[int]) -> str:
-    """`encoder_norm = batch and predictor = mlp`: those factors at the reference's levels."""
-    return listed([f"{study.factors[index].name} = {study.factors[index].levels[0]}" for index in factors])
-
-
-def seeds_text(seeds: Rate) -> str:
-    """`0 of 3 seeds, 95 % interval 0 to 71 %`: seeds in which something collapsed."""
-    return f"{seeds.k} of {plural(seeds.n, 'seed')}, {rate(seeds) if seeds.n > 1 else 'so no interval'}"
+_ERRORS, _ERROR_LENGTH, _NAMED = 3, 120, 3
+"""Errors that are quoted, their length in letters, and cells or rules that are named."""
 
 
 def headline(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> Finding:
-    """The verdict of a study in a sentence or two."""
+    """The verdict of a study in a few sentences."""
     if not counts.judged:
-        text = f"No verdict yet: none of the {plural(counts.planned, 'planned trial')} has a result."
-        return Finding(kind="verdict", text=text, values={"judged": 0})
+        return _without_results(study, counts)
     if not cells:
         return _description(counts)
-    verdict = study_verdict(study, cells)
-    match verdict.case:
-        case Case.REFERENCE_COLLAPSED:
-            return _reference_collapsed(study, cells)
-        case Case.NOTHING_COLLAPSED:
-            return _nothing_collapsed(study, cells)
-        case Case.SUFFICIENT:
-            return _sufficient(study, cells, verdict.sufficient)
-        case Case.ONE_BY_ONE:
-            assert verdict.removals is not None
-            return _one_by_one(removals_finding(study, verdict.removals))
-        case _:
-            return _undetermined(study, cells, verdict.sufficient)
+    verdicts = study_verdict(study)
+    texts = [
+        *_sentences(study, cells, verdicts.representation, "representation"),
+        *_projection(study, verdicts.representation, verdicts.projection),
+        *_open_cells(study, cells, verdicts.representation),
+    ]
+    values = verdict_values(study, verdicts.representation, "representation")
+    values["projection"] = verdict_values(study, verdicts.projection, "projection")
+    return Finding(kind="verdict", text=" ".join(texts), values=values)
+
+
+def _without_results(study: StudyResults, counts: Counts) -> Finding:
+    planned = plural(counts.planned, "planned trial")
+    if counts.waiting + counts.running + counts.interrupted:
+        text = f"No verdict yet: none of the {planned} has a result."
+    else:
+        text = f"No verdict: none of the {planned} came to a result."
+    left_out = {"failed": counts.failed, "diverged": counts.diverged, "pruned": counts.pruned}
+    ends = [f"{n} {end}" for end, n in (left_out | {"unknown": counts.unknown}).items() if n]
+    if ends:
+        text += f" Ended without one: {listed(ends)}."
+    errors = Counter(study.trials["error"].dropna().astype(str))
+    if len(errors):
+        quoted = [f"“{error[:_ERROR_LENGTH]}” ({n})" for error, n in errors.most_common(_ERRORS)]
+        more = f", and {plural(len(errors) - _ERRORS, 'other')}" if len(errors) > _ERRORS else ""
+        text += f" Errors, with their number of trials: {'; '.join(quoted)}{more}."
+    values: dict[str, Value] = {"judged": 0, "rule": None, "failed": counts.failed}
+    return Finding(kind="verdict", text=text, values=values)
 
 
 def _description(counts: Counts) -> Finding:
@@ -48,110 +64,180 @@ def _description(counts: Counts) -> Finding:
         f"The representation collapsed in {counts.collapsed} of {plural(counts.judged, 'trial')}. "
         "This is a description without an interval: the study has no cells to compare."
     )
-    return Finding(kind="verdict", text=text, values={"k": counts.collapsed, "n": counts.judged})
-
-
-def _reference_collapsed(study: StudyResults, cells: Sequence[Cell]) -> Finding:
-    reference = reference_of(cells)
-    assert reference is not None
-    survivors = [cell for cell in cells if cell.judged and not cell.collapsed]
-    text = (
-        f"The reference itself collapsed in {seeds_text(seeds_with_collapse([reference], study.seeds))}, "
-        "so no set of its components prevents collapse here. "
-    )
-    text += (
-        f"{plural(len(survivors), 'other cell')} did not collapse, among them {survivors[0].text}."
-        if survivors
-        else f"So did all {len(cells)} cells, at least once each."
-    )
-    values: dict[str, Value] = {"k": reference.collapsed, "n": reference.judged, "survivors": len(survivors)}
+    values: dict[str, Value] = {"k": counts.collapsed, "n": counts.judged, "rule": None}
     return Finding(kind="verdict", text=text, values=values)
 
 
-def _nothing_collapsed(study: StudyResults, cells: Sequence[Cell]) -> Finding:
-    n, seeds = sum(cell.judged for cell in cells), seeds_with_collapse(cells, study.seeds)
-    text = (
-        "Nothing collapsed: the representation kept its spread in all "
-        f"{n} trials of {plural(len(cells), 'cell')} (collapse in {seeds_text(seeds)}). "
-        "No component is shown to be needed at this scale."
+def _sentences(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, level: str) -> list[str]:
+    match verdict.case:
+        case Case.NOTHING_COLLAPSED:
+            return [_nothing_collapsed(study, cells, verdict)]
+        case Case.EVERYTHING_COLLAPSED:
+            return [
+                f"Everything collapsed: the {level} in all {plural(verdict.collapsed.trials, 'trial')}, with "
+                "every component and without. No component is shown to prevent it here."
+            ]
+        case Case.CLAIMED | Case.TIED:
+            assert verdict.found is not None
+            return [
+                *_collapsed_reference(cells, verdict.found),
+                _claim(study, verdict, verdict.found, level),
+                *_limits(study, cells, verdict, verdict.found),
+            ]
+        case _:
+            return _undetermined(study, cells, verdict)
+
+
+def _nothing_collapsed(study: StudyResults, cells: Sequence[Cell], verdict: Verdict) -> str:
+    judged = [cell.judged for cell in cells if cell.judged]
+    seeds = seeds_with_collapse(cells, study.seeds)
+    over = f"in {seeds_text(seeds)}" if seeds.n else "no seed has a result in all of them"
+    if min(judged) != max(judged):
+        over = f"{min(judged)} to {max(judged)} seeds a cell; over the seeds that all of them have: {over}"
+    return (
+        f"Nothing collapsed: the representation kept its spread in all {verdict.collapsed.trials} trials of "
+        f"{plural(len(judged), 'cell')} (collapse {over}). No component is shown to be needed at this scale."
     )
-    return Finding(kind="verdict", text=text, values={"k": 0, "n": n, "size": 0})
 
 
-def _sufficient(study: StudyResults, cells: Sequence[Cell], sufficient: Sufficient) -> Finding:
-    first, *others = sufficient.smallest
-    evidence = evidence_for(study, cells, sufficient)
-    k, n = evidence.collapsed_without, evidence.trials_without
-    it = "it" if len(first) == 1 else "them"
-    text = (
-        f"{components_text(study, first)} {'alone' if len(first) == 1 else 'together'} kept the "
-        "representation from collapsing, whatever the levels of the "
-        f"other factors: 0 of {evidence.trials} trials collapsed ({plural(evidence.cells, 'cell')}; "
-        f"in {seeds_text(evidence.seeds)})"
-    )
-    if others:
-        text += f". So did {listed([components_text(study, factors) for factors in others])}."
-        text += f" Of the trials with none of these, {k} of {n} collapsed."
-    else:
-        text += f", against {k} of {n} without {it}."
-    if sufficient.larger:
-        text += f" Without {'it' if len(first) == 1 and not others else 'these'}, "
-        larger = [components_text(study, factors) for factors in sufficient.larger]
-        text += f"{listed(larger, 'or')} together did."
-    values: dict[str, Value] = {"inside": evidence.trials, "size": len(first), "sets": len(others) + 1}
-    values |= {"larger": len(sufficient.larger), "k": k, "n": n}
-    return Finding(kind="verdict", text=text, values=values)
-
-
-def _one_by_one(single: Finding) -> Finding:
-    text = f"{single.text} The smallest set that suffices is undetermined: not all combinations have results."
-    return Finding(kind="verdict", text=text, values=single.values)
-
-
-def _undetermined(study: StudyResults, cells: Sequence[Cell], sufficient: Sufficient) -> Finding:
-    n, k = sum(cell.judged for cell in cells), sum(cell.collapsed for cell in cells)
-    with_results = sum(cell.judged > 0 for cell in cells)
-    text = (
-        "Which components prevent collapse is undetermined, with results in "
-        f"{with_results} of {plural(len(cells), 'cell')}: so far the representation collapsed in "
-        f"{k} of {plural(n, 'trial')}."
-    )
-    candidates = [*sufficient.sets, *sufficient.open_sets]
-    least = min((len(factors) for factors in candidates), default=0)
-    if least:
-        names = [components_text(study, factors) for factors in candidates if len(factors) == least]
-        text += f" None of those had {listed(names, 'or')}."
-    return Finding(kind="verdict", text=text, values={"k": k, "n": n, "run": with_results})
-
-
-def removals_finding(study: StudyResults, removals: Removals) -> Finding:
-    """What happens when one component alone leaves the reference's level."""
-    fatal, harmless = removals.fatal, removals.harmless
-    parts = []
-    if fatal:
-        changes = [f"{_changes(study, [cell])} ({_seeds_of(study, cell)})" for cell in fatal]
-        parts.append(f"Changing one component of the reference made it collapse: {listed(changes)}.")
-    if harmless:
-        fewest = min(harmless, key=lambda cell: cell.judged)
-        equal = all(cell.judged == fewest.judged for cell in harmless)
-        scope = "" if len(harmless) == 1 else "each: " if equal else "fewest seeds: "
-        parts.append(
-            f"Changing only {_changes(study, harmless)} did not make it collapse"
-            f" ({scope}{_seeds_of(study, fewest)})."
+def _claim(study: StudyResults, verdict: Verdict, found: Search, level: str) -> str:
+    rules = [rule_text(study, rule) for rule in (found.rule, *verdict.aliases)]
+    difference, interval, stands = verdict.difference, verdict.interval, verdict.thresholds
+    assert difference is not None
+    assert interval is not None
+    notes = [
+        f"{_points(difference)} points fewer, 95 % {_points(interval.low)} to {_points(interval.high)}",
+        f"adjusted p {p_text(found.adjusted_p)}",
+    ]
+    if stands is not None and stands.low < stands.high:
+        notes.append(
+            f"the same rule for every threshold tried from {as_written(stands.low)} to "
+            f"{as_written(stands.high)}"
         )
-    values: dict[str, Value] = {"fatal": len(fatal), "harmless": len(harmless)}
-    return Finding(kind="removals", text=" ".join(parts), values=values)
+    elif stands is not None:
+        notes.append("at no other threshold tried")
+    counts = f"the {level} collapsed in {_sides(found)} ({'; '.join(notes)})."
+    if len(rules) == 1:
+        return f"{rules[0]}: {counts}"
+    more = f", or one of {len(rules) - _NAMED} more" if len(rules) > _NAMED else ""
+    return (
+        f"One of these, which no cell with a result tells apart: {'; '.join(rules[:_NAMED])}{more}: {counts}"
+    )
 
 
-def _seeds_of(study: StudyResults, cell: Cell) -> str:
-    return seeds_text(seeds_with_collapse([cell], study.seeds))
+def _sides(found: Search) -> str:
+    return f"{_of(found.inside)} trials with, {_of(found.outside)} without"
 
 
-def _changes(study: StudyResults, cells: Sequence[Cell]) -> str:
-    """`predictor = linear or none or tau_base = 0`: levels other than the reference's, by factor."""
-    levels: dict[int, list[str]] = {}
-    for cell in cells:
-        (index,) = cell.changed
-        levels.setdefault(index, []).append(cell.labels[index])
-    changes = [f"{study.factors[index].name} = {listed(labels, 'or')}" for index, labels in levels.items()]
-    return listed(changes, "or")
+def _of(side: Side) -> str:
+    return f"{side.collapsed} of {side.trials}"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.0f}".replace("-", "−")
+
+
+def p_text(p: float) -> str:
+    """`0.032`, or `below 0.001`."""
+    return "below 0.001" if p < 0.001 else number(p, 2 if p >= 0.01 else 1)
+
+
+def _limits(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, found: Search) -> list[str]:
+    """How far the claim goes: exceptions, rules nearly as good, and what was not tried."""
+    texts = _exceptions(study, verdict)
+    if found.ties:
+        named = "; ".join(rule_text(study, rule) for rule in found.ties[:_NAMED])
+        more = f"; and {len(found.ties) - _NAMED} more" if len(found.ties) > _NAMED else ""
+        texts.append(f"Hardly less well fits: {named}{more}.")
+    judged = [cell for cell in cells if cell.judged]
+    if all(len(cell.changed) < 2 for cell in judged):
+        texts.append(
+            "Only one component was changed at a time: what happens without several of them is open."
+        )
+    elif all(min(cell.codes) >= 0 for cell in judged):
+        longer = [rule for rule in found.aliases if rule not in verdict.aliases]
+        if longer:
+            texts.append(
+                f"No cell with a result tells it from longer rules, such as {rule_text(study, longer[0])}."
+            )
+    return texts
+
+
+def _exceptions(study: StudyResults, verdict: Verdict) -> list[str]:
+    if not verdict.exceptions:
+        return []
+    cells = verdict.exceptions
+    named = "; ".join(f"{changes_text(study, cell)} (0 of {cell.judged})" for cell in cells[:_NAMED])
+    more = f", and {plural(len(cells) - _NAMED, 'other cell')}" if len(cells) > _NAMED else ""
+    return [f"Without it, {'this' if len(cells) == 1 else 'these'} did not collapse either: {named}{more}."]
+
+
+def _collapsed_reference(cells: Sequence[Cell], found: Search) -> list[str]:
+    reference = reference_of(cells)
+    if reference is None or not found.rule.reversed:
+        return []
+    return [f"The reference itself collapsed in all {plural(reference.judged, 'trial')}."]
+
+
+def _undetermined(study: StudyResults, cells: Sequence[Cell], verdict: Verdict) -> list[str]:
+    found, reference = verdict.found, reference_of(cells)
+    counts = f"so far the representation collapsed in {_of(verdict.collapsed)} trials"
+    texts = [f"What prevents collapse is undetermined: {counts}, and no rule over the components passes."]
+    if reference is not None and reference.judged and reference.collapsed == reference.judged:
+        survivors = [cell for cell in cells if cell.judged and not cell.collapsed]
+        texts.append(f"The reference itself collapsed in all {plural(reference.judged, 'trial')}.")
+        if survivors:
+            n = plural(len(survivors), "other cell")
+            texts.append(f"{n} did not collapse, among them {changes_text(study, survivors[0])}.")
+    if found is None:
+        return texts
+    texts.append(
+        f"The best of {found.rules:,} is {rule_text(study, found.rule)}: collapse in {_sides(found)} "
+        f"(adjusted p {p_text(found.adjusted_p)})."
+    )
+    if 2 * found.outside.rate >= 1:
+        texts += _exceptions(study, verdict)
+    return [*texts, _would_decide(verdict)]
+
+
+def _would_decide(verdict: Verdict) -> str:
+    outlook, seeds = verdict.outlook, plural(verdict.seeds, "seed")
+    if outlook is None:
+        return "With one seed nothing is claimed, since what hangs on the seed cannot be seen."
+    if outlook.least_p > LEVEL:
+        text = f"With {seeds} not even a clean separation by it could pass (p {p_text(outlook.least_p)})"
+        return (
+            f"{text}; {outlook.seeds} seeds that collapse like these would." if outlook.seeds else f"{text}."
+        )
+    if outlook.seeds:
+        return (
+            f"If further seeds collapse like these {verdict.seeds}, {outlook.seeds} in all would decide it."
+        )
+    return f"Not even {outlook.most_seeds} seeds that collapse like these {verdict.seeds} would decide it."
+
+
+def _projection(study: StudyResults, representation: Verdict, projection: Verdict) -> list[str]:
+    """Where the projection has an answer of its own."""
+    found = projection.found
+    if projection.passes and found is not None:
+        same = representation.passes and representation.found is not None
+        if same and representation.found is not None and representation.found.rule == found.rule:
+            return [f"The same rule holds for the projection: it collapsed in {_sides(found)}."]
+        return [_claim(study, projection, found, "projection")]
+    if projection.collapsed.collapsed and projection.collapsed != representation.collapsed:
+        return [f"The projection collapsed in {_of(projection.collapsed)} trials; no rule passes for it."]
+    return []
+
+
+def _open_cells(study: StudyResults, cells: Sequence[Cell], verdict: Verdict) -> list[str]:
+    """The cells without a result, and what became of their trials."""
+    open_cells = verdict.open_cells
+    if not open_cells:
+        return []
+    ends: dict[str, int] = {}
+    for cell in open_cells:
+        for outcome, n in outcome_counts(cell.trials).items():
+            ends[outcome] = ends.get(outcome, 0) + n
+    named = "; ".join(changes_text(study, cell) for cell in open_cells[:_NAMED])
+    which = named if len(open_cells) <= _NAMED else f"{len(open_cells)} of {plural(len(cells), 'cell')}"
+    return [f"Without any result: {which} ({listed([f'{n} {end}' for end, n in ends.items()])})."]

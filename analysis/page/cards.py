@@ -10,12 +10,13 @@ from analysis.findings import Findings
 from analysis.findings.agreement import HEADER as PAIRS_HEADER
 from analysis.findings.agreement import HOW, agreement_rows
 from analysis.findings.learning import not_interpretable
-from analysis.findings.verdict import components_text
+from analysis.findings.rules import alternative_text
+from analysis.findings.verdict import p_text
 from analysis.outcomes import MEANINGS, Counts, outcome_counts
 from analysis.page.collapse_map import collapse_map
 from analysis.page.markup import element, escaped, pairs, table
 from analysis.results import StudyResults
-from analysis.verdict import Case, study_verdict
+from analysis.verdict import Case, Verdict, study_verdict
 
 
 def head(study: StudyResults) -> str:
@@ -58,27 +59,38 @@ def _map(study: StudyResults, cells: Sequence[Cell]) -> str:
     names = escaped(" · ".join(factor.name for factor in study.factors))
     note = f"Tiles: collapsed of judged trials, with the exact 95 % interval. Framed: the reference. {names}."
     inner = element("h3", "Collapse map") + element("p", note, class_="note")
-    inner += collapse_map(study, cells) + _smallest_set(study, cells)
+    inner += collapse_map(study, cells) + _smallest_set(study)
     return element("section", inner, class_="card", aria_label="Collapse map")
 
 
-_WITHOUT_SET = {
+_WITHOUT_RULE = {
+    Case.ALL_FAILED: "no trial came to a result",
     Case.NO_RESULTS: "nothing has finished yet",
-    Case.REFERENCE_COLLAPSED: "none: the reference itself collapsed",
     Case.NOTHING_COLLAPSED: "no component: nothing collapsed",
-    Case.ONE_BY_ONE: "undetermined: not every combination has results",
-    Case.UNDETERMINED: "undetermined: not every combination has results",
+    Case.EVERYTHING_COLLAPSED: "none: everything collapsed",
+    Case.UNDETERMINED: "undetermined: no rule over the components passes",
 }
 
 
-def _smallest_set(study: StudyResults, cells: Sequence[Cell]) -> str:
-    verdict = study_verdict(study, cells)
-    names = [components_text(study, factors) for factors in verdict.sufficient.sets if factors]
-    pills = [f'<span class="pill">{escaped(name)}</span>' for name in names]
-    body = _WITHOUT_SET.get(verdict.case) or " or ".join(pills)
-    return (
-        f'<div class="smallest"><h3>Smallest set of components that prevents collapse</h3><p>{body}</p></div>'
-    )
+def _smallest_set(study: StudyResults) -> str:
+    verdicts = study_verdict(study)
+    levels = {"representation": verdicts.representation, "projection": verdicts.projection}
+    lines = "".join(f"<p>{level}: {_rule(study, verdict)}</p>" for level, verdict in levels.items())
+    return f'<div class="smallest"><h3>Smallest set of components that prevents collapse</h3>{lines}</div>'
+
+
+def _rule(study: StudyResults, verdict: Verdict) -> str:
+    """The claimed rule as pills, several if they are tied; or why there is none."""
+    if verdict.found is None or not verdict.passes:
+        return _WITHOUT_RULE[verdict.case]
+    shown = [
+        " or ".join(
+            f'<span class="pill">{escaped(alternative_text(study, components))}</span>'
+            for components in rule.alternatives
+        )
+        for rule in (verdict.found.rule, *verdict.aliases)
+    ]
+    return f"{'; or: '.join(shown)} (adjusted p {p_text(verdict.found.adjusted_p)})"
 
 
 def agreement(study: StudyResults, findings: Findings) -> str:

@@ -9,7 +9,12 @@ from analysis.stats import Rate, clopper_pearson
 
 
 def seeds_with_collapse(cells: Sequence[Cell], seeds: Sequence[int]) -> Rate:
-    """In how many seeds any of the cells collapsed, out of the seeds with a judged trial in any of them."""
-    collapsed_CS = collapse_by_seed(cells, seeds)
-    judged_CS = ~np.isnan(collapsed_CS)
-    return clopper_pearson(int((collapsed_CS == 1).any(axis=0).sum()), int(judged_CS.any(axis=0).sum()))
+    """In how many seeds any of the cells collapsed, out of the seeds that have a result in all of them.
+
+    Cells without any result do not count. A seed with a result in few of the cells says little about them.
+    """
+    collapsed_CS = collapse_by_seed([cell for cell in cells if cell.judged], seeds)
+    if not len(collapsed_CS):
+        return clopper_pearson(0, 0)
+    complete_S = ~np.isnan(collapsed_CS).any(axis=0)
+    return clopper_pearson(int((collapsed_CS[:, complete_S] == 1).any(axis=0).sum()), int(complete_S.sum()))

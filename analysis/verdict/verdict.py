@@ -1,96 +1,150 @@
-"""Which case a study is, and the evidence for it."""
+"""Which case a study is at each level of the network, and the evidence for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum, auto
+from functools import lru_cache
 
-from analysis.cells import Cell
+import numpy as np
+
+from analysis.cells import Cell, cells_of, collapse_by_seed, judged_values_by_seed
+from analysis.outcomes import Outcome
 from analysis.results import StudyResults
-from analysis.stats import Rate
-from analysis.verdict.neighbours import Removals, removals
-from analysis.verdict.seeds import seeds_with_collapse
-from analysis.verdict.sufficient import Sufficient, sufficient_sets
+from analysis.stats import Floats, Interval
+from analysis.verdict.decide import LEVEL, Outlook, outlook
+from analysis.verdict.interval import reduction
+from analysis.verdict.rules import Rule, family
+from analysis.verdict.search import Search, Side, search
+from analysis.verdict.thresholds import stable_range
 
 
 class Case(StrEnum):
     """How far a design answers what prevents collapse. The first that applies."""
 
+    ALL_FAILED = auto()
+    """No trial was judged, and none is to come."""
     NO_RESULTS = auto()
-    """No trial was judged."""
-    REFERENCE_COLLAPSED = auto()
-    """So none of its components prevents collapse."""
+    """No trial was judged yet."""
     NOTHING_COLLAPSED = auto()
     """So no component is shown to be needed."""
-    SUFFICIENT = auto()
-    """The smallest sets of components that prevent collapse are known."""
-    ONE_BY_ONE = auto()
-    """They are not, but at least half of the cells differ from the reference in one factor."""
+    EVERYTHING_COLLAPSED = auto()
+    """So no component is shown to prevent it."""
+    TIED = auto()
+    """A rule passes, and the cells cannot tell it from another of the same length."""
+    CLAIMED = auto()
+    """A rule passes."""
     UNDETERMINED = auto()
-    """Cells that matter have no results."""
+    """None does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A study's verdict."""
+    """What was found at one level of the network."""
 
     case: Case
-    sufficient: Sufficient
-    removals: Removals | None
-    """None without results."""
+    collapsed: Side
+    """Over all judged trials."""
+    found: Search | None = None
+    """The best rule, whether it passes or not; None if there is none to compare."""
+    interval: Interval | None = None
+    """Of the reduction: the rate outside less the rate inside. Where a rule passes."""
+    thresholds: Interval | None = None
+    """Those of the grid at which the same rule is best and passes. Where it passes, if known."""
+    exceptions: tuple[Cell, ...] = ()
+    """Cells outside of the best rule in which nothing collapsed."""
+    outlook: Outlook | None = None
+    """Where no rule passes, and with more than one seed."""
+    open_cells: tuple[Cell, ...] = ()
+    """Planned cells without a result."""
+    seeds: int = 0
+    """Seeds with a judged trial."""
 
+    @property
+    def passes(self) -> bool:
+        """Whether a rule is claimed, be it tied or not."""
+        return self.case in (Case.CLAIMED, Case.TIED)
 
-def study_verdict(study: StudyResults, cells: Sequence[Cell]) -> Verdict:
-    """The verdict of a design; `cells` must not be empty."""
-    sufficient = sufficient_sets(
-        [cell.codes for cell in cells],
-        [cell.collapsed for cell in cells],
-        [cell.judged for cell in cells],
-        [len(factor.levels) for factor in study.factors],
-    )
-    changes = removals(cells)
-    return Verdict(case=_case(cells, sufficient, changes), sufficient=sufficient, removals=changes)
+    @property
+    def rule(self) -> Rule | None:
+        """The claimed rule; None where nothing is claimed, and where several say the same of these cells."""
+        return self.found.rule if self.found is not None and self.case is Case.CLAIMED else None
 
+    @property
+    def aliases(self) -> tuple[Rule, ...]:
+        """Rules as short as the best with the same cells inside."""
+        return self.found.equals if self.found is not None else ()
 
-def _case(cells: Sequence[Cell], sufficient: Sufficient, changes: Removals | None) -> Case:
-    if not any(cell.judged for cell in cells):
-        return Case.NO_RESULTS
-    if sufficient.reference_collapsed:
-        return Case.REFERENCE_COLLAPSED
-    if sufficient.determined:
-        return Case.SUFFICIENT if sufficient.sets[0] else Case.NOTHING_COLLAPSED
-    if changes is not None and 2 * changes.count >= len(cells) - 1:
-        return Case.ONE_BY_ONE
-    return Case.UNDETERMINED
+    @property
+    def difference(self) -> float | None:
+        """The reduction by the claimed rule."""
+        if self.found is None or not self.passes:
+            return None
+        return self.found.outside.rate - self.found.inside.rate
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """What the trials say about a set of components."""
+class StudyVerdict:
+    """A study's verdicts, one for each level."""
 
-    cells: int
-    """Cells that have the set at the reference's levels."""
-    trials: int
-    """Judged trials in them."""
-    seeds: Rate
-    """Seeds with a collapse in them."""
-    collapsed_without: int
-    """Collapsed trials of the cells that have none of the smallest sets."""
-    trials_without: int
-    """Judged trials of those."""
+    representation: Verdict
+    projection: Verdict
 
 
-def evidence_for(study: StudyResults, cells: Sequence[Cell], sufficient: Sufficient) -> Evidence:
-    """The evidence for the first of the smallest sets."""
-    inside = [cell for cell in cells if _has(cell, sufficient.smallest[0])]
-    outside = [cell for cell in cells if not any(_has(cell, factors) for factors in sufficient.smallest)]
-    return Evidence(
-        cells=len(inside),
-        trials=sum(cell.judged for cell in inside),
-        seeds=seeds_with_collapse(inside, study.seeds),
-        collapsed_without=sum(cell.collapsed for cell in outside),
-        trials_without=sum(cell.judged for cell in outside),
+@lru_cache(maxsize=4)  # the headline, the other findings and the map ask for it
+def study_verdict(study: StudyResults) -> StudyVerdict:
+    """The verdicts of a design that has cells."""
+    cells = cells_of(study)
+    representation_CS = collapse_by_seed(cells, study.seeds)
+    projection_CS = judged_values_by_seed(cells, study.seeds, "projection_collapsed")
+    std_CS, projection_std_CS = (
+        judged_values_by_seed(cells, study.seeds, f"{level}_std")
+        for level in ("representation", "projection")
+    )
+    return StudyVerdict(
+        representation=_verdict(cells, representation_CS, std_CS, study.representation_threshold),
+        projection=_verdict(cells, projection_CS, projection_std_CS, study.projection_threshold),
     )
 
 
-def _has(cell: Cell, factors: Sequence[int]) -> bool:
-    return all(cell.codes[index] == 0 for index in factors)
+def _verdict(cells: Sequence[Cell], collapsed_CS: Floats, std_CS: Floats, threshold: float) -> Verdict:
+    judged_CS = ~np.isnan(collapsed_CS)
+    has_result_C = np.asarray(judged_CS.any(axis=1))
+    seeds = int(judged_CS.any(axis=0).sum())
+    collapsed = Side(collapsed=int(np.nansum(collapsed_CS)), trials=int(judged_CS.sum()))
+    open_cells = tuple(cell for cell, has in zip(cells, has_result_C, strict=True) if not has)
+    if not collapsed.trials:
+        case = Case.ALL_FAILED if not any(_to_come(cell) for cell in cells) else Case.NO_RESULTS
+        return Verdict(case=case, collapsed=collapsed, open_cells=open_cells)
+    if collapsed.collapsed in (0, collapsed.trials):
+        case = Case.EVERYTHING_COLLAPSED if collapsed.collapsed else Case.NOTHING_COLLAPSED
+        return Verdict(case=case, collapsed=collapsed, open_cells=open_cells, seeds=seeds)
+    kept = [cell for cell, has in zip(cells, has_result_C, strict=True) if has]
+    collapsed_CS, std_CS = collapsed_CS[has_result_C], std_CS[has_result_C]
+    reference = next((index for index, cell in enumerate(kept) if cell.is_reference), None)
+    rules = family([cell.codes for cell in kept])
+    found = search(collapsed_CS, rules, reference=reference)
+    passes = found is not None and seeds > 1 and found.adjusted_p <= LEVEL
+    tied = found is not None and bool(found.equals)
+    ranged = found is not None and passes and threshold > 0
+    return Verdict(
+        case=Case.UNDETERMINED if not passes else Case.TIED if tied else Case.CLAIMED,
+        collapsed=collapsed,
+        found=found,
+        interval=reduction(collapsed_CS, found.inside_C, found.z) if found and passes else None,
+        thresholds=stable_range(std_CS, found, rules, threshold, reference) if found and ranged else None,
+        exceptions=_exceptions(kept, collapsed_CS, found) if found else (),
+        outlook=outlook(collapsed_CS, rules, found, reference)
+        if found and not passes and seeds > 1
+        else None,
+        open_cells=open_cells,
+        seeds=seeds,
+    )
+
+
+def _to_come(cell: Cell) -> bool:
+    return bool(cell.trials["outcome"].isin((Outcome.WAITING, Outcome.RUNNING, Outcome.INTERRUPTED)).any())
+
+
+def _exceptions(cells: Sequence[Cell], collapsed_CS: Floats, found: Search) -> tuple[Cell, ...]:
+    survived_C = ~found.inside_C & (np.nansum(collapsed_CS, axis=1) == 0)
+    return tuple(cell for cell, survived in zip(cells, survived_C, strict=True) if survived)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -74,7 +74,7 @@ def test_loss_is_compared_and_never_ranks(sweep: Path) -> None:
     text = finding(sweep, "loss").text
     assert f"ranks {rank} of 48 by kNN accuracy" in text
     assert rows["loss"].corr(rows["knn_accuracy"], method="spearman") == pytest.approx(
-        -float(finding(sweep, "loss").values["spearman"] or 0)
+        -cast(float, finding(sweep, "loss").values["spearman"])
     )
 
 

@@ -1,0 +1,54 @@
+"""One component at a time: in which cells collapse was seen, said without a claim about causes."""
+
+from collections.abc import Sequence
+
+from analysis.cells import Cell, reference_of
+from analysis.findings.finding import Finding, Value
+from analysis.findings.rules import seeds_text
+from analysis.results import StudyResults
+from analysis.verdict import Removals, seeds_with_collapse
+from analysis.wording import listed
+
+
+def removals_finding(study: StudyResults, cells: Sequence[Cell], removals: Removals) -> Finding:
+    """What happens when one component alone leaves the reference's level."""
+    fatal, harmless = removals.fatal, removals.harmless
+    reference = reference_of(cells)
+    assert reference is not None
+    parts = []
+    if reference.collapsed:
+        parts.append(f"The reference itself collapsed in {_seeds_of(study, reference)}.")
+    if fatal:
+        changes = [f"{_removed(study, [cell])} ({_seeds_of(study, cell)})" for cell in fatal]
+        parts.append(
+            f"With one component changed, collapse was seen, too: {listed(changes)}."
+            if reference.collapsed
+            else f"Changing one component of the reference made it collapse: {listed(changes)}."
+        )
+    if harmless:
+        fewest = min(harmless, key=lambda cell: cell.judged)
+        equal = all(cell.judged == fewest.judged for cell in harmless)
+        scope = "" if len(harmless) == 1 else "each: " if equal else "fewest seeds: "
+        end = f"({scope}{_seeds_of(study, fewest)})."
+        changed = _removed(study, harmless)
+        parts.append(
+            f"No collapse was seen with {changed} {end}"
+            if reference.collapsed
+            else f"Changing only {changed} did not make it collapse {end}"
+        )
+    values: dict[str, Value] = {"fatal": len(fatal), "harmless": len(harmless)}
+    return Finding(kind="removals", text=" ".join(parts), values=values)
+
+
+def _seeds_of(study: StudyResults, cell: Cell) -> str:
+    return seeds_text(seeds_with_collapse([cell], study.seeds))
+
+
+def _removed(study: StudyResults, cells: Sequence[Cell]) -> str:
+    """`predictor = linear or none or tau_base = 0`: what each cell changes, by factor."""
+    levels: dict[int, list[str]] = {}
+    for cell in cells:
+        (index,) = cell.changed
+        levels.setdefault(index, []).append(cell.labels[index])
+    changes = [f"{study.factors[index].name} = {listed(labels, 'or')}" for index, labels in levels.items()]
+    return listed(changes, "or")

@@ -1,0 +1,246 @@
+"""The search for the best rule, and a test that knows that it has searched.
+
+A rule's score is the likelihood-ratio statistic (twice the log of the ratio) of two rates of collapse, inside
+and outside, against one, less log(trials) for each component that it names, as often as it does; inside must
+have the lower rate. No rule at all scores 0.
+The p-value of the best is the share of permutations in which the best rule scores as well: outcomes are
+permuted over the cells within each seed, so seeds stay blocks, and a seed that decides alone shows nothing.
+
+The search is akin to logic regression (Ruczinski, Kooperberg and LeBlanc 2003), the test is the max test of
+Westfall and Young (1993), the penalty is that of Schwarz (1978).
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from analysis.stats import Floats
+from analysis.verdict.rules import Family, Rule
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+
+PERMUTATIONS = 999
+_EXACT_UP_TO = 5_000
+"""Arrangements of the outcomes that are all tried, instead of permutations."""
+_Z = 1.96
+_ROUNDING = 1e-9
+_CHUNK = 1_000_000
+"""Scores that are computed at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """Trials inside a rule, or outside of it."""
+
+    collapsed: int
+    trials: int
+
+    @property
+    def rate(self) -> float:
+        """The share that collapsed."""
+        return self.collapsed / self.trials
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """The best rule, and how surprising it is."""
+
+    rule: Rule
+    aliases: tuple[Rule, ...]
+    """Other rules with the same cells inside, the shortest first."""
+    ties: tuple[Rule, ...]
+    """Rules with other cells inside that score less by less than the penalty of one component, best first."""
+    inside_C: npt.NDArray[np.bool_]
+    """Which cells are inside."""
+    inside: Side
+    outside: Side
+    score: float
+    adjusted_p: float
+    z: float
+    """The quantile for an interval that makes up for the search: the 95 % quantile, over the permutations, of
+    the largest standardised difference of any rule; at least 1.96."""
+    rules: int
+    """How many were searched: those that the cells can tell apart."""
+    permutations: int
+    exact: bool
+    """Whether these are all arrangements of the outcomes."""
+
+    @property
+    def equals(self) -> tuple[Rule, ...]:
+        """The aliases that say it as shortly: nothing in these cells prefers the rule to them. That a factor
+        does not apply says what another factor's level says, so only the latter counts."""
+        best = (self.rule.mentions, self.rule.uses_absence)
+        return tuple(rule for rule in self.aliases if (rule.mentions, rule.uses_absence) == best)
+
+
+def search(collapsed_CS: Floats, family: Family, *, reference: int | None = None) -> Search | None:
+    """Finds the best rule; None if there is none: too few cells, or all outcomes are alike.
+
+    Args:
+        collapsed_CS: 1 where the trial of a cell and seed collapsed, 0 where not, NaN without one.
+        family: the rules; see `rules.family`.
+        reference: index of the reference's cell. Where all of its trials collapsed, the reversed rules are
+            searched, else the others; in each permutation likewise.
+    """
+    judged_CS = ~np.isnan(collapsed_CS)
+    judged_C, counts_C = judged_CS.sum(axis=1), np.nansum(collapsed_CS, axis=1).astype(np.int64)
+    total, trials = int(counts_C.sum()), int(judged_C.sum())
+    if total in (0, trials):
+        return None
+    directions = _directions(family, judged_C, total)
+    if reference is not None and not judged_C[reference]:
+        reference = None
+    chosen, scorer = directions[int(_is_reversed(counts_C[None], judged_C, reference)[0])]
+    if not len(chosen):
+        return None
+    scores_R = scorer.scores(counts_C[None])[0]
+    best = int(scores_R.argmax())
+    if scores_R[best] == -math.inf:
+        return None
+    exact = _n_arrangements(collapsed_CS) <= _EXACT_UP_TO
+    permuted_PC = _arrangements(collapsed_CS) if exact else _permutations(collapsed_CS)
+    best_P, largest_P = _largest(directions, permuted_PC, _is_reversed(permuted_PC, judged_C, reference))
+    at_least = int((best_P >= max(0.0, scores_R[best]) - _ROUNDING).sum())
+    near = np.argsort(-scores_R, kind="stable")
+    near = near[scores_R[near] > scores_R[best] - math.log(trials) + _ROUNDING]
+    inside_C = family.inside_RC[chosen[best]]
+    return Search(
+        rule=family.rules[chosen[best]],
+        aliases=family.aliases[chosen[best]],
+        ties=tuple(family.rules[chosen[other]] for other in near if other != best),
+        inside_C=inside_C,
+        inside=Side(collapsed=int(counts_C[inside_C].sum()), trials=int(judged_C[inside_C].sum())),
+        outside=Side(collapsed=int(counts_C[~inside_C].sum()), trials=int(judged_C[~inside_C].sum())),
+        score=float(scores_R[best]),
+        adjusted_p=at_least / len(best_P) if exact else (1 + at_least) / (1 + len(best_P)),
+        z=max(_Z, float(np.quantile(largest_P, 0.95))),
+        rules=len(chosen),
+        permutations=len(best_P),
+        exact=exact,
+    )
+
+
+_Directions: TypeAlias = "tuple[tuple[Ints, _Scorer], tuple[Ints, _Scorer]]"
+
+
+def _directions(family: Family, judged_C: Ints, total: int) -> _Directions:
+    """The indices of the rules that are not reversed and their scorer, then those of the reversed rules."""
+    reversed_R = np.array([rule.reversed for rule in family.rules], dtype=np.bool_)
+    mentions_R = np.array([rule.mentions for rule in family.rules], dtype=np.int64)
+    first, second = np.flatnonzero(~reversed_R), np.flatnonzero(reversed_R)
+    return (
+        (first, _Scorer(family.inside_RC[first], mentions_R[first], judged_C, total)),
+        (second, _Scorer(family.inside_RC[second], mentions_R[second], judged_C, total)),
+    )
+
+
+def _is_reversed(counts_PC: Ints, judged_C: Ints, reference: int | None) -> npt.NDArray[np.bool_]:
+    """Whether the whole reference collapsed, by arrangement."""
+    if reference is None:
+        return np.zeros(len(counts_PC), dtype=np.bool_)
+    return np.asarray(counts_PC[:, reference] == judged_C[reference])
+
+
+def _largest(
+    directions: _Directions, counts_PC: Ints, reversed_P: npt.NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """The best score (at least 0) and the largest standardised difference of each arrangement. Shapes [P]"""
+    best_P, largest_P = np.zeros(len(counts_PC)), np.zeros(len(counts_PC))
+    for rows_P, (chosen, scorer) in zip((~reversed_P, reversed_P), directions, strict=True):
+        if len(chosen) and rows_P.any():
+            best_P[rows_P], largest_P[rows_P] = scorer.largest(counts_PC[rows_P])
+    return best_P, largest_P
+
+
+class _Scorer:
+    """Scores of rules, for many arrangements of the same outcomes. The suffix P counts these.
+
+    A score depends on the trials inside, those of them that collapsed and the components named, so that all
+    are looked up in a table.
+    """
+
+    def __init__(
+        self, inside_RC: npt.NDArray[np.bool_], mentions_R: Ints, judged_C: Ints, total: int
+    ) -> None:
+        trials = int(judged_C.sum())
+        kinds_K2, row_R = np.unique(
+            np.stack([judged_C @ inside_RC.T, mentions_R], axis=1), axis=0, return_inverse=True
+        )
+        inside_K, mentions_K = kinds_K2[:, :1], kinds_K2[:, 1:]
+        outside_K, collapsed = trials - inside_K, np.arange(total + 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            difference = (total - collapsed) / outside_K - collapsed / inside_K
+            rate = total / trials
+            error_K = np.sqrt(rate * (1 - rate) * (1 / inside_K + 1 / outside_K))
+            ratio = _log_likelihood(collapsed, inside_K) + _log_likelihood(total - collapsed, outside_K)
+        ratio -= _log_likelihood(np.array(total), np.array(trials))
+        lower = difference > _ROUNDING
+        self._scores = np.where(lower, 2 * ratio - math.log(trials) * mentions_K, -math.inf).ravel()
+        self._standardised = np.where(lower, difference / error_K, 0.0).ravel()
+        self._member_CR = inside_RC.T.astype(np.float32)
+        self._first_R = (row_R.ravel() * (total + 1)).astype(np.int32)
+
+    def scores(self, counts_PC: Ints) -> Floats:
+        """Penalised scores; minus infinity where the rate inside is not lower. [P, R]"""
+        return np.asarray(self._scores[self._places(counts_PC)])
+
+    def _places(self, counts_PC: Ints) -> npt.NDArray[np.int32]:
+        inside_PR = (counts_PC.astype(np.float32) @ self._member_CR).astype(np.int32)  # exact below 2 ** 24
+        return np.asarray(self._first_R + inside_PR)
+
+    def largest(self, counts_PC: Ints) -> tuple[Floats, Floats]:
+        """The best score (at least 0) and the largest standardised difference of each arrangement. [P]"""
+        size = max(1, _CHUNK // len(self._first_R))
+        best_P, largest_P = np.zeros(len(counts_PC)), np.zeros(len(counts_PC))
+        for begin in range(0, len(counts_PC), size):
+            chunk = slice(begin, begin + size)
+            places_PR = self._places(counts_PC[chunk])
+            best_P[chunk] = np.maximum(self._scores[places_PR].max(axis=1), 0.0)
+            largest_P[chunk] = self._standardised[places_PR].max(axis=1)
+        return best_P, largest_P
+
+
+def _log_likelihood(k: Ints, n: Ints) -> Floats:
+    """Of k of n at the rate k / n; NaN where k is above n."""
+    return np.asarray(special.xlogy(k, k / n) + special.xlogy(n - k, (n - k) / n))
+
+
+def _n_arrangements(collapsed_CS: Floats) -> int:
+    """How many ways there are to arrange the outcomes over the cells, within each seed."""
+    judged_S, collapsed_S = (~np.isnan(collapsed_CS)).sum(axis=0), np.nansum(collapsed_CS, axis=0)
+    return math.prod(math.comb(int(n), int(k)) for n, k in zip(judged_S, collapsed_S, strict=True))
+
+
+def _permutations(collapsed_CS: Floats) -> Ints:
+    """Collapsed trials by cell, outcomes permuted over the cells within each seed. [PERMUTATIONS, cells]"""
+    rng = np.random.default_rng(0)
+    counts_PC = np.zeros((PERMUTATIONS, len(collapsed_CS)), dtype=np.int64)
+    for outcomes_C in collapsed_CS.T:
+        cells = np.flatnonzero(~np.isnan(outcomes_C))
+        rows = np.tile(outcomes_C[cells].astype(np.int64), (PERMUTATIONS, 1))
+        counts_PC[:, cells] += rng.permuted(rows, axis=1)
+    return counts_PC
+
+
+def _arrangements(collapsed_CS: Floats) -> Ints:
+    """Collapsed trials by cell, for each arrangement within the seeds. [arrangements, cells]"""
+    counts_PC = np.zeros((1, len(collapsed_CS)), dtype=np.int64)
+    for outcomes_C in collapsed_CS.T:
+        cells = np.flatnonzero(~np.isnan(outcomes_C))
+        rows_AC = _choices(cells, int(np.nansum(outcomes_C)), len(collapsed_CS))
+        counts_PC = (counts_PC[:, None] + rows_AC[None]).reshape(-1, len(collapsed_CS))
+    return counts_PC
+
+
+def _choices(cells: Ints, k: int, width: int) -> Ints:
+    """A row of 0 and 1 for each way to choose k of the cells. Shape [ways, width]."""
+    chosen = list(itertools.combinations(cells, k))
+    rows = np.zeros((len(chosen), width), dtype=np.int64)
+    for row, places in zip(rows, chosen, strict=True):
+        row[list(places)] = 1
+    return rows
