@@ -67,17 +67,6 @@ def test_projection_apart_from_representation(sweep: Path) -> None:
     assert text == "The projection collapsed in 30 of 48 trials; in 18 of them the representation did not."
 
 
-def test_loss_is_compared_and_never_ranks(sweep: Path) -> None:
-    rows = pd.read_parquet(sweep / "trials.parquet")
-    lowest = rows.sort_values("loss").iloc[0]
-    rank = int((rows["knn_accuracy"] > lowest["knn_accuracy"]).sum()) + 1
-    text = finding(sweep, "loss").text
-    assert f"ranks {rank} of 48 by kNN accuracy" in text
-    assert rows["loss"].corr(rows["knn_accuracy"], method="spearman") == pytest.approx(
-        -float(finding(sweep, "loss").values["spearman"] or 0)
-    )
-
-
 def test_few_seeds_are_called_few(sweep: Path) -> None:
     assert "(the smallest possible is 0.25)" in finding(sweep, "seeds").text
 
