@@ -2,42 +2,96 @@
 
 An effect is the mean over matched pairs of cells (pairs that differ in one factor alone) within each
 seed, and then a t interval over the seeds: seeds are blocks, cells weigh alike, and nothing is assumed about
-variances. In a full factorial this is the usual main effect; where pairs are
-missing, the effect says how many.
+variances. In a full factorial this is the usual main effect; where pairs are missing, the effect says how
+many. A two-level fraction has no such pairs; there an effect compares all cells at one level with all at the
+other, and is named with the interactions that it cannot be told from.
+
+The main effects on one value are a family, and so are its interactions. The simultaneous intervals of a
+family all hold at once in 95 % of sweeps, so they also hold for the effect that is picked out because it is
+the largest: t intervals over seeds at the level 1 - .05/m for m effects (Bonferroni). They take the contrasts
+of the seeds to be about normal, and assume nothing about how effects depend on one another. The p-values ask
+another question, see `swap_test`.
 """
 
-import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 
-from analysis.cells import Cell, Codes
+from analysis.cells import Cell, Codes, cells_of, collapse_by_seed, values_by_seed
+from analysis.contrasts import Contrast, interaction_contrasts, main_contrasts
+from analysis.paired import Superiority, superiority, swap_test
 from analysis.results import StudyResults
-from analysis.stats import Floats, Mean, mean_interval
+from analysis.stats import Floats, Interval, Mean, PValue, holm, mean_interval
+
+
+class Measure(StrEnum):
+    """What effects are on."""
+
+    COLLAPSE = "collapse rate"
+    KNN = "kNN accuracy"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
     """What leaving the reference's level of a factor, or of two at once, does to a value."""
 
-    factors: tuple[int, ...]
-    """One index for a main effect; two for an interaction."""
-    levels: tuple[int, ...]
-    """The levels that are compared with level 0."""
+    contrast: Contrast
+    """What is compared."""
     mean: Mean | None
-    """In the value's own units, over seeds; None where nothing could be matched."""
+    """In the value's own units, over seeds, with the interval of this effect alone; None where nothing could
+    be matched."""
     contrasts: Floats
     """The contrast of each seed that was used. Shape [seeds used]."""
+    cells: tuple[int, ...]
+    """Rows of the cells that went in."""
     matched: int
-    """Pairs (or, for an interaction, fours) of cells with values."""
+    """Groups of cells with values: pairs or, for an interaction, fours; a fraction is one group."""
     planned: int
     """Those that the design holds."""
+    test: PValue | None
+    """Of swapped labels within matched pairs; of a fraction, within seeds. Not adjusted."""
+    family: int = 1
+    """How many effects the next two hold for at once."""
+    simultaneous: Interval | None = None
+    """None where `mean` has no interval."""
+    adjusted_p: float | None = None
+    """Holm's, within the family; None where so few differences cannot reach .05."""
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """One index for a main effect; two for an interaction."""
+        return self.contrast.factors
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The levels that are compared with level 0."""
+        return self.contrast.levels
 
     @property
     def complete(self) -> bool:
         """Whether every planned pair went in."""
         return self.matched == self.planned
+
+    @property
+    def size(self) -> float:
+        """Without its sign; 0 without an estimate."""
+        return abs(self.mean.estimate) if self.mean else 0.0
+
+    @property
+    def superiority(self) -> Superiority | None:
+        """How probable it is that the effect is above 0 in a seed."""
+        return superiority(self.contrasts) if len(self.contrasts) else None
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it is not 0, by either of two: the simultaneous interval, or the adjusted p."""
+        interval, p = self.simultaneous, self.adjusted_p
+        return (interval is not None and not interval.low <= 0 <= interval.high) or (
+            p is not None and p < 0.05
+        )
 
 
 def main_effects(values_CS: Floats, codes: Codes, n_levels: Sequence[int]) -> tuple[Effect, ...]:
@@ -48,17 +102,7 @@ def main_effects(values_CS: Floats, codes: Codes, n_levels: Sequence[int]) -> tu
         codes: the cells.
         n_levels: number of levels of each factor.
     """
-    row = {code: index for index, code in enumerate(codes)}
-    effects = []
-    for factor, count in enumerate(n_levels):
-        for level in range(1, count):
-            groups = [
-                ((row[_at(code, {factor: level})], 1.0), (index, -1.0))
-                for code, index in row.items()
-                if code[factor] == 0 and _at(code, {factor: level}) in row
-            ]
-            effects.append(_effect(values_CS, groups, (factor,), (level,)))
-    return tuple(effects)
+    return tuple(_effect(values_CS, contrast) for contrast in main_contrasts(codes, n_levels))
 
 
 def interactions(values_CS: Floats, codes: Codes, n_levels: Sequence[int]) -> tuple[Effect, ...]:
@@ -66,30 +110,39 @@ def interactions(values_CS: Floats, codes: Codes, n_levels: Sequence[int]) -> tu
 
     Arguments as for `main_effects`. The value is v(a,b) - v(0,b) - v(a,0) + v(0,0), mean over matched fours.
     """
-    row = {code: index for index, code in enumerate(codes)}
-    effects = []
-    for first, second in itertools.combinations(range(len(n_levels)), 2):
-        for a, b in itertools.product(range(1, n_levels[first]), range(1, n_levels[second])):
-            groups = []
-            for code in row:
-                if code[first] or code[second]:
-                    continue
-                weights = {
-                    _at(code, {first: a, second: b}): 1.0,
-                    _at(code, {second: b}): -1.0,
-                    _at(code, {first: a}): -1.0,
-                    code: 1.0,
-                }
-                if all(corner in row for corner in weights):
-                    groups.append([(row[corner], weight) for corner, weight in weights.items()])
-            effects.append(_effect(values_CS, groups, (first, second), (a, b)))
-    return tuple(effects)
+    return tuple(_effect(values_CS, contrast) for contrast in interaction_contrasts(codes, n_levels))
+
+
+def as_family(effects: Sequence[Effect], level: float = 0.95) -> tuple[Effect, ...]:
+    """The effects with simultaneous intervals and adjusted p-values; those without an estimate are left out.
+
+    Args:
+        effects: on shares, from 0 to 1: intervals end where effects on shares do.
+        level: of the whole family.
+    """
+    family = [(effect, effect.mean) for effect in effects if effect.mean is not None]
+    tests = [effect.test for effect, _ in family]
+    adjusted = adjust(tests)
+    members = []
+    for (effect, mean), p in zip(family, adjusted, strict=True):
+        within = Interval(low=-effect.contrast.most, high=effect.contrast.most)
+        each = mean_interval(effect.contrasts, within=within)
+        at_once = mean_interval(effect.contrasts, 1 - (1 - level) / len(family), within).interval
+        assert each.estimate == mean.estimate
+        members.append(replace(effect, mean=each, family=len(family), simultaneous=at_once, adjusted_p=p))
+    return tuple(members)
+
+
+def adjust(tests: Sequence[PValue | None]) -> list[float | None]:
+    """Holm's p-values. His family is the tests that could be significant; the others get None."""
+    adjusted = iter(holm([test.p for test in tests if test is not None and test.least <= 0.05]))
+    return [next(adjusted) if test is not None and test.least <= 0.05 else None for test in tests]
 
 
 def study_effects(
     study: StudyResults, cells: Sequence[Cell], values_CS: Floats, *, survivors_only: bool
 ) -> tuple[Effect, ...]:
-    """The main effects, then the interactions, on a value of a study's cells; those with an estimate.
+    """The main effects, then the interactions, on shares of a study's cells; those with an estimate.
 
     For values that are not conditional, an effect of a full factorial that lacks pairs of cells gets no
     estimate: an average over unbalanced cells would compare different things.
@@ -97,37 +150,56 @@ def study_effects(
     Args:
         study: the study.
         cells: its cells.
-        values_CS: value by cell and seed, NaN where missing. Shape [cells, seeds].
+        values_CS: share by cell and seed, NaN where missing. Shape [cells, seeds].
         survivors_only: whether the values are conditional on no collapse.
     """
+    if not cells:
+        return ()
     arguments = values_CS, [cell.codes for cell in cells], [len(factor.levels) for factor in study.factors]
-    effects = (*main_effects(*arguments), *interactions(*arguments))
+    families = main_effects(*arguments), interactions(*arguments)
     return tuple(
-        effect for effect in effects if effect.mean is not None and (survivors_only or effect.complete)
+        member
+        for family in families
+        for member in as_family([effect for effect in family if survivors_only or effect.complete])
     )
 
 
-def _at(code: tuple[int, ...], changes: Mapping[int, int]) -> tuple[int, ...]:
-    return tuple(changes.get(index, level) for index, level in enumerate(code))
+@lru_cache(maxsize=8)  # findings, figures and tables ask for the same
+def effects_on(study: StudyResults, measure: Measure) -> tuple[Effect, ...]:
+    """The effects on a measure. On kNN accuracy, where anything collapsed, those among the other cells."""
+    cells = cells_of(study)
+    if measure is Measure.COLLAPSE:
+        return study_effects(study, cells, collapse_by_seed(cells, study.seeds), survivors_only=False)
+    given = is_conditional(study)
+    accuracies = values_by_seed(cells, study.seeds, "knn_accuracy", survivors_only=given)
+    return study_effects(study, cells, accuracies, survivors_only=given)
 
 
-def _effect(
-    values_CS: Floats,
-    groups: Sequence[Sequence[tuple[int, float]]],
-    factors: tuple[int, ...],
-    levels: tuple[int, ...],
-) -> Effect:
+def is_conditional(study: StudyResults) -> bool:
+    """Whether effects on kNN accuracy are conditional on no collapse."""
+    return any(cell.collapsed for cell in cells_of(study))
+
+
+def _effect(values_CS: Floats, contrast: Contrast) -> Effect:
     """The weighted sum within each group, mean over groups within each seed, t over seeds."""
-    sums = [sum(weight * values_CS[row] for row, weight in group) for group in groups]
-    by_group_GS = np.asarray(sums, dtype=np.float64).reshape(len(groups), values_CS.shape[1])
-    usable = by_group_GS[~np.isnan(by_group_GS).all(axis=1)]
+    n_seeds = values_CS.shape[1]
+    sums = [
+        np.sum([weight * values_CS[row] for row, weight in group.items()], axis=0)
+        for group in contrast.groups
+    ]
+    by_group_GS = np.asarray(sums, dtype=np.float64).reshape(len(sums), n_seeds)
+    known_G = np.asarray(~np.isnan(by_group_GS).all(axis=1))
+    usable = by_group_GS[known_G]
     # Only seeds that have every usable group: otherwise seeds would average different cells.
-    contrasts = usable[:, ~np.isnan(usable).any(axis=0)].mean(axis=0) if len(usable) else np.empty(0)
+    usable = usable[:, ~np.isnan(usable).any(axis=0)] if len(usable) else np.empty((0, 0))
+    contrasts = usable.mean(axis=0) if usable.size else np.empty(0)
+    used = [group for group, known in zip(contrast.groups, known_G, strict=True) if known and usable.size]
     return Effect(
-        factors=factors,
-        levels=levels,
+        contrast=contrast,
         mean=mean_interval(contrasts) if len(contrasts) else None,
         contrasts=contrasts,
-        matched=len(usable) if len(contrasts) else 0,
-        planned=len(groups),
+        cells=tuple(sorted({row for group in used for row in group})),
+        matched=len(used),
+        planned=len(contrast.groups),
+        test=swap_test(usable) if len(contrasts) else None,
     )

@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis.results import NOT_SET, StudyResults
 from analysis.states import WINNER
-from analysis.stats import Floats, Mean, mean_interval
+from analysis.stats import SHARE, Floats, Mean, mean_interval
 from analysis.winner import Candidate, eligible, winner
 from analysis.wording import interval_text, mean_percent, number, percent
 
@@ -100,7 +100,10 @@ def search_result(study: StudyResults) -> SearchResult:
         eligible=np.isin(np.arange(len(samples)), eligible(candidates)),
         winner=best,
         fresh=fresh,
-        scores=tuple(mean_interval(values) if len(values) else None for values in scores),
+        scores=tuple(
+            mean_interval(values, within=SHARE if objective.is_share else None) if len(values) else None
+            for objective, values in zip(objectives, scores, strict=True)
+        ),
     )
 
 

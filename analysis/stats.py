@@ -24,6 +24,10 @@ class Interval:
     high: float
 
 
+SHARE, DIFFERENCE_OF_SHARES = Interval(low=0, high=1), Interval(low=-1, high=1)
+"""Where a share lies, and where a difference of two."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Mean:
     """A mean over seeds."""
@@ -52,25 +56,29 @@ class Rate:
 
 @dataclass(frozen=True, kw_only=True)
 class PValue:
-    """An exact two-sided test."""
+    """A two-sided test."""
 
     p: float
     n: int
-    """How many values or discordant pairs it is over."""
+    """How many differences other than 0 it is over."""
     least: float
     """The smallest p possible with n: if it is above .05, no data could have been significant."""
 
 
-def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> Mean:
+def mean_interval(values: npt.ArrayLike, level: float = 0.95, within: Interval | None = None) -> Mean:
     """Mean and two-sided t interval, x +- t s / sqrt(n).
 
     Args:
         values: one number per seed, or the difference within each seed. Shape [seeds], n >= 1.
         level: confidence.
+        within: where the values can lie. The interval is cut there, which leaves its coverage as it is: the
+            mean lies there, too.
 
     >>> mean = mean_interval([0.71, 0.74, 0.77])
     >>> mean.n, round(mean.estimate, 3), round(mean.interval.low, 3), round(mean.interval.high, 3)
     (3, 0.74, 0.665, 0.815)
+    >>> mean_interval([0.1, 0.5, 0.9], within=SHARE).interval
+    Interval(low=0.0, high=1.0)
     """
     x = np.asarray(values, dtype=np.float64)
     estimate, n = float(x.mean()), len(x)
@@ -78,34 +86,21 @@ def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> Mean:
     if spread <= 1e-12 * max(1.0, abs(estimate)):
         return Mean(estimate=estimate, n=n, interval=None)
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * spread / math.sqrt(n)
-    return Mean(estimate=estimate, n=n, interval=Interval(low=estimate - half, high=estimate + half))
+    low, high = estimate - half, estimate + half
+    if within is not None:
+        low, high = float(max(low, within.low)), float(min(high, within.high))
+    return Mean(estimate=estimate, n=n, interval=Interval(low=low, high=high))
 
 
 def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> Mean:
-    """Mean of b - a with its t interval, over the seeds in which both are known.
+    """Mean of b - a, two shares, with its t interval, over the seeds in which both are known.
 
     Args:
-        a, b: values by seed, NaN where missing. Shape [seeds]. At least one seed must have both.
+        a, b: shares by seed, NaN where missing. Shape [seeds]. At least one seed must have both.
         level: confidence.
     """
     difference = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
-    return mean_interval(difference[~np.isnan(difference)], level)
-
-
-def sign_flip(differences: npt.ArrayLike) -> PValue:
-    """Exact sign-flip (paired permutation) test that differences are symmetric about 0.
-
-    By hand: scipy's permutation_test misses ties of rounded numbers, refuses n = 1 and is ten times slower.
-
-    Args:
-        differences: within-seed differences. Shape [seeds]; at most 20, since all 2^n flips are counted.
-    """
-    d = np.asarray(differences, dtype=np.float64)
-    assert len(d) <= 20, len(d)
-    flips = 1 - 2 * ((np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1)
-    sums = np.abs(flips @ d)
-    p = float(np.mean(sums >= abs(d.sum()) - 1e-12 * np.abs(d).sum()))
-    return PValue(p=p, n=len(d), least=min(1.0, 2.0 ** (1 - len(d))))
+    return mean_interval(difference[~np.isnan(difference)], level, DIFFERENCE_OF_SHARES)
 
 
 def clopper_pearson(k: int, n: int, level: float = 0.95) -> Rate:
@@ -136,34 +131,6 @@ def _rate(k: int, n: int, level: float, method: str) -> Rate:
         return Rate(k=0, n=0, interval=None)
     interval = stats.binomtest(k, n).proportion_ci(level, method=method)
     return Rate(k=k, n=n, interval=Interval(low=float(interval.low), high=float(interval.high)))
-
-
-def risk_difference(k1: int, n1: int, k2: int, n2: int, level: float = 0.95) -> tuple[float, Interval]:
-    """k2/n2 - k1/n1 with Newcombe's interval (1998, method 10: two Wilson intervals). n1, n2 >= 1."""
-    first, second = wilson(k1, n1, level), wilson(k2, n2, level)
-    assert first.interval is not None
-    assert second.interval is not None
-    p1, p2 = first.estimate, second.estimate
-    below = math.hypot(p2 - second.interval.low, first.interval.high - p1)
-    above = math.hypot(second.interval.high - p2, p1 - first.interval.low)
-    return p2 - p1, Interval(low=max(-1.0, p2 - p1 - below), high=min(1.0, p2 - p1 + above))
-
-
-def mcnemar(a: npt.ArrayLike, b: npt.ArrayLike) -> PValue:
-    """Exact McNemar test of two paired yes/no outcomes.
-
-    Args:
-        a, b: 1 or 0 by seed, NaN where missing. Shape [seeds]. Only seeds in which both are known count.
-    """
-    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    only_first, only_second = (
-        int(((first == 1) & (second == 0)).sum()),
-        int(((first == 0) & (second == 1)).sum()),
-    )
-    n = only_first + only_second
-    if n == 0:
-        return PValue(p=1.0, n=0, least=1.0)
-    return PValue(p=float(stats.binomtest(only_first, n).pvalue), n=n, least=min(1.0, 2.0 ** (1 - n)))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
+from analysis.paired import Superiority
 from analysis.stats import Interval, Mean, Rate
 
 
@@ -61,6 +62,12 @@ def interval_text(value: Mean, interval: Callable[[Interval], str]) -> str:
     if value.interval is not None:
         return f"95 % interval {interval(value.interval)}, {value.n} seeds"
     return "one seed, so no interval" if value.n == 1 else f"the same in all {value.n} seeds, so no interval"
+
+
+def superiority_text(value: Superiority) -> str:
+    """The probability of being ahead: `100 % (29 to 100 %; 3 of 3 seeds)`."""
+    seeds = f"{value.wins} of {plural(value.n, 'seed')}{f', {value.ties} equal' if value.ties else ''}"
+    return f"{percent(value.estimate)} ({percent_range(value.interval)}; {seeds})"
 
 
 def listed(words: Sequence[str], conjunction: str = "and") -> str:

@@ -12,7 +12,7 @@ from analysis.findings.learning import not_interpretable
 from analysis.information import information
 from analysis.outcomes import Outcome, is_judged, judged
 from analysis.results import StudyResults
-from analysis.stats import Floats, Mean, mean_interval
+from analysis.stats import SHARE, Floats, Mean, mean_interval
 from analysis.wording import mean_percent, percent, plural
 
 _CELLS_UP_TO = 48
@@ -71,7 +71,7 @@ def _mean_rows(shown: Sequence[Group]) -> list[tuple[str, ...]]:
     for group in shown:
         values = _accuracies(group)
         if len(values):
-            mean = mean_interval(values)
+            mean = mean_interval(values, within=SHARE)
             mean_text = percent(mean.estimate, 1) if group.merged else mean_percent(mean)
             ends = percent(values.min(), 1), percent(values.max(), 1)
             start, kept = group.trials["knn_accuracy_start"].mean(), information(judged(group.trials))
@@ -82,7 +82,7 @@ def _mean_rows(shown: Sequence[Group]) -> list[tuple[str, ...]]:
 
 def _draw_means(figure: go.Figure, shown: Sequence[Group]) -> None:
     means: dict[int, Mean] = {
-        place: mean_interval(values)
+        place: mean_interval(values, within=SHARE)
         for place, group in enumerate(shown)
         if not group.merged and len(values := _accuracies(group))
     }

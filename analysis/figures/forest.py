@@ -5,13 +5,16 @@ from typing import TypeAlias
 
 import plotly.graph_objects as go
 
-from analysis.cells import cells_of, collapse_by_seed, values_by_seed
-from analysis.effects import Effect, study_effects
+from analysis.cells import cells_of
+from analysis.contrasts import is_fraction
+from analysis.effect_words import aliases_text, effect_p, effect_points, pairs_text
+from analysis.effects import Effect, Measure, effects_on, is_conditional
 from analysis.figures.facets import facets, key
 from analysis.figures.theme import Panel, axis, colour, rounded, text
 from analysis.findings.learning import not_interpretable
 from analysis.results import StudyResults
-from analysis.wording import listed, mean_points
+from analysis.stats import Interval
+from analysis.wording import listed, mean_points, points_range, superiority_text
 
 _INTERACTIONS_UP_TO = 10
 _ON_ACCURACY = "kNN accuracy, points"
@@ -22,42 +25,59 @@ _Column: TypeAlias = tuple[str, list[Effect]]
 
 def forest(study: StudyResults) -> Panel | None:
     """Effects on the collapse rate and on kNN accuracy, in percentage points with t intervals over seeds."""
-    cells = cells_of(study)
-    bimodal = any(cell.collapsed for cell in cells)
-    accuracies = values_by_seed(cells, study.seeds, "knn_accuracy", survivors_only=bimodal)
+    bimodal = is_conditional(study)
     on_accuracy = _ON_ACCURACY + (", given no collapse" if bimodal else "")
-    effects_on = {
-        "collapse rate, points": study_effects(
-            study, cells, collapse_by_seed(cells, study.seeds), survivors_only=False
-        ),
-        on_accuracy: study_effects(study, cells, accuracies, survivors_only=bimodal),
+    effects_by_title = {
+        "collapse rate, points": effects_on(study, Measure.COLLAPSE),
+        on_accuracy: effects_on(study, Measure.KNN),
     }
-    columns = [(title, _largest(effects)) for title, effects in effects_on.items() if effects]
+    columns = [(title, _largest(effects)) for title, effects in effects_by_title.items() if effects]
     if not columns:
         return None
     figure = _figure(study, columns)
-    rows = [
-        (title, effect_name(study, effect), mean_points(effect.mean), f"{effect.matched} of {effect.planned}")
-        for title, effects in columns
-        for effect in effects
-        if effect.mean is not None
-    ]
-    hidden = len(rows) < sum(map(len, effects_on.values()))
+    rows = [_row(study, title, effect) for title, effects in columns for effect in effects]
+    hidden = len(rows) < sum(map(len, effects_by_title.values()))
     caption = _caption(study, columns, hidden=hidden, bimodal=bimodal)
     return Panel(name="effects", title="Effects of the factors", caption=caption, figure=figure,
-                 table=(("on", "effect", "estimate", "matched pairs of cells"), rows))  # fmt: skip
+                 table=(_HEADER, rows))  # fmt: skip
+
+
+_HEADER = (
+    "on",
+    "effect",
+    "estimate",
+    "simultaneous 95 %",
+    "p, swapped labels (Holm)",
+    "probability of higher kNN",
+    "over",
+    "not told from",
+)
+
+
+def _row(study: StudyResults, title: str, effect: Effect) -> tuple[str, ...]:
+    assert effect.mean is not None
+    at_once = "–"
+    if effect.simultaneous is not None:
+        at_once = f"{points_range(effect.simultaneous)} (family of {effect.family})"
+    ahead = effect.superiority if title.startswith(_ON_ACCURACY) and len(effect.factors) == 1 else None
+    return (
+        title,
+        effect_name(study, effect),
+        mean_points(effect.mean),
+        at_once,
+        effect_p(effect),
+        superiority_text(ahead) if ahead else "–",
+        pairs_text(effect),
+        aliases_text(study, effect) or "–",
+    )
 
 
 def _largest(effects: Sequence[Effect]) -> list[Effect]:
     """All main effects, then the largest interactions, each in the order of the factors."""
     main = [effect for effect in effects if len(effect.factors) == 1]
     crossed = [effect for effect in effects if len(effect.factors) == 2]
-    largest = sorted(crossed, key=_size, reverse=True)[:_INTERACTIONS_UP_TO]
+    largest = sorted(crossed, key=lambda effect: effect.size, reverse=True)[:_INTERACTIONS_UP_TO]
     return [*main, *sorted(largest, key=lambda effect: (effect.factors, effect.levels))]
-
-
-def _size(effect: Effect) -> float:
-    return abs(effect.mean.estimate) if effect.mean else 0.0
 
 
 def effect_name(study: StudyResults, effect: Effect) -> str:
@@ -112,42 +132,56 @@ def _figure(study: StudyResults, columns: Sequence[_Column]) -> go.Figure:
 
 
 def _draw(figure: go.Figure, index: int, effect: Effect, place: int) -> None:
+    """A mark; a thick line for the interval of the effect alone, a thin one for the simultaneous interval."""
     mean = effect.mean
     assert mean is not None
-    middle = 100 * mean.estimate
     tint = colour("accent") if len(effect.factors) == 1 else colour("muted")
-    whiskers = None
-    if mean.interval is not None:
-        whiskers = {
-            "color": tint, "thickness": 1.8, "width": 0, "type": "data", "symmetric": False,
-            "array": rounded([100 * mean.interval.high - middle]),
-            "arrayminus": rounded([middle - 100 * mean.interval.low]),
-        }  # fmt: skip
+    intervals = [] if mean.interval is None else [(mean.interval, 4.0)]
+    if effect.simultaneous is not None and effect.family > 1:
+        intervals.insert(0, (effect.simultaneous, 1.2))
+    axes = {"xaxis": f"x{key(index)}", "yaxis": f"y{key(index)}"}
+    for interval, thickness in intervals:
+        figure.add_scatter(
+            x=rounded(_ends(interval)), y=[place, place], mode="lines", hoverinfo="skip",
+            line={"color": tint, "width": thickness}, **axes,
+        )  # fmt: skip
     figure.add_scatter(
-        x=rounded([middle]),
+        x=rounded([100 * mean.estimate]),
         y=[place],
         mode="markers",
-        error_x=whiskers,
-        marker={"color": tint, "size": 9, "symbol": "circle" if whiskers else "circle-open",
+        marker={"color": tint, "size": 9, "symbol": "circle" if intervals else "circle-open",
                 "line": {"width": 2, "color": tint}},
-        xaxis=f"x{key(index)}",
-        yaxis=f"y{key(index)}",
-        hovertemplate=f"{mean_points(mean)}<extra></extra>",
+        hovertemplate=f"{effect_points(effect)}<extra></extra>",
+        **axes,
     )  # fmt: skip
+
+
+def _ends(interval: Interval) -> list[float]:
+    return [100 * interval.low, 100 * interval.high]
 
 
 def _caption(study: StudyResults, columns: Sequence[_Column], *, hidden: bool, bimodal: bool) -> str:
     drawn = any(title.startswith(_ON_ACCURACY) for title, _ in columns)
     caption = not_interpretable(study) if drawn else ""
-    caption += (
-        " What leaving the reference's level changes: mean over matched pairs of cells within each seed, "
-        "then a t interval over seeds. An open mark has no interval (one seed, or the same value in all "
-        "seeds). × is an interaction: how much one effect changes when the other factor changes too."
+    fraction = is_fraction([cell.codes for cell in cells_of(study)], [len(f.levels) for f in study.factors])
+    how = (
+        "all cells at one level against all at the other" if fraction else "mean over matched pairs of cells"
     )
+    caption += (
+        f" What leaving the reference's level changes: {how} within each seed, then a t interval over seeds. "
+        "Thick lines are intervals of one effect alone. Thin ones hold for all main effects of a plot at "
+        "once, or for all its interactions (Bonferroni): read these where you pick an effect out. They say "
+        "what other seeds would show; p, by labels swapped within the matched pairs, whether the factor does "
+        "anything in these. An open mark has no interval (one seed, or the same value in all seeds). × is an "
+        "interaction: how much one effect changes when the other factor changes too."
+    )
+    if fraction:
+        caption += " In a fraction, an effect cannot be told from the interactions beside it in the table."
     shown = {effect.factors for _, effects in columns for effect in effects}
     missing = [factor.name for index, factor in enumerate(study.factors) if (index,) not in shown]
     if missing:
-        caption += f" No estimate for {listed(missing)}: too few cells differ in that factor alone."
+        why = "a cell has no result" if fraction else "too few cells differ in that factor alone"
+        caption += f" No estimate for {listed(missing)}: {why}."
     if hidden:
         caption += f" Only the {_INTERACTIONS_UP_TO} largest interactions of each plot are drawn."
     if bimodal:

@@ -1,29 +1,27 @@
 """What a study's results show, in sentences that carry their numbers."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
-import pandas as pd
-
-from analysis.cells import Cell, cells_of, reference_of, values_by_seed
+from analysis.cells import Cell, cells_of, reference_of
 from analysis.controls import learning
-from analysis.effects import main_effects
+from analysis.effects import Measure
 from analysis.findings.agreement import agreement_findings
 from analysis.findings.caveats import caveats
+from analysis.findings.effects import interaction_finding, knn_finding
 from analysis.findings.finding import Finding, Value
 from analysis.findings.information import information_finding
-from analysis.findings.learning import learned_finding, not_interpretable
+from analysis.findings.learning import learned_finding
+from analysis.findings.loss import loss_finding
 from analysis.findings.removals import removals_finding
 from analysis.findings.search import search_findings
 from analysis.findings.verdict import headline
 from analysis.onset import cadence, kaplan_meier, onset_times
-from analysis.outcomes import Counts, Outcome, count
+from analysis.outcomes import Counts, count
 from analysis.results import Results, StudyResults
-from analysis.stats import Mean, clopper_pearson, loss_rank_agreement, mean_interval
+from analysis.stats import SHARE, clopper_pearson, mean_interval
 from analysis.verdict import removals
-from analysis.wording import mean_percent, mean_points, number, plural, rate
+from analysis.wording import mean_percent, number, plural, rate
 
 __all__ = ["Finding", "Findings", "findings", "study_findings"]
 
@@ -85,8 +83,10 @@ def study_findings(study: StudyResults) -> Findings:
             _projection(counts),
             information_finding(study),
             _onset(study),
-            _knn(study, cells),
-            _loss(study),
+            interaction_finding(study, Measure.COLLAPSE),
+            knn_finding(study),
+            interaction_finding(study, Measure.KNN),
+            loss_finding(study),
         )
         items += [item for item in candidates if item is not None]
         items += agreement_findings(study)
@@ -104,7 +104,7 @@ def _reference(cells: Sequence[Cell]) -> Finding | None:
     values: dict[str, Value] = {"k": collapse.k, "n": collapse.n}
     accuracies = reference.values("knn_accuracy")
     if len(accuracies):
-        mean = mean_interval(accuracies)
+        mean = mean_interval(accuracies, within=SHARE)
         text += f"; its kNN accuracy is {mean_percent(mean)}"
         values["knn"] = mean.estimate
     stds = reference.values("representation_std")
@@ -156,66 +156,3 @@ def _onset(study: StudyResults) -> Finding | None:
     values: dict[str, Value] = {"first": float(onsets.min()), "last": float(onsets.max()), "median": median}
     values |= {"n": len(onsets), "cadence": interval, "restricted_mean": curve.restricted_mean}
     return Finding(kind="onset", text=text, values=values)
-
-
-def _knn(study: StudyResults, cells: Sequence[Cell]) -> Finding | None:
-    """The factor that moves kNN most, among cells that did not collapse."""
-    survivors = [cell for cell in cells if cell.judged and not cell.collapsed]
-    if len(survivors) < 2:
-        return None
-    accuracies = values_by_seed(cells, study.seeds, "knn_accuracy", survivors_only=True)
-    n_levels = [len(factor.levels) for factor in study.factors]
-    effects = [
-        (effect, effect.mean)
-        for effect in main_effects(accuracies, [cell.codes for cell in cells], n_levels)
-        if effect.mean is not None
-    ]
-    if not effects:
-        return None
-    largest, mean = max(effects, key=lambda pair: abs(pair[1].estimate))
-    factor, level = study.factors[largest.factors[0]], largest.levels[0]
-    text = (
-        f"Among the {len(survivors)} cells that did not collapse, the largest kNN effect is that of "
-        f"{factor.name}: {factor.levels[level]} instead of {factor.levels[0]} changes it by "
-        f"{mean_points(mean)}, over {largest.matched} of {plural(largest.planned, 'matched pair')} of cells"
-        f"{'; the interval includes zero.' if _covers_zero(mean) else '.'}"
-    )
-    if note := not_interpretable(study):
-        text += f" {note}"
-    values: dict[str, Value] = {"effect": mean.estimate, "seeds": mean.n, "pairs": largest.matched}
-    values |= {"cells": len(survivors), "factor": factor.name}
-    return Finding(kind="knn", text=text, values=values)
-
-
-def _covers_zero(mean: Mean) -> bool:
-    return mean.interval is not None and mean.interval.low <= 0 <= mean.interval.high
-
-
-def _loss(study: StudyResults) -> Finding | None:
-    rows = study.trials[study.trials["full_length"]].dropna(subset=["loss", "knn_accuracy"])
-    agreement = loss_rank_agreement(rows["loss"], rows["knn_accuracy"])
-    if agreement is None:
-        return None
-    fate = _fate(rows.sort_values(["loss", "trial_id"]).iloc[0])
-    rank = f"{agreement.best_loss_knn_rank} of {agreement.n} by kNN accuracy"
-    if agreement.best_loss_knn_rank > 1 or fate != _SURVIVED:
-        text = f"Low loss is not success: the trial with the lowest loss {fate} and ranks {rank}"
-    else:
-        text = f"The trial with the lowest loss is also first of {agreement.n} by kNN accuracy"
-    if not math.isnan(agreement.spearman):
-        correlation = number(agreement.spearman, 2)
-        text += f"; low loss and high kNN correlate at {correlation} (Spearman, full-length trials)"
-    values: dict[str, Value] = {"rank": agreement.best_loss_knn_rank, "n": agreement.n}
-    values["spearman"] = agreement.spearman
-    return Finding(kind="loss", text=f"{text}.", values=values)
-
-
-_SURVIVED = "did not collapse"
-
-
-def _fate(trial: "pd.Series[Any]") -> str:
-    if trial["outcome"] == Outcome.COLLAPSED:
-        return "collapsed"
-    if trial["outcome"] == Outcome.DIMENSIONAL:
-        return "collapsed to a few dimensions"
-    return "collapsed at the projection" if trial["projection_collapsed"] is True else _SURVIVED

@@ -133,8 +133,10 @@ def comparisons(study: StudyResults, cells: Sequence[Cell]) -> str:
     if not rows:
         return ""
     note = (
-        "Each cell that differs from the reference in one factor. Tests are exact, and adjusted by Holm "
-        "within a column; kNN is compared seed by seed where neither cell collapsed."
+        "Each cell that differs from the reference in one factor, seed by seed; kNN where neither cell "
+        "collapsed. p swaps the labels within all matched pairs of cells that differ in that factor alone, "
+        "adjusted by Holm within a column. With one pair a seed, fewer than six seeds cannot reach .05: then "
+        "only the t interval speaks, which takes the differences between seeds to be about normal."
     )
     note = f"{not_interpretable(study)} {note}".lstrip()
     inner = element("h3", "One component at a time") + element("p", note, class_="note")

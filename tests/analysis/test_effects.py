@@ -5,7 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from analysis.effects import interactions, main_effects
+from analysis.contrasts import is_fraction
+from analysis.effects import as_family, interactions, main_effects
+from benchmarks.effects_simulation import accuracies, claims, collapses
+from sweeps.study import fractional
 
 TWO_BY_TWO = [(0, 0), (0, 1), (1, 0), (1, 1)]
 VALUES = np.array([[10.0, 20.0], [13.0, 24.0], [8.0, 17.0], [5.0, 14.0]])
@@ -80,3 +83,95 @@ def test_cells_that_lack_the_same_factor_are_matched_in_another() -> None:
     third = main_effects(values, codes, [3, 2, 2])[-1]
     assert third.contrasts.tolist() == [4.0]  # (1 + 3 + 5 + 7) / 4
     assert (third.matched, third.planned) == (4, 4)
+
+
+def test_a_family_is_wider_than_one_of_its_effects() -> None:
+    values = 0.5 + 0.1 * np.random.default_rng(0).standard_normal((4, 3))
+    alone, members = (
+        main_effects(values, TWO_BY_TWO, [2, 2]),
+        as_family(main_effects(values, TWO_BY_TWO, [2, 2])),
+    )
+    for effect, member in zip(alone, members, strict=True):
+        assert effect.mean is not None
+        assert member.simultaneous is not None
+        assert member.mean is not None
+        spread = effect.contrasts.std(ddof=1) / np.sqrt(3)
+        half = 6.2053 * spread  # t of 1 - .05/4 with two degrees of freedom
+        assert member.family == 2
+        assert member.simultaneous.low == pytest.approx(max(-1, effect.mean.estimate - half), abs=1e-4)
+
+
+def test_effects_on_shares_end_where_shares_do() -> None:
+    values = np.random.default_rng(1).random((4, 2))
+    for effects, most in ((main_effects, 1), (interactions, 2)):
+        for effect in as_family(effects(values, TWO_BY_TWO, [2, 2])):
+            assert effect.simultaneous is not None
+            assert (effect.simultaneous.low, effect.simultaneous.high) == (-most, most)
+
+
+def test_the_largest_of_no_effects_is_claimed_in_few_sweeps() -> None:
+    counts = claims(accuracies(), n_seeds=3, sweeps=250)
+    assert counts.alone > 0.12
+    assert max(counts.at_once, counts.p) <= 0.05 + 0.041  # three standard errors
+    for rates in (np.full(16, 0.2), np.full(16, 0.5)):
+        by_rate = claims(collapses(rates), n_seeds=3, sweeps=100)
+        assert max(by_rate.at_once, by_rate.p) <= 0.05 + 0.065
+
+
+def test_swapped_labels_find_with_three_seeds_what_the_interval_cannot() -> None:
+    counts = claims(accuracies(effect=0.015), n_seeds=3, sweeps=100)
+    assert counts.p > 0.9
+    assert counts.at_once < 0.7
+
+
+def fraction_of(names: str, generators: dict[str, tuple[str, ...]]) -> list[tuple[int, ...]]:
+    return [tuple((1 - sign) // 2 for sign in run) for run in fractional.runs(names, generators)]
+
+
+@pytest.mark.parametrize("generators", [{"d": ("a", "b", "c")}, {"d": ("a", "b"), "e": ("a", "c")}])
+def test_aliases_are_those_of_the_design(generators: dict[str, tuple[str, ...]]) -> None:
+    names = "abcde"[: 3 + len(generators)]
+    codes, levels = fraction_of(names, generators), [2] * len(names)
+    assert is_fraction(codes, levels)
+    values = np.random.default_rng(0).random((len(codes), 2))
+    found = set()
+    for effect in (*main_effects(values, codes, levels), *interactions(values, codes, levels)):
+        group = (effect.factors, *effect.contrast.aliases)
+        found.add(frozenset(frozenset(names[index] for index in factors) for factors in group))
+    expected = {frozenset(map(frozenset, group)) for group in fractional.alias_sets(list(names), generators)}
+    assert {group for group in found if len(group) > 1} == expected
+
+
+def test_effects_of_a_fraction_are_those_of_the_model_that_made_the_values() -> None:
+    codes = fraction_of("abcd", {"d": ("a", "b", "c")})
+    a, b, c, d = np.array(codes).T
+    values = 0.2 + 0.1 * a + 0.2 * b - 0.05 * d + 0.3 * a * b + 0 * c
+    effects = main_effects(np.column_stack([values, values]), codes, [2] * 4)
+    # At half of the cells the other factor is at its second level: .1 + .3 / 2, .2 + .3 / 2.
+    assert [effect.mean.estimate for effect in effects if effect.mean] == pytest.approx(
+        [0.25, 0.35, 0, -0.05]
+    )
+    crossed = interactions(np.column_stack([values, values]), codes, [2] * 4)
+    assert [effect.factors for effect in crossed] == [(0, 1), (0, 2), (0, 3)]
+    assert [effect.mean.estimate for effect in crossed if effect.mean] == pytest.approx([0.3, 0, 0])
+    assert crossed[0].contrast.aliases == ((2, 3),)
+
+
+def test_a_fraction_that_lacks_a_cell_has_no_effects() -> None:
+    codes = fraction_of("abcd", {"d": ("a", "b", "c")})
+    values = np.random.default_rng(0).random((8, 3))
+    values[3] = np.nan
+    assert all(effect.mean is None for effect in main_effects(values, codes, [2] * 4))
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        list(itertools.product(range(2), repeat=3)),
+        [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)],
+        [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1)],
+    ],
+    ids=["full", "leave-one-out", "half that lacks a level"],
+)
+def test_other_designs_are_no_fraction(codes: list[tuple[int, ...]]) -> None:
+    assert not is_fraction(codes, [2] * 3)

@@ -74,38 +74,21 @@ def test_a_pair_with_a_missing_half_does_not_count() -> None:
     assert stats.paired_difference([1.0, np.nan, 3.0], [2.0, 2.0, 5.0]).n == 2
 
 
-def test_sign_flip_counts_ties_of_rounded_differences() -> None:
-    # Their sum is 0, but 3e-17 in floating point; as tenths, which are exact, every flip is at least as far.
-    assert stats.sign_flip([0.2, 0.1, -0.1, -0.2, -0.1, 0.1]).p == 1
-    assert stats.sign_flip([2, 1, -1, -2, -1, 1]).p == 1
-    assert stats.sign_flip([0.4]).p == 1
+@pytest.mark.parametrize(
+    ("values", "ends"),
+    [([0.1, 0.5, 0.9], (0, 1)), ([0.98, 0.99, 1.0], (0.9652, 1)), ([0.0, 0.01, 0.02], (0, 0.0348))],
+)
+def test_an_interval_of_shares_stays_within_them(values: list[float], ends: tuple[float, float]) -> None:
+    # The last two: .99 or .01 -+ 4.3027 x .01 / sqrt(3) = .0248.
+    interval = stats.mean_interval(values, within=stats.SHARE).interval
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx(ends, abs=5e-5)
 
 
-def test_sign_flip_equals_scipys_permutation_test() -> None:
-    d = np.array([0.3, 0.1, -0.2, 0.5, 0.4, 0.25])
-    expected = oracle.permutation_test((d,), np.sum, permutation_type="samples", n_resamples=np.inf)
-    assert stats.sign_flip(d).p == pytest.approx(expected.pvalue)
-
-
-@pytest.mark.parametrize(("n", "least"), [(3, 0.25), (5, 0.0625), (6, 0.03125)])
-def test_sign_flip_knows_the_least_p_of_few_seeds(n: int, least: float) -> None:
-    test = stats.sign_flip(np.arange(1.0, n + 1))
-    assert (test.p, test.least) == (least, least)
-
-
-def test_newcombe_equals_the_published_example() -> None:
-    # Newcombe 1998, table II, contrast (a), method 10: 56/70 - 48/80 = .2000, interval .0524 to .3339.
-    difference, interval = stats.risk_difference(48, 80, 56, 70)
-    assert difference == pytest.approx(0.2)
-    assert (interval.low, interval.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
-
-
-def test_mcnemar_counts_discordant_seeds_only() -> None:
-    a, b = [0, 0, 0, 0, 0, 0, 1, np.nan], [1, 1, 1, 1, 1, 1, 1, 1]
-    test = stats.mcnemar(a, b)
-    assert test.n == 6
-    assert test.p == pytest.approx(2 / 2**6)
-    assert stats.mcnemar([1, 0], [1, 0]).p == 1
+def test_a_difference_of_shares_stays_within_100_points() -> None:
+    interval = stats.paired_difference([0.0, 0.9, 0.0], [0.9, 0.0, 1.0]).interval
+    assert interval is not None
+    assert (interval.low, interval.high) == (-1, 1)
 
 
 def test_holm_by_hand() -> None:
