@@ -10,7 +10,6 @@ from analysis.effects import Effect, Measure, effects_on, is_conditional
 from analysis.findings.finding import Finding, Value
 from analysis.findings.learning import not_interpretable
 from analysis.results import StudyResults
-from analysis.stats import Interval
 from analysis.wording import listed, percent, plural, superiority_text
 
 
@@ -32,7 +31,7 @@ def knn_finding(study: StudyResults) -> Finding | None:
     if largest.contrast.aliases:
         text += f", and cannot be told from {aliases_text(study, largest)}"
     text += f"; {factor.levels[level]} is ahead with probability {superiority_text(ahead)}."
-    if _covers_zero(largest.simultaneous):
+    if largest.covers_zero:
         text += " The interval includes zero"
         p = largest.adjusted_p
         beyond_chance = (
@@ -77,6 +76,8 @@ def interaction_finding(study: StudyResults, measure: Measure) -> Finding | None
         f"one of the two, {either}; with neither, {none}. Their interaction is {effect_points(largest)}, "
         f"over {pairs_text(largest)} (swapped labels, adjusted {p})."
     )
+    if largest.covers_zero:
+        text += " The interval includes zero, so other seeds may show none."
     if largest.contrast.aliases:
         text += f" It cannot be told from {aliases_text(study, largest)}."
     if measure is Measure.KNN and (note := not_interpretable(study)):
@@ -118,10 +119,6 @@ def _result(cells: Sequence[Cell], measure: Measure) -> str:
     accuracies = [cell.values("knn_accuracy") for cell in cells]
     mean = float(np.mean([values.mean() for values in accuracies if len(values)]))
     return f"it is {percent(mean, 1)} in {plural(sum(map(len, accuracies)), 'trial')}"
-
-
-def _covers_zero(interval: Interval | None) -> bool:
-    return interval is not None and interval.low <= 0 <= interval.high
 
 
 def _ends(effect: Effect) -> dict[str, Value]:

@@ -118,6 +118,11 @@ def test_the_largest_of_no_effects_is_claimed_in_few_sweeps() -> None:
         assert max(by_rate.at_once, by_rate.p) <= 0.05 + 0.065
 
 
+def test_two_ways_to_show_an_interaction_are_no_second_chance() -> None:
+    counts = claims(accuracies(), n_seeds=3, sweeps=150, crossed=True)
+    assert counts.shown <= 0.05 + 0.053  # three standard errors
+
+
 def test_swapped_labels_find_with_three_seeds_what_the_interval_cannot() -> None:
     counts = claims(accuracies(effect=0.015), n_seeds=3, sweeps=100)
     assert counts.p > 0.9

@@ -94,6 +94,36 @@ def test_an_unbalanced_factorial_gets_no_unconditional_estimate(tmp_path: Path) 
     assert effects_on_collapse(study) == ()
 
 
+def test_the_forest_draws_simultaneous_intervals_too(study: StudyResults) -> None:
+    panel = forest.forest(study)
+    assert panel is not None
+    row = next(row for row in panel.table[1] if row[0].startswith("kNN") and row[1].startswith("encoder"))
+    assert row[3].endswith("(family of 4)")
+    ends = [float(end.replace("−", "-")) for end in row[3].split(" (")[0].split(" to ")]
+    lines = [list(trace.x) for trace in panel.figure.data if trace.mode == "lines"]
+    assert any(line == pytest.approx(ends, abs=0.06) for line in lines)
+    assert "thin ones hold for all main effects" in panel.caption.lower()
+
+
+def test_a_fraction_has_a_forest_with_its_aliases(tmp_path: Path) -> None:
+    def half(trials: list[Row], metrics: list[Row]) -> None:
+        odd = {"encoder_norm": "group", "predictor": "none", "tau_base": 0}
+        trials[:] = [row for row in trials if sum(row[f"f_{name}"] == odd[name] for name in odd) % 2 == 0]
+
+    levels: dict[str, list[object]] = {
+        "encoder_norm": ["batch", "group"], "predictor": ["mlp", "none"], "tau_base": [0.99, 0],
+    }  # fmt: skip
+    written = write_sweep(tmp_path, factors=levels, design="fractional", edit=half)
+    panel = forest.forest(load_results([written]).studies[0])
+    assert panel is not None
+    over = {(row[0], row[1]): row[-2:] for row in panel.table[1]}
+    assert over["kNN accuracy, points", "encoder_norm: batch → group"] == (
+        "all 4 cells",
+        "predictor × tau_base",
+    )
+    assert "all cells at one level against all at the other" in panel.caption
+
+
 def test_slopes_compare_the_same_cells_at_each_level(study: StudyResults) -> None:
     cells = cells_of(study)
     table = values_by_seed(cells, study.seeds, "knn_accuracy", survivors_only=True)

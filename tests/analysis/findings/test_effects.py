@@ -167,8 +167,8 @@ def test_low_loss_that_goes_with_accuracy_is_not_called_a_failure(tmp_path: Path
     )
     (finding,) = of_kind(write_sweep(tmp_path, edit=edit), "loss")
     assert finding.text == (
-        "The trial with the lowest loss did not collapse and ranks 2 of 48 by kNN accuracy; low loss and high "
-        "kNN correlate at 1.00 (Spearman, full-length trials)."
+        "The trial with the lowest loss did not collapse and ranks 2 of 48 by kNN accuracy; low loss and "
+        "high kNN correlate at 1.00 (Spearman, full-length trials)."
     )
     assert finding.values["misleads"] is False
 
