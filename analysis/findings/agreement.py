@@ -41,7 +41,7 @@ def _finding(result: TableResult) -> Finding:
     counts, n = tally(result.pairs), len(result.pairs)
     text = f"Of {plural(n, 'published ordering')} of {result.table.title}, {counts_text(result.pairs)}."
     values = {agreement.replace(" ", "_"): count for agreement, count in counts.items()}
-    return Finding(kind="agreement", text=text, values={"table": result.table.name, "n": n, **values})
+    return Finding(kind="agreement", text=text, values={"table": result.table.name, "n": n, **values}, n=n)
 
 
 def counts_text(results: Sequence[PairResult]) -> str:

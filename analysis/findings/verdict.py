@@ -37,7 +37,8 @@ def headline(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> Find
     ]
     values = verdict_values(study, verdicts.representation, "representation")
     values["projection"] = verdict_values(study, verdicts.projection, "projection")
-    return Finding(kind="verdict", text=" ".join(texts), values=values)
+    interval, n = verdicts.representation.interval, verdicts.representation.collapsed.trials
+    return Finding(kind="verdict", text=" ".join(texts), values=values, interval=interval, n=n)
 
 
 def _without_results(study: StudyResults, counts: Counts) -> Finding:
@@ -56,7 +57,7 @@ def _without_results(study: StudyResults, counts: Counts) -> Finding:
         more = f", and {plural(len(errors) - _ERRORS, 'other')}" if len(errors) > _ERRORS else ""
         text += f" Errors, with their number of trials: {'; '.join(quoted)}{more}."
     values: dict[str, Value] = {"judged": 0, "rule": None, "failed": counts.failed}
-    return Finding(kind="verdict", text=text, values=values)
+    return Finding(kind="verdict", text=text, values=values, n=0)
 
 
 def _description(counts: Counts) -> Finding:
@@ -65,7 +66,7 @@ def _description(counts: Counts) -> Finding:
         "This is a description without an interval: the study has no cells to compare."
     )
     values: dict[str, Value] = {"k": counts.collapsed, "n": counts.judged, "rule": None}
-    return Finding(kind="verdict", text=text, values=values)
+    return Finding(kind="verdict", text=text, values=values, n=counts.judged)
 
 
 def _sentences(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, level: str) -> list[str]:

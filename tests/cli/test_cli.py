@@ -160,7 +160,8 @@ def test_a_complete_sweep_runs_nothing_and_ends_with_findings_and_the_report(
     assert (out / "report.html").exists()
     elsewhere = tmp_path / "new" / "report.html"
     assert main(["report", str(out), "--to", str(elsewhere)]) == 0
-    assert sorted(path.name for path in elsewhere.parent.iterdir()) == ["findings.txt", "report.html"]
+    beside = sorted(path.name for path in elsewhere.parent.iterdir())
+    assert beside == ["effects.parquet", "findings.json", "findings.txt", "report.html"]
     assert elsewhere.read_bytes() == (out / "report.html").read_bytes()
 
 
@@ -216,7 +217,8 @@ def test_the_tables_of_a_sweep_say_the_same_without_its_ledger(tmp_path: Path, s
     before = snapshot(copy)
     assert main(["report", str(copy)]) == 0
     assert (copy / files.REPORT).read_bytes() == (out / files.REPORT).read_bytes()
-    assert (copy / files.FINDINGS).read_bytes() == (out / files.FINDINGS).read_bytes()
+    for name in (files.FINDINGS, files.FINDINGS_DATA, files.EFFECTS):
+        assert (copy / name).read_bytes() == (out / name).read_bytes()
     after = snapshot(copy)
     assert {path: after[path] for path in before} == before
     assert not (copy / files.LEDGER).exists()
