@@ -10,7 +10,7 @@ from analysis.findings import Finding, findings, study_findings
 from analysis.results import Results, StudyResults
 
 VERSION = 1
-"""Of the schema. Added keys leave it as it is; a key that is removed or changes its meaning needs a new one."""
+"""Of the schema. Added keys leave it as it is; one that is removed or changes its meaning needs a new one."""
 OF_THE_VERDICT = ("case", "rule", "adjusted_p", "thresholds", "inside", "outside")
 """Values that an item of kind `verdict` has as keys of its own, null where they are not known."""
 

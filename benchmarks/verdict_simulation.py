@@ -2,10 +2,10 @@
 
 Run it: python -m benchmarks.verdict_simulation [--sweeps N] [--seed S]. Each row is a design, a truth and a
 number of seeds. A stray is a collapse inside the true rule; "both ways" means that as many trials outside
-survive. "Right" is the share of all sweeps in which exactly the true rule is claimed; "hedged" of all in which
-it is, and others are named that fit hardly less well. "Covered" is the share of intervals of the best rule,
-claimed or not, that hold the true difference between the cells outside and inside; "covered, claimed" looks at
-claims only.
+survive. "Right" is the share of all sweeps in which exactly the true rule is claimed; "hedged" of all in
+which it is, and others are named that fit hardly less well. "Covered" is the share of intervals of the best
+rule, claimed or not, that hold the true difference between the cells outside and inside; "covered, claimed"
+looks at claims only.
 """
 
 import argparse

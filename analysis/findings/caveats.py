@@ -81,7 +81,10 @@ def _seeds(study: StudyResults, counts: Counts) -> Finding | None:
     if n == 1:
         return _caveat("seeds", "One seed only: nothing here has an interval or can be tested.", {"n": 1}, 1)
     least = number(2 ** (1 - n), 2)
-    text = f"{n} seeds are too few for p < .05 in an exact paired test (the smallest possible is {least})."
+    text = (
+        f"{n} seeds are too few for p < .05 where two cells are compared, one pair a seed, by an exact test "
+        f"(the smallest possible is {least})."
+    )
     return _caveat("seeds", text, {"n": n}, n)
 
 

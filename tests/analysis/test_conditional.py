@@ -95,13 +95,12 @@ def test_groups_name_the_absence(study: StudyResults) -> None:
     ]  # fmt: skip
 
 
-def test_what_suffices_never_counts_an_absence_as_a_level(study: StudyResults) -> None:
+def test_the_verdict_never_counts_an_absence_as_a_level(study: StudyResults) -> None:
     items = {item.kind: item for item in study_findings(study).items}
-    assert items["verdict"].text.startswith(
-        "encoder_norm = batch alone kept the representation from collapsing"
-    )
-    assert (items["verdict"].values["inside"], items["verdict"].values["size"]) == (6, 1)
-    assert (items["verdict"].values["k"], items["verdict"].values["n"]) == (6, 12)
+    assert items["verdict"].text.startswith("encoder_norm = batch, or head_norm = batch: the representation")
+    assert items["verdict"].values["rule"] == [["encoder_norm"], ["head_norm"]]
+    assert items["verdict"].values["inside"] == {"collapsed": 0, "trials": 12}
+    assert items["verdict"].values["outside"] == {"collapsed": 6, "trials": 6}
     assert not any(NOT_SET in item.text for item in study_findings(study).items if item.kind != "reference")
 
 

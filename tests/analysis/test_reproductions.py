@@ -112,7 +112,7 @@ def test_several_sweeps_follow_one_another_and_are_counted_together(tmp_path: Pa
 
 
 def test_a_setting_that_varies_is_listed_with_its_levels(tmp_path: Path) -> None:
-    levels = [{"label": "small", "settings": {"batch_size": 64}}, {"label": "large", "settings": {}}]
+    levels = [{"label": 0.99, "settings": {"batch_size": 64}}, {"label": 0.0, "settings": {}}]
     factors = [{"name": "tau_base", "levels": levels}]
     directory = sweep_of_two(tmp_path / "a", reference={"batch_size": 256}, factors=factors)
     assert "; images of size by default; batch 64 or 256\n" in reproductions(load_results([directory]))

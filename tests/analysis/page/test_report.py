@@ -38,7 +38,13 @@ def test_the_same_tables_give_the_same_bytes(sweep: Path, page: str) -> None:
 
 def test_the_first_screen_needs_no_script(page: str) -> None:
     text = static(page)
-    assert "encoder_norm = batch alone kept the representation from collapsing" in text
+    assert (
+        "encoder_norm = batch, or head_norm = batch: the representation collapsed in 0 of 36 trials" in text
+    )
+    card = re.findall(r'<div class="smallest">.*?</div>', text)[0]
+    pills = re.findall(r'<span class="pill">(.*?)</span>', card)
+    assert pills[:2] == ["encoder_norm = batch", "head_norm = batch"]
+    assert pills[2:] == ["head_norm = batch and predictor = mlp", "head_norm = batch and tau_base = 0.99"]
     assert text.count('class="tile"') == 16
     assert text.count("<strong>3/3</strong><small>29–100 %</small>") == 4 + 10  # representation; projection
     assert "<b>48</b> planned" in text
@@ -115,7 +121,7 @@ def _nan_losses(trials: list[Row], metrics: list[Row]) -> None:
         ({"edit": _nan_losses}, "16 diverged"),
         ({"labels": False}, "No trial has a kNN accuracy"),
         ({"seeds": (0,)}, "One seed only"),
-        ({"design": "leave-one-out"}, "undetermined"),
+        ({"design": "leave-one-out"}, "head_norm = batch: the projection collapsed in 0 of 12 trials with"),
         ({"design": "search", "study": {"factors": []}}, "samples of a search are not a design"),
         ({"factors": {"tau_base": [0.99, 0.9, 0.0]}}, "Nothing collapsed"),
         (
