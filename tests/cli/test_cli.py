@@ -166,6 +166,23 @@ def test_a_complete_sweep_runs_nothing_and_ends_with_findings_and_the_report(
 
 
 @pytest.mark.timeout(60)
+def test_report_prints_the_findings_as_json_and_writes_the_files(
+    tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    complete(out, study_file)
+    assert main(["report", str(out), "--json"]) == 0
+    shown = capsys.readouterr().out
+    assert shown == (out / files.FINDINGS_DATA).read_text()
+    document = json.loads(shown)
+    assert document["items"][0]["kind"] == "verdict"
+    assert document["counts"]["planned"] == 8
+    assert document["items"][0]["text"] in (out / files.FINDINGS).read_text()
+    assert (out / files.REPORT).exists()
+    assert (out / files.EFFECTS).exists()
+
+
+@pytest.mark.timeout(60)
 def test_the_report_of_a_complete_sweep_is_built_again_only_when_it_is_out_of_date(
     tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
