@@ -133,28 +133,28 @@ def test_text_in_the_map_cannot_become_markup() -> None:
     assert "<b>" not in figure.to_json()
 
 
+@pytest.mark.timeout(60)
 def test_the_package_is_imported_without_pandas() -> None:
     heavy = ("pandas", "numpy", "plotly", "scipy", "pyarrow")
     assert loaded_by("import analysis, analysis.states, analysis.winner, analysis.published", *heavy) == []
-    assert "pandas" in loaded_by("import analysis; analysis.load_results", *heavy)
 
 
-@pytest.mark.parametrize(
-    "first",
-    ["import analysis.findings, analysis.effects, analysis.verdict", "from analysis import api", ""],
-)
-def test_functions_and_parts_of_one_name_do_not_hide_each_other(first: str) -> None:
-    code = (
-        f"{first}\n"
-        "import pandas as pd\n"
-        "from analysis import effects, findings, study_from_tables, verdict\n"
-        "study = study_from_tables(pd.DataFrame({'trial_id': ['a'], 'seed': [0], 'state': ['COMPLETE'],"
-        " 'collapsed': [False], 'f_x': ['y']}))\n"
-        "print(verdict(study).kind, len(effects(study)), findings(study).counts.ran)\n"
-        "import analysis.effects as module\n"
-        "from analysis.verdict import Case\n"
-        "from analysis.findings import Finding\n"
-        "print(module.Effect.__name__, Case.__name__, Finding.__name__)\n"
-    )
-    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert shown.stdout.splitlines() == ["verdict 0 1", "Effect Case Finding"], shown.stderr
+JUDGE = """
+import pandas as pd
+from analysis import effects, findings, study_from_tables, verdict
+trials = {"trial_id": ["a"], "seed": 0, "state": "COMPLETE", "collapsed": False, "f_x": "y"}
+study = study_from_tables(pd.DataFrame(trials))
+print(verdict(study).kind, len(effects(study)), findings(study).counts.ran)
+"""
+PARTS = """
+import analysis.effects as module
+import analysis.findings, analysis.verdict
+print(module.Effect.__name__, analysis.verdict.Case.__name__, analysis.findings.Finding.__name__)
+"""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("code", [JUDGE + PARTS, PARTS + JUDGE], ids=["functions first", "parts first"])
+def test_functions_and_parts_of_one_name_do_not_hide_each_other(code: str) -> None:
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert sorted(process.stdout.splitlines()) == ["Effect Case Finding", "verdict 0 1"], process.stderr

@@ -10,7 +10,6 @@ import jsonschema
 import pytest
 
 from analysis.document import OF_THE_VERDICT, document_text, findings_document
-from analysis.effects import Measure
 from analysis.findings import findings, study_findings
 from analysis.load import load_results
 from tests.analysis.tables import Row, unfinished, write_sweep
@@ -80,9 +79,9 @@ def test_the_verdict_has_its_rule_and_counts_as_keys(tmp_path: Path) -> None:
 
 
 def test_nothing_is_claimed_of_an_empty_and_of_a_failed_sweep(tmp_path: Path) -> None:
-    for case in ("empty", "failed"):
-        item = document(SWEEPS[case](tmp_path / case))["items"][0]
-        assert [item[name] for name in OF_THE_VERDICT] == [None] * len(OF_THE_VERDICT)
+    for name, case in {"empty": "no_results", "failed": "all_failed"}.items():
+        item = document(SWEEPS[name](tmp_path / name))["items"][0]
+        assert [item[key] for key in OF_THE_VERDICT] == [case, None, None, None, None, None]
         assert item["n"] == 0
 
 
@@ -104,7 +103,6 @@ def test_intervals_are_those_of_the_texts(sweep: Path) -> None:
     assert "0 to 71 %" in items["reference"]["text"]
     assert items["knn"]["interval"] == [items["knn"]["values"]["low"], items["knn"]["values"]["high"]]
     assert items["learned"]["interval"][0] == items["learned"]["values"]["start_low"]
-    assert items["interaction"]["values"]["measure"] == Measure.COLLAPSE.value
     assert {kind: items[kind]["n"] for kind in ("reference", "learned", "knn", "split", "projection")} == {
         "reference": 3,
         "learned": 3,
