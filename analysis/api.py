@@ -1,7 +1,7 @@
 """The analysis from Python, for notebooks and scripts; docs/analysis.md shows it at work.
 
 Each function works on what `load_results` read from sweep directories, and on what `study_from_tables` made
-of tables in memory. All of them can be imported from `analysis` itself.
+of tables in memory.
 """
 
 from collections.abc import Callable, Mapping

@@ -45,6 +45,7 @@ def findings(results: Results) -> Findings:
     """What the results show. With several studies, each sentence begins with its study's name.
 
     >>> from pathlib import Path
+    >>> import pandas as pd
     >>> from tempfile import TemporaryDirectory
     >>> from analysis.load import load_results
     >>> trials = {"trial_id": ["a", "b"], "state": "COMPLETE", "seed": 0, "collapsed": [False, True]}

@@ -1,15 +1,14 @@
-"""The functions of the API, on tables alone as on directories, imported from the package in any order."""
+"""The functions of the API, on tables alone as on directories."""
 
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
 import yaml
 
-from analysis import (
+from analysis.api import (
     VIEWS,
     collapse_map,
     effects,
@@ -23,10 +22,10 @@ from analysis import (
 )
 from analysis.results import StudyResults
 from tests.analysis.tables import write_sweep
-from tests.test_architecture import ROOT, loaded_by
+from tests.test_architecture import loaded_by
 
 
-def tables(**columns: object) -> pd.DataFrame:
+def tables(**columns: Any) -> pd.DataFrame:
     """2x2 cells with three seeds; without batch statistics in the heads all collapses."""
     runs = [(norm, head, seed) for norm in ("batch", "none") for head in ("mlp", "none") for seed in range(3)]
     trials = pd.DataFrame(runs, columns=["f_head_norm", "f_predictor", "seed"])
@@ -117,6 +116,7 @@ def test_every_view_of_a_design_is_a_figure_with_its_title(study: StudyResults, 
             assert isinstance(figure, go.Figure)
             assert figure.layout.title.text
     onset = figures["onset"]
+    assert onset is not None
     [menu] = onset.layout.updatemenus
     assert [trace.visible for trace in onset.data] == list(menu.buttons[0].args[0]["visible"])
     folder = write_sweep(tmp_path, design="search", study={"factors": []})
@@ -137,24 +137,3 @@ def test_text_in_the_map_cannot_become_markup() -> None:
 def test_the_package_is_imported_without_pandas() -> None:
     heavy = ("pandas", "numpy", "plotly", "scipy", "pyarrow")
     assert loaded_by("import analysis, analysis.states, analysis.winner, analysis.published", *heavy) == []
-
-
-JUDGE = """
-import pandas as pd
-from analysis import effects, findings, study_from_tables, verdict
-trials = {"trial_id": ["a"], "seed": 0, "state": "COMPLETE", "collapsed": False, "f_x": "y"}
-study = study_from_tables(pd.DataFrame(trials))
-print(verdict(study).kind, len(effects(study)), findings(study).counts.ran)
-"""
-PARTS = """
-import analysis.effects as module
-import analysis.findings, analysis.verdict
-print(module.Effect.__name__, analysis.verdict.Case.__name__, analysis.findings.Finding.__name__)
-"""
-
-
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("code", [JUDGE + PARTS, PARTS + JUDGE], ids=["functions first", "parts first"])
-def test_functions_and_parts_of_one_name_do_not_hide_each_other(code: str) -> None:
-    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert sorted(process.stdout.splitlines()) == ["Effect Case Finding", "verdict 0 1"], process.stderr

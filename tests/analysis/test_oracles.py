@@ -21,11 +21,12 @@ CELLS = list(itertools.product(range(3), range(2), range(2)))
 """A full factorial: one factor of three levels, two of two."""
 
 
-def values(rng: np.random.Generator) -> np.ndarray:
+def values(rng: np.random.Generator) -> stats.Floats:
     """Accuracies with main effects, an interaction, seeds that differ, and noise. Shape [cells, seeds]."""
     a, b, c = np.array(CELLS).T
     means = 0.7 - 0.03 * a - 0.05 * b + 0.02 * c + 0.04 * b * c
-    return means[:, None] + 0.05 * rng.standard_normal(SEEDS) + 0.01 * rng.standard_normal((12, SEEDS))
+    noise = 0.05 * rng.standard_normal(SEEDS) + 0.01 * rng.standard_normal((12, SEEDS))
+    return np.asarray(means[:, None] + noise)
 
 
 def regression(table_CS: np.ndarray, *, crossed: bool) -> dict[tuple[tuple[int, int], ...], float]:
