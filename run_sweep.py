@@ -95,7 +95,8 @@ def _parser() -> ArgumentParser:
         "--to",
         type=Path,
         metavar="FILE",
-        help="default: report.html in DIR; for several, in the current directory",
+        help="default: report.html in DIR, or for several sweeps in the current directory; the findings are "
+        "written beside it, as findings.txt",
     )
 
     replay = command("replay", _replay, "show what stopping collapsed trials early would have saved")
@@ -305,7 +306,10 @@ def _report(options: Namespace) -> int:
     for out in options.out:
         refresh_tables(out)
     folder = options.out[0] if len(options.out) == 1 else Path()
-    _finish(options.out, options.to or folder / files.REPORT, [])
+    path = options.to or folder / files.REPORT
+    _finish(options.out, path, [])
+    if len(options.out) > 1:
+        print(f"Written to {path.resolve().parent}: {path.name} and {files.FINDINGS}")
     return 0
 
 
