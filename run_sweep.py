@@ -95,7 +95,8 @@ def _parser() -> ArgumentParser:
         "--to",
         type=Path,
         metavar="FILE",
-        help="default: report.html in DIR; for several, in the current directory",
+        help="default: report.html in DIR, or for several sweeps in the current directory; the findings are "
+        "written beside it, as findings.txt",
     )
     report.add_argument("--json", action="store_true", help="print the findings as JSON, for scripts")
 
@@ -310,6 +311,9 @@ def _report(options: Namespace) -> int:
     path = options.to or folder / files.REPORT
     text, data = _write_results(options.out, path)
     print(data.rstrip() if options.json else f"{text}\nReport: {path}")
+    if len(options.out) > 1 and not options.json:
+        written = (path.name, files.FINDINGS, files.FINDINGS_DATA, files.EFFECTS)
+        print(f"Written to {path.resolve().parent}: {', '.join(written)}")
     return 0
 
 

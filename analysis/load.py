@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis.merge import merge
+from analysis.merge import completes, merge
 from analysis.outcomes import classify, ran_full_length
 from analysis.provenance import stated_provenance
 from analysis.results import NOT_SET, Factor, Results, StudyResults
@@ -31,15 +32,15 @@ from analysis.wording import listed, shortened
 def load_results(dirs: Path | str | Sequence[Path | str]) -> Results:
     """Reads sweep directories, finished or not.
 
-    Directories of the same study (name, reference, factor names and collapse rule) become one study with the
-    trials of all of them; a trial that is in several is taken from where it got furthest.
+    Directories of the same study (name, reference, factor names and collapse rule) that complete each other
+    become one sweep with the trials of all of them; a trial that is in several is taken from where it got
+    furthest. Where a trial finished in two of them with other results, or their data differ, they stay apart.
 
     Args:
         dirs: sweep directories, or one, with at least `study.yaml` and `trials.parquet`.
 
     Raises:
-        ValueError: a directory holds no sweep, or a table of it cannot be read or be true; or directories of
-            the same study hold other data.
+        ValueError: a directory holds no sweep, or a table of it cannot be read or be true.
 
     >>> from tempfile import TemporaryDirectory
     >>> trials = {"trial_id": ["a", "b"], "state": "COMPLETE", "seed": 0, "collapsed": [False, True]}
@@ -55,14 +56,31 @@ def load_results(dirs: Path | str | Sequence[Path | str]) -> Results:
     directories = [Path(one) for one in ([dirs] if isinstance(dirs, Path | str) else dirs)]
     if not directories:
         raise ValueError("at least one sweep directory is needed, but none was given")
-    groups: dict[str, list[tuple[Path, StudyResults]]] = {}
-    for directory in directories:
-        study = _read(directory)
+    sweeps: list[tuple[str, list[StudyResults]]] = []
+    for directory, name in zip(directories, _names(directories), strict=True):
+        study = replace(_read(directory), directories=(name,))
         factors = [factor.name for factor in study.factors]
         identity = [study.name, study.documents[0].get("reference"), factors, study.is_search]
         identity += [study.representation_threshold, study.projection_threshold]
-        groups.setdefault(json.dumps(identity, sort_keys=True, default=str), []).append((directory, study))
-    return Results(studies=tuple(merge(*zip(*group, strict=True)) for group in groups.values()))
+        key = json.dumps(identity, sort_keys=True, default=str)
+        for other, members in sweeps:
+            if other == key and all(completes(member, study) for member in members):
+                members.append(study)
+                break
+        else:
+            sweeps.append((key, [study]))
+    return Results(studies=tuple(merge(members) for _, members in sweeps))
+
+
+def _names(directories: Sequence[Path]) -> list[str]:
+    """The last parts of the directories' paths, as few as tell them apart."""
+    parts = [Path(directory).resolve().parts for directory in directories]
+    most = max(map(len, parts))
+    for length in range(1, most + 1):
+        tails = {path[-length:] for path in parts}
+        if len(tails) == len(set(parts)):
+            break
+    return [Path(*path[-length:]).as_posix() for path in parts]
 
 
 def study_from_tables(

@@ -191,7 +191,7 @@ def _cell_row(study: StudyResults, cell: Cell) -> tuple[str, ...]:
     accuracies = cell.values("knn_accuracy")
     fate = information(judged(cell.trials))
     return (
-        cell.text + (" (reference)" if cell.is_reference else ""),
+        " · ".join(cell.labels) + (" (reference)" if cell.is_reference else ""),
         f"{cell.collapsed} of {cell.judged}",
         f"{cell.projection_collapsed} of {cell.projection_judged}",
         *(_average(cell, f"{level}_std") for level in ("representation", "projection")),

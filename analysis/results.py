@@ -75,4 +75,13 @@ class Results:
     """What `load_results` read."""
 
     studies: tuple[StudyResults, ...]
-    """In the order of the directories."""
+    """A sweep each, in the order of the directories; those that complete each other are one."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What tells the sweeps apart: the study, and where several are of that study, the directory."""
+        studies = [study.name for study in self.studies]
+        return tuple(
+            study.name if studies.count(study.name) == 1 else f"{study.name} in {study.directories[0]}"
+            for study in self.studies
+        )

@@ -13,6 +13,7 @@ from analysis.findings.finding import Finding, Value
 from analysis.findings.information import information_finding
 from analysis.findings.learning import learned_finding
 from analysis.findings.loss import loss_finding
+from analysis.findings.overview import overview_findings
 from analysis.findings.removals import removals_finding
 from analysis.findings.search import search_findings
 from analysis.findings.verdict import headline
@@ -31,7 +32,7 @@ class Findings:
     """What a sweep, or several, showed."""
 
     items: tuple[Finding, ...]
-    """The verdict first, caveats last; with several studies, one study after the other."""
+    """The verdict first, caveats last; several sweeps one after the other, and before them the overview."""
     counts: Counts
     """Over all studies."""
 
@@ -42,7 +43,8 @@ class Findings:
 
 
 def findings(results: Results) -> Findings:
-    """What the results show. With several studies, each sentence begins with its study's name.
+    """What the results show. With several sweeps, a sentence on each comes first, and then the findings of
+    one after the other, which begin with its name.
 
     >>> from pathlib import Path
     >>> import pandas as pd
@@ -59,13 +61,13 @@ def findings(results: Results) -> Findings:
     'What prevents collapse is undetermined'
     """
     several = len(results.studies) > 1
-    items: list[Finding] = []
+    items = [*overview_findings(results)]
     totals = dict.fromkeys((field.name for field in fields(Counts)), 0)
-    for study in results.studies:
+    for sweep, study in zip(results.names, results.studies, strict=True):
         of_study = study_findings(study)
         for name in totals:
             totals[name] += getattr(of_study.counts, name)
-        prefix = f"{study.name}: " if several else ""
+        prefix = f"{sweep}: " if several else ""
         items += [replace(item, text=prefix + item.text) for item in of_study.items]
     return Findings(items=tuple(items), counts=Counts(**totals))
 
@@ -101,7 +103,7 @@ def _reference(cells: Sequence[Cell]) -> Finding | None:
     collapse = clopper_pearson(reference.collapsed, reference.judged)
     interval = rate(collapse) if collapse.n > 1 else "one seed, so no interval"
     seeds = f"{collapse.k} of {plural(collapse.n, 'seed')}"
-    text = f"The reference ({reference.text}) collapsed in {seeds} ({interval})"
+    text = f"The reference ({reference.levels_text}) collapsed in {seeds} ({interval})"
     values: dict[str, Value] = {"k": collapse.k, "n": collapse.n}
     accuracies = reference.values("knn_accuracy")
     if len(accuracies):

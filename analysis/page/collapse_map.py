@@ -24,7 +24,8 @@ def collapse_map(study: StudyResults, cells: Sequence[Cell]) -> str:
     A tile shows k of n and the exact 95 % interval; a hatched one has no result.
     """
     scale = _knn_scale(cells)
-    body = (_crossed if is_crossed(study.factors, cells) else _listed)(study.factors, cells, scale)
+    crossed = is_crossed(study.factors, cells)
+    body = _crossed(study.factors, cells, scale) if crossed else _listed(cells, scale)
     switch = "".join(
         f'<button type="button" data-view="{view}" aria-pressed="{str(not index).lower()}">{label}</button>'
         for index, (view, label) in enumerate(_VIEWS)
@@ -91,13 +92,11 @@ def _row_titles(beside: Sequence[Factor], row: Sequence[int]) -> str:
     return titles
 
 
-def _listed(factors: Sequence[Factor], cells: Sequence[Cell], scale: tuple[float, float]) -> str:
+def _listed(cells: Sequence[Cell], scale: tuple[float, float]) -> str:
     """A row per cell, named by what it changes."""
     body = ""
     for cell in cells:
-        changes = [f"{factors[index].name} = {cell.labels[index]}" for index in cell.changed]
-        name = ", ".join(changes) or "reference"
-        body += f'<tr><th scope="row">{escaped(name)}</th>{_tile(cell, scale)}</tr>'
+        body += f'<tr><th scope="row">{escaped(cell.text)}</th>{_tile(cell, scale)}</tr>'
     return f'<table class="tiles list"><tbody>{body}</tbody></table>'
 
 

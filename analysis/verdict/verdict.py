@@ -90,7 +90,7 @@ class StudyVerdict:
     projection: Verdict
 
 
-@lru_cache(maxsize=4)  # the headline, the other findings and the map ask for it
+@lru_cache(maxsize=16)  # the headline, the other findings and the map ask for it
 def study_verdict(study: StudyResults) -> StudyVerdict:
     """The verdicts of a design that has cells."""
     cells = cells_of(study)
