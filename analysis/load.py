@@ -12,7 +12,7 @@ from analysis.outcomes import classify, ran_full_length
 from analysis.provenance import stated_provenance
 from analysis.results import NOT_SET, Factor, Results, StudyResults
 from analysis.states import SAMPLE
-from analysis.study_file import StatedFactor, read_document, stated_factors, thresholds
+from analysis.study_file import StatedFactor, read_document, sequence_of, stated_factors, thresholds
 from analysis.tables import as_texts, read_metrics, read_spectra, read_trials, refuse, refuse_duplicates
 from analysis.tables import level_text as level_text
 from analysis.wording import listed, shortened
@@ -90,6 +90,7 @@ def _read(directory: Path) -> StudyResults:
         directories=(directory.resolve().name,),
         documents=(document,),
         manifests=(manifest,),
+        sequence=sequence_of(document, study_path),
     )
 
 

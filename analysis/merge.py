@@ -55,6 +55,11 @@ def merge(paths: Sequence[Path], studies: Sequence[StudyResults]) -> StudyResult
         directories=tuple(name for study in studies for name in study.directories),
         documents=tuple(document for study in studies for document in study.documents),
         manifests=tuple(manifest for study in studies for manifest in study.manifests),
+        sequence=max(
+            (study.sequence for study in studies if study.sequence),
+            key=lambda sequence: sequence.most - sequence.least,
+            default=None,
+        ),
         duplicates=len(every_row) - len(trials),
     )
 

@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from analysis.verdict.decide import LEVEL
 from analysis.verdict.interval import reduction
 from analysis.verdict.rules import Family, family
-from analysis.verdict.search import search
+from analysis.verdict.search import LEVEL, search
 
 Floats = npt.NDArray[np.float64]
 Truth = tuple[tuple[int, ...], ...]
