@@ -204,7 +204,7 @@ def _add_address(command: ArgumentParser) -> None:
 
 def _studies(options: Namespace) -> int:
     for study in list_studies():
-        print(f"{study.name:<32} {study.trial_count:>4} trials  {study.title}")
+        print(f"{study.name:<32} {study.trials_text:>11}  {study.title}")
     return 0
 
 
