@@ -1,8 +1,8 @@
 """How a sequence of seeds errs, and what it saves: made-up sweeps whose truth is known, seed by seed.
 
-Run it: python -m benchmarks.sequential_simulation [--sweeps N] [--seed S] [--only TEXT]. Each sweep is looked at
-after each seed from the least to the most, and ends where a rule passes at the look's level. Beside it stands
-the same sweep with all seeds, looked at once. "Right" is the share of all sweeps in which exactly the
+Run it: python -m benchmarks.sequential_simulation [--sweeps N] [--seed S] [--only TEXT]. Each sweep is looked
+at after each seed from the least to the most, and ends where a rule passes at the look's level. Beside it
+stands the same sweep with all seeds, looked at once. "Right" is the share of all sweeps in which exactly the
 true rule is claimed.
 """
 

@@ -19,15 +19,15 @@ class Stop(StrEnum):
     ALL_FAILED = auto()
     """No trial came to a result, so more of them hardly would."""
     HOPELESS = auto()
-    """No outcome of the seeds to come could let a rule pass: there are too few cells."""
+    """No outcome of the seeds to come could let a rule pass: they have too few trials."""
 
 
 def reason_to_stop(study: StudyResults) -> Stop | None:
     """Why a sequence ends with the seeds at hand; None if it goes on, or if trials of them are to come.
 
     The representation decides. The projection is judged at the same looks, and the sequence does not wait
-    for it. Where nothing collapsed, or everything did, no rule passes, and all seeds are run: few seeds never
-    prove that something does not collapse.
+    for it. Where nothing collapsed, or everything did, no rule passes, and seeds are run as long as one still
+    could: few seeds never prove that something does not collapse.
     """
     sequence, seeds = study.sequence, len(study.seeds)
     to_come = study.trials["outcome"].isin((Outcome.WAITING, Outcome.RUNNING, Outcome.INTERRUPTED))
