@@ -100,6 +100,7 @@ def _parser() -> ArgumentParser:
         metavar="FILE",
         help="default: report.html in DIR; for several, in the current directory",
     )
+    report.add_argument("--json", action="store_true", help="print the findings as JSON, for scripts")
 
     replay = command("replay", _replay, "show what stopping collapsed trials early would have saved")
     replay.add_argument("out", type=Path, metavar="DIR", help="the sweep's directory")
@@ -292,7 +293,8 @@ def _run(options: Namespace) -> int:
         reason = "The time budget is used up." if outcome.out_of_time else "Interrupted."
         closing.append(f"{reason} Run the same command again to resume.")
     if outcome.ran or not _is_current(options.out):
-        _finish([options.out], options.out / files.REPORT, closing)
+        text, _ = _write_results([options.out], options.out / files.REPORT)
+        print("\n".join((text, *closing, f"Report: {options.out / files.REPORT}")))
     else:
         print((options.out / files.FINDINGS).read_text(encoding="utf-8"))
         print("\n".join((*closing, f"Report: {options.out / files.REPORT}")))
@@ -329,7 +331,9 @@ def _report(options: Namespace) -> int:
     for out in options.out:
         refresh_tables(out)
     folder = options.out[0] if len(options.out) == 1 else Path()
-    _finish(options.out, options.to or folder / files.REPORT, [])
+    path = options.to or folder / files.REPORT
+    text, data = _write_results(options.out, path)
+    print(data.rstrip() if options.json else f"{text}\nReport: {path}")
     return 0
 
 
@@ -341,31 +345,37 @@ def _replay(options: Namespace) -> int:
 
 
 def _is_current(out: Path) -> bool:
-    """Whether report and findings were written after what they are made from."""
-    results = [out / files.REPORT, out / files.FINDINGS]
+    """Whether report, findings and effects were written after what they are made from."""
+    results = [out / name for name in (files.REPORT, files.FINDINGS, files.FINDINGS_DATA, files.EFFECTS)]
     sources = [out / name for name in (files.STUDY, files.TRIALS, files.METRICS, files.SPECTRA)]
     if not all(path.exists() for path in results):
         return False
     return min(path.stat().st_mtime for path in results) >= max(path.stat().st_mtime for path in sources)
 
 
-def _finish(folders: list[Path], path: Path, closing: list[str]) -> None:
-    """Writes the report, and the findings in words beside it and here, followed by `closing`."""
-    from analysis.findings import findings
-    from analysis.load import load_results
-    from analysis.page.report import render
-    from byol.files import write_text
+def _write_results(folders: list[Path], path: Path) -> tuple[str, str]:
+    """Writes the report to `path`, findings and effects beside it; returns the findings, also as JSON."""
+    from analysis import api
+    from analysis.document import document_text
+    from byol.files import replacing, write_text
 
     try:
-        results = load_results(folders)
+        results = api.load_results(folders)
     except ValueError as error:
         raise RequestError(one_line(error)) from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = "\n".join(("", *findings(results).sentences, ""))
-    for place, content in ((path, render(results)), (path.with_name(files.FINDINGS), text)):
+    text = "\n".join(("", *api.findings(results).sentences, ""))
+    data = document_text(api.findings_document(results))
+    effects = path.with_name(files.EFFECTS)
+    with replacing(effects) as partial:
+        api.effects(results).to_parquet(partial, compression="zstd", index=False)
+    texts = {path: api.report(results)}
+    texts |= {path.with_name(files.FINDINGS): text, path.with_name(files.FINDINGS_DATA): data}
+    for place, content in texts.items():
         write_text(place, content)
+    for place in (effects, *texts):
         place.touch()  # also where the content is as it was: it is up to date now
-    print("\n".join((text, *closing, f"Report: {path}")))
+    return text, data
 
 
 def _export(options: Namespace) -> int:

@@ -10,6 +10,7 @@ from analysis.effects import adjust, main_effects
 from analysis.information import information
 from analysis.outcomes import judged
 from analysis.paired import paired_rates, superiority
+from analysis.provenance import confounded
 from analysis.results import StudyResults
 from analysis.stats import Floats, Mean, PValue, clopper_pearson, paired_difference
 from analysis.verdict import changed_in_one_factor
@@ -47,6 +48,9 @@ def comparison_rows(study: StudyResults, cells: Sequence[Cell]) -> list[tuple[st
     for cell, collapse_test, accuracy_test in zip(neighbours, on_collapse, on_accuracy, strict=True):
         (index,) = cell.changed
         name = f"{study.factors[index].name} = {cell.labels[index]}"
+        if study.factors[index].name in confounded(study):
+            rows.append((name, *_share(cell), *["confounded"] * 5, _fate(cell)))
+            continue
         risk, accuracy = _risk(study, reference, cell), _accuracy(study, reference, cell)
         rows.append((name, *_share(cell), risk, collapse_test, *accuracy, accuracy_test, _fate(cell)))
     return rows

@@ -23,6 +23,7 @@ import numpy as np
 from analysis.cells import Cell, Codes, cells_of, collapse_by_seed, values_by_seed
 from analysis.contrasts import Contrast, interaction_contrasts, main_contrasts
 from analysis.paired import Superiority, superiority, swap_test
+from analysis.provenance import confounded
 from analysis.results import StudyResults
 from analysis.stats import Floats, Interval, Mean, PValue, holm, mean_interval
 
@@ -152,7 +153,8 @@ def study_effects(
     """The main effects, then the interactions, on shares of a study's cells; those with an estimate.
 
     For values that are not conditional, an effect of a full factorial that lacks pairs of cells gets no
-    estimate: an average over unbalanced cells would compare different things.
+    estimate: an average over unbalanced cells would compare different things. Nor does an effect of a factor
+    that is confounded with the code, the machine or the data that trials ran with.
 
     Args:
         study: the study.
@@ -163,12 +165,13 @@ def study_effects(
     if not cells:
         return ()
     arguments = values_CS, [cell.codes for cell in cells], [len(factor.levels) for factor in study.factors]
+    blocked = {index for index, factor in enumerate(study.factors) if factor.name in confounded(study)}
+
+    def is_given(effect: Effect) -> bool:
+        return (survivors_only or effect.complete) and not blocked & set(effect.factors)
+
     families = main_effects(*arguments), interactions(*arguments)
-    return tuple(
-        member
-        for family in families
-        for member in as_family([effect for effect in family if survivors_only or effect.complete])
-    )
+    return tuple(member for family in families for member in as_family(list(filter(is_given, family))))
 
 
 @lru_cache(maxsize=8)  # findings, figures and tables ask for the same

@@ -23,15 +23,17 @@ def information_finding(study: StudyResults) -> Finding | None:
         return None
     texts: list[str] = []
     values: dict[str, Value] = {}
+    n = 0
     for name, trials in _groups(study).items():
         result = information(trials)
         if result is None or (name == "spread" and result.fate is Fate.KEPT):
             continue
         texts.append(_sentence(result, _WHOSE[name]))
         values |= _values(name, result)
+        n += result.trials
         if name == "spread":
             texts.append("Spread without class information is a shortcut, not a collapse.")
-    return Finding(kind="information", text=" ".join(texts), values=values) if texts else None
+    return Finding(kind="information", text=" ".join(texts), values=values, n=n) if texts else None
 
 
 def _groups(study: StudyResults) -> dict[str, pd.DataFrame]:

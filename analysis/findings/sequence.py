@@ -17,9 +17,8 @@ def sequence_finding(study: StudyResults) -> Finding | None:
         "that were planned; everything else is computed as if the number of seeds had been fixed."
     )
     values = {"min": sequence.least, "max": sequence.most, "seeds": seeds, "looks": looks}
-    return Finding(
-        kind="sequence", text=text, values={**values, "stopped": stop.value if stop is not None else None}
-    )
+    stopped = stop.value if stop is not None else None
+    return Finding(kind="sequence", text=text, values={**values, "stopped": stopped}, n=seeds)
 
 
 def _ended(sequence: SeedSequence, seeds: int, stop: Stop | None) -> str:

@@ -46,6 +46,7 @@ def findings(results: Results) -> Findings:
     """What the results show. With several studies, each sentence begins with its study's name.
 
     >>> from pathlib import Path
+    >>> import pandas as pd
     >>> from tempfile import TemporaryDirectory
     >>> from analysis.load import load_results
     >>> trials = {"trial_id": ["a", "b"], "state": "COMPLETE", "seed": 0, "collapsed": [False, True]}
@@ -114,7 +115,8 @@ def _reference(cells: Sequence[Cell]) -> Finding | None:
     if len(stds):
         text += f", its last representation std {number(float(stds.mean()))}"
         values["std"] = float(stds.mean())
-    return Finding(kind="reference", text=f"{text}.", values=values)
+    ends = collapse.interval if collapse.n > 1 else None
+    return Finding(kind="reference", text=f"{text}.", values=values, interval=ends, n=collapse.n)
 
 
 def _split(cells: Sequence[Cell]) -> Finding | None:
@@ -133,14 +135,15 @@ def _split(cells: Sequence[Cell]) -> Finding | None:
         text += f"; {some or 'none'} {'depends' if some < 2 else 'depend'} on the seed"
         text += f", as far as {plural(single, 'cell')} with one seed can tell." if single else "."
     values = {"cells": len(judged_cells), "every": every, "none": none, "some": some}
-    return Finding(kind="split", text=text, values=values)
+    return Finding(kind="split", text=text, values=values, n=len(judged_cells))
 
 
 def _projection(counts: Counts) -> Finding:
     collapsed, only = counts.projection_collapsed, counts.projection_only
     text = f"The projection collapsed in {collapsed} of {plural(counts.judged, 'trial')}"
     text += f"; in {only} of them the representation did not." if collapsed else "."
-    return Finding(kind="projection", text=text, values={"k": collapsed, "n": counts.judged, "only": only})
+    values: dict[str, Value] = {"k": collapsed, "n": counts.judged, "only": only}
+    return Finding(kind="projection", text=text, values=values, n=counts.judged)
 
 
 def _onset(study: StudyResults) -> Finding | None:
@@ -158,4 +161,4 @@ def _onset(study: StudyResults) -> Finding | None:
     text += f", measured every {plural(interval, 'step')})." if interval else ")."
     values: dict[str, Value] = {"first": float(onsets.min()), "last": float(onsets.max()), "median": median}
     values |= {"n": len(onsets), "cadence": interval, "restricted_mean": curve.restricted_mean}
-    return Finding(kind="onset", text=text, values=values)
+    return Finding(kind="onset", text=text, values=values, n=len(onsets))

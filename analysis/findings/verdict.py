@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from analysis.cells import Cell, reference_of
-from analysis.findings.finding import Finding, Value
+from analysis.findings.finding import Finding
 from analysis.findings.rules import changes_text, rule_text, seeds_text, verdict_values
 from analysis.outcomes import Counts, outcome_counts
 from analysis.results import StudyResults
@@ -28,7 +28,7 @@ def headline(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> Find
     if not counts.judged:
         return _without_results(study, counts)
     if not cells:
-        return _description(counts)
+        return _description(study, counts)
     verdicts = study_verdict(study)
     texts = [
         *_sentences(study, cells, verdicts.representation, "representation"),
@@ -37,12 +37,15 @@ def headline(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> Find
     ]
     values = verdict_values(study, verdicts.representation, "representation")
     values["projection"] = verdict_values(study, verdicts.projection, "projection")
-    return Finding(kind="verdict", text=" ".join(texts), values=values)
+    interval, n = verdicts.representation.interval, verdicts.representation.collapsed.trials
+    return Finding(kind="verdict", text=" ".join(texts), values=values, interval=interval, n=n)
 
 
 def _without_results(study: StudyResults, counts: Counts) -> Finding:
     planned = plural(counts.planned, "planned trial")
+    case = Case.ALL_FAILED
     if counts.waiting + counts.running + counts.interrupted:
+        case = Case.NO_RESULTS
         text = f"No verdict yet: none of the {planned} has a result."
     else:
         text = f"No verdict: none of the {planned} came to a result."
@@ -55,17 +58,20 @@ def _without_results(study: StudyResults, counts: Counts) -> Finding:
         quoted = [f"“{error[:_ERROR_LENGTH]}” ({n})" for error, n in errors.most_common(_ERRORS)]
         more = f", and {plural(len(errors) - _ERRORS, 'other')}" if len(errors) > _ERRORS else ""
         text += f" Errors, with their number of trials: {'; '.join(quoted)}{more}."
-    values: dict[str, Value] = {"judged": 0, "rule": None, "failed": counts.failed}
-    return Finding(kind="verdict", text=text, values=values)
+    verdict = Verdict(case=case, collapsed=Side(collapsed=0, trials=0))
+    values = verdict_values(study, verdict, "representation")
+    return Finding(kind="verdict", text=text, values=values, n=0)
 
 
-def _description(counts: Counts) -> Finding:
+def _description(study: StudyResults, counts: Counts) -> Finding:
     text = (
         f"The representation collapsed in {counts.collapsed} of {plural(counts.judged, 'trial')}. "
         "This is a description without an interval: the study has no cells to compare."
     )
-    values: dict[str, Value] = {"k": counts.collapsed, "n": counts.judged, "rule": None}
-    return Finding(kind="verdict", text=text, values=values)
+    collapsed = Side(collapsed=counts.collapsed, trials=counts.judged)
+    verdict = Verdict(case=Case.UNDETERMINED, collapsed=collapsed)
+    values = verdict_values(study, verdict, "representation")
+    return Finding(kind="verdict", text=text, values=values, n=counts.judged)
 
 
 def _sentences(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, level: str) -> list[str]:

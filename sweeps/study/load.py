@@ -88,20 +88,7 @@ def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study
     Traceback (most recent call last):
     sweeps.errors.StudyError: norms.yaml:2: seeds: must be a whole number, at least 1, but got 'many'
     """
-    root = parse(text, file)
-    _refuse_schedulers(root)
-    keys = [field.name for field in dataclasses.fields(Study) if field.name != "sequence"]  # part of seeds
-    entries = dict(root.mapping(keys))
-    overrides = dict(map(_override, settings))
-    if overrides:
-        given = entries["reference"].mapping() if "reference" in entries else {}
-        entries["reference"] = Entry(file, None, "reference", {**given, **overrides})
-    if "name" not in entries:
-        raise StudyError("is missing", file=file, line=1, key="name")
-    if "factors" not in entries and "search" not in entries:
-        raise StudyError(
-            "is missing (a study has either factors or a search)", file=file, line=1, key="factors"
-        )
+    entries, overrides = _entries(text, file, settings)
     name = _read_name(entries["name"])
     reference = read_settings(entries["reference"]) if "reference" in entries else {}
     (seeds, sequence), collapse = read_seeds(entries.get("seeds")), _read_collapse(entries.get("collapse"))
@@ -140,6 +127,25 @@ def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study
         _check_cells(study, entries)
         check_reproduced_cells(entries.get("reproduces"), study)
     return study
+
+
+def _entries(text: str, file: str, settings: Sequence[str]) -> tuple[dict[str, Entry], dict[str, Entry]]:
+    """The keys of a study, its reference with the command line's settings in it; and these alone, by name."""
+    root = parse(text, file)
+    _refuse_schedulers(root)
+    keys = [field.name for field in dataclasses.fields(Study) if field.name != "sequence"]  # part of seeds
+    entries = dict(root.mapping(keys))
+    overrides = dict(map(_override, settings))
+    if overrides:
+        given = entries["reference"].mapping() if "reference" in entries else {}
+        entries["reference"] = Entry(file, None, "reference", {**given, **overrides})
+    if "name" not in entries:
+        raise StudyError("is missing", file=file, line=1, key="name")
+    if "factors" not in entries and "search" not in entries:
+        raise StudyError(
+            "is missing (a study has either factors or a search)", file=file, line=1, key="factors"
+        )
+    return entries, overrides
 
 
 def _override(text: str) -> tuple[str, Entry]:

@@ -11,6 +11,8 @@ import pytest
 
 from analysis.audit import audit
 from analysis.cells import cells_of
+from analysis.comparisons import comparison_rows
+from analysis.effects import Measure, effects_on
 from analysis.findings import findings
 from analysis.findings.finding import Finding
 from analysis.load import load_results
@@ -120,6 +122,18 @@ def test_a_condition_that_runs_along_a_factor_confounds_it_alone(tmp_path: Path,
     assert text.startswith(f"confounded with the {condition} (mlp: ")
     assert text.count(" in 24") == 2
     assert caveats(study)["confounded"].text.startswith(f"predictor is {text}. Nothing here can tell its")
+
+
+def test_effects_of_a_confounded_factor_are_not_given(tmp_path: Path) -> None:
+    clean = sweep(tmp_path / "clean", lambda row: {})
+    mixed = sweep(tmp_path / "mixed", lambda row: CHANGES["device"] if row["f_predictor"] == "none" else {})
+    index = [factor.name for factor in mixed.factors].index("predictor")
+    for measure in Measure:
+        assert any(index in effect.factors for effect in effects_on(clean, measure))
+        assert not any(index in effect.factors for effect in effects_on(mixed, measure))
+    rows_by_name = {row[0]: row for row in comparison_rows(mixed, cells_of(mixed))}
+    assert set(rows_by_name["predictor = none"][3:8]) == {"confounded"}
+    assert "confounded" not in rows_by_name["tau_base = 0"]
 
 
 def test_two_conditions_along_one_factor_are_said_together(tmp_path: Path) -> None:

@@ -160,8 +160,26 @@ def test_a_complete_sweep_runs_nothing_and_ends_with_findings_and_the_report(
     assert (out / "report.html").exists()
     elsewhere = tmp_path / "new" / "report.html"
     assert main(["report", str(out), "--to", str(elsewhere)]) == 0
-    assert sorted(path.name for path in elsewhere.parent.iterdir()) == ["findings.txt", "report.html"]
+    beside = sorted(path.name for path in elsewhere.parent.iterdir())
+    assert beside == ["effects.parquet", "findings.json", "findings.txt", "report.html"]
     assert elsewhere.read_bytes() == (out / "report.html").read_bytes()
+
+
+@pytest.mark.timeout(60)
+def test_report_prints_the_findings_as_json_and_writes_the_files(
+    tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    complete(out, study_file)
+    assert main(["report", str(out), "--json"]) == 0
+    shown = capsys.readouterr().out
+    assert shown == (out / files.FINDINGS_DATA).read_text()
+    document = json.loads(shown)
+    assert document["items"][0]["kind"] == "verdict"
+    assert document["counts"]["planned"] == 8
+    assert document["items"][0]["text"] in (out / files.FINDINGS).read_text()
+    assert (out / files.REPORT).exists()
+    assert (out / files.EFFECTS).exists()
 
 
 @pytest.mark.timeout(60)
@@ -216,7 +234,8 @@ def test_the_tables_of_a_sweep_say_the_same_without_its_ledger(tmp_path: Path, s
     before = snapshot(copy)
     assert main(["report", str(copy)]) == 0
     assert (copy / files.REPORT).read_bytes() == (out / files.REPORT).read_bytes()
-    assert (copy / files.FINDINGS).read_bytes() == (out / files.FINDINGS).read_bytes()
+    for name in (files.FINDINGS, files.FINDINGS_DATA, files.EFFECTS):
+        assert (copy / name).read_bytes() == (out / name).read_bytes()
     after = snapshot(copy)
     assert {path: after[path] for path in before} == before
     assert not (copy / files.LEDGER).exists()
