@@ -14,15 +14,18 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from byol.errors import ConfigError
 from sweeps import __version__, files
 from sweeps.arguments import amount, count, count_or_zero, duration, positive
 from sweeps.errors import RequestError, one_line
 from sweeps.progress import clock
-from sweeps.study import list_studies, load_study
+from sweeps.study import Study, list_studies, load_study
 from sweeps.trainer import Trainer, byol_trainer
+
+if TYPE_CHECKING:
+    from analysis.findings.power import Outlooks
 
 
 class _Parser(ArgumentParser):
@@ -129,7 +132,11 @@ def _add_plan(plan: ArgumentParser) -> None:
         "--calibrate", action="store_true", help="time a few steps of each shape of trial on this machine"
     )
     source.add_argument(
-        "--from", type=Path, dest="earlier", metavar="DIR", help="take the times from an earlier sweep"
+        "--from",
+        type=Path,
+        dest="earlier",
+        metavar="DIR",
+        help="take the times from an earlier sweep, and show what n seeds could tell",
     )
     plan.add_argument("--out", type=Path, metavar="DIR", help="keep the calibration there, for `run`")
     plan.add_argument("--json", action="store_true", help="as JSON, for scripts")
@@ -206,7 +213,7 @@ def _add_address(command: ArgumentParser) -> None:
 
 def _studies(options: Namespace) -> int:
     for study in list_studies():
-        print(f"{study.name:<32} {study.trial_count:>4} trials  {study.title}")
+        print(f"{study.name:<32} {study.trials_text:>11}  {study.title}")
     return 0
 
 
@@ -228,8 +235,25 @@ def _plan(options: Namespace) -> int:
     else:
         estimate = estimates.of_study(study, cells, options.out)
     plan = make_plan(study, workers=options.workers, estimate=estimate, price=options.price)
-    print(json.dumps(as_json(plan), indent=2) if options.json else as_text(plan))
+    power = _power(study, options.earlier) if options.earlier else None
+    if options.json:
+        print(json.dumps({**as_json(plan), **({"power": power.values} if power else {})}, indent=2))
+    else:
+        print("\n".join((as_text(plan), *(("", f"from {options.earlier}", *power.lines) if power else ()))))
     return 0
+
+
+def _power(study: Study, earlier: Path) -> "Outlooks":
+    """What the sweep in `earlier` says about how many seeds `study` needs."""
+    from analysis.findings.power import outlooks
+    from analysis.load import load_results
+
+    try:
+        [results] = load_results([earlier]).studies
+    except ValueError as error:
+        raise RequestError(one_line(error)) from None
+    planned = [len(study.seeds), len(study.at_most().seeds)]
+    return outlooks(results, [] if study.search else planned)
 
 
 def _show(line: str) -> None:

@@ -13,7 +13,7 @@ from analysis.outcomes import classify, ran_full_length
 from analysis.provenance import stated_provenance
 from analysis.results import NOT_SET, Factor, Results, StudyResults
 from analysis.states import SAMPLE
-from analysis.study_file import StatedFactor, read_document, stated_factors, thresholds
+from analysis.study_file import StatedFactor, read_document, sequence_of, stated_factors, thresholds
 from analysis.tables import (
     as_texts,
     checked_metrics,
@@ -171,6 +171,7 @@ def _study(
         directories=(directory,),
         documents=(document,),
         manifests=(manifest,),
+        sequence=sequence_of(document, study_path),
     )
 
 

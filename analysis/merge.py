@@ -83,6 +83,11 @@ def merge(studies: Sequence[StudyResults]) -> StudyResults:
         directories=tuple(name for study in studies for name in study.directories),
         documents=tuple(document for study in studies for document in study.documents),
         manifests=tuple(manifest for study in studies for manifest in study.manifests),
+        sequence=max(
+            (study.sequence for study in studies if study.sequence),
+            key=lambda sequence: sequence.most - sequence.least,
+            default=None,
+        ),
         duplicates=len(every_row) - len(trials),
     )
 

@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from analysis.verdict.decide import LEVEL
 from analysis.verdict.interval import reduction
 from analysis.verdict.rules import Family, family
-from analysis.verdict.search import search
+from analysis.verdict.search import LEVEL, search
 
 Floats = npt.NDArray[np.float64]
 Truth = tuple[tuple[int, ...], ...]
@@ -63,10 +62,9 @@ def simulate(scenario: Scenario, seeds: int, sweeps: int, rng: np.random.Generat
     """Judges `sweeps` made-up sweeps of a scenario."""
     rules, codes = family(scenario.codes), list(scenario.codes)
     reference = next((index for index, code in enumerate(codes) if max(code) <= 0), None)
-    rates_C = np.array([scenario.inside if scenario.holds(code) else scenario.outside for code in codes])
+    rates_C = rates(scenario)
     rows = [
-        _judge(scenario, rules, _outcomes(scenario, rates_C, seeds, rng), rates_C, reference)
-        for _ in range(sweeps)
+        _judge(scenario, rules, outcomes(scenario, seeds, rng), rates_C, reference) for _ in range(sweeps)
     ]
     claimed, right, hedged, covered, width = np.array(rows, dtype=np.float64).T
     known = ~np.isnan(covered)
@@ -84,7 +82,16 @@ def _mean(values: Floats) -> float:
     return float(values.mean()) if len(values) else math.nan
 
 
-def _outcomes(scenario: Scenario, rates_C: Floats, seeds: int, rng: np.random.Generator) -> Floats:
+def rates(scenario: Scenario) -> Floats:
+    """The true rate of collapse by cell."""
+    return np.array(
+        [scenario.inside if scenario.holds(code) else scenario.outside for code in scenario.codes]
+    )
+
+
+def outcomes(scenario: Scenario, seeds: int, rng: np.random.Generator) -> Floats:
+    """A made-up sweep: 1 where a cell collapsed with a seed. Shape [cells, seeds]"""
+    rates_C = rates(scenario)
     draws_CS = rng.random((len(rates_C), seeds))
     if scenario.by_seed:
         decided_C = np.array([scenario.truth is None or not scenario.holds(code) for code in scenario.codes])
@@ -155,7 +162,18 @@ _TRUTHS: dict[str, tuple[Truth, Callable[[Code], bool]]] = {
 }
 
 
-def _scenario(design: str, codes: Sequence[Code], truth: str, stray: float, outside: float = 1.0) -> Scenario:
+def truth_scenario(
+    design: str, codes: Sequence[Code], truth: str, stray: float, outside: float = 1.0
+) -> Scenario:
+    """A scenario in which one of the truths holds.
+
+    Args:
+        design: its name.
+        codes: its cells.
+        truth: its name in _TRUTHS.
+        stray: rate of collapse inside.
+        outside: rate of collapse outside.
+    """
     factors, holds = _TRUTHS[truth]
     name = f"{design}: {truth}, {stray:.0%}".replace("%", " %")
     if outside < 1:
@@ -169,16 +187,16 @@ def _with_effect() -> Iterator[Scenario]:
     for factors in (3, 4, 5, 6):
         for truth in ("A", "A or B", "A and B"):
             for stray in (0.03, 0.1):
-                yield _scenario(f"2^{factors}", full(factors), truth, stray)
+                yield truth_scenario(f"2^{factors}", full(factors), truth, stray)
     for truth in ("A", "A or B", "A and B"):
-        yield _scenario("2^4", full(4), truth, 0.1, 0.9)
-    yield _scenario("2^4", full(4), "A, or B and C", 0.03)
-    yield _scenario("2^4", full(4), "A", 0.1, 0.7)
+        yield truth_scenario("2^4", full(4), truth, 0.1, 0.9)
+    yield truth_scenario("2^4", full(4), "A, or B and C", 0.03)
+    yield truth_scenario("2^4", full(4), "A", 0.1, 0.7)
     for stray, outside in ((0.0, 1.0), (0.03, 1.0), (0.03, 0.97)):
-        yield _scenario("leave-one-out of 6", leave_one_out(6), "A", stray, outside)
-    yield _scenario("add-one-in of 5", add_one_in(5), "A", 0.03)
-    yield _scenario("2^(5-1)", half_fraction(), "A or B", 0.03)
-    yield _scenario("2^(5-1)", half_fraction(), "A and B", 0.03)
+        yield truth_scenario("leave-one-out of 6", leave_one_out(6), "A", stray, outside)
+    yield truth_scenario("add-one-in of 5", add_one_in(5), "A", 0.03)
+    yield truth_scenario("2^(5-1)", half_fraction(), "A or B", 0.03)
+    yield truth_scenario("2^(5-1)", half_fraction(), "A and B", 0.03)
 
 
 def _levels_and_conditions() -> Iterator[Scenario]:

@@ -16,6 +16,7 @@ from analysis.findings.loss import loss_finding
 from analysis.findings.overview import overview_findings
 from analysis.findings.removals import removals_finding
 from analysis.findings.search import search_findings
+from analysis.findings.sequence import sequence_finding
 from analysis.findings.verdict import headline
 from analysis.onset import cadence, kaplan_meier, onset_times
 from analysis.outcomes import Counts, count
@@ -76,6 +77,8 @@ def study_findings(study: StudyResults) -> Findings:
     """What one study's results show."""
     cells, counts = cells_of(study), count(study.trials)
     items = search_findings(study) if study.is_search else [headline(study, cells, counts)]
+    sequence = sequence_finding(study)
+    items += [sequence] if sequence else []
     if counts.judged:
         changes, learned = removals(cells), learning(cells, study.seeds)
         candidates = (

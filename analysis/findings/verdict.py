@@ -203,10 +203,11 @@ def _undetermined(study: StudyResults, cells: Sequence[Cell], verdict: Verdict) 
     )
     if 2 * found.outside.rate >= 1:
         texts += _exceptions(study, verdict)
-    return [*texts, _would_decide(verdict)]
+    return [*texts, would_decide(verdict)]
 
 
-def _would_decide(verdict: Verdict) -> str:
+def would_decide(verdict: Verdict) -> str:
+    """How many seeds would settle a verdict that is undetermined."""
     outlook, seeds = verdict.outlook, plural(verdict.seeds, "seed")
     if outlook is None:
         return "With one seed nothing is claimed, since what hangs on the seed cannot be seen."
