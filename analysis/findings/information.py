@@ -61,10 +61,10 @@ def shortcut_finding(study: StudyResults) -> Finding | None:
     more = f"; and {len(below) - _NAMED} more" if len(below) > _NAMED else ""
     whose = "its" if len(below) == 1 else "their"
     text = (
-        f"Spread is not information: {plural(len(below), 'cell')} kept {whose} spread at both levels in every "
-        f"trial, and yet ended with a lower kNN accuracy than {whose} own untrained encoders (simultaneous "
-        f"95 % intervals over {plural(len(gains), 'cell')}): {named}{more}. That is no collapse: the spread "
-        "holds something else than the classes."
+        f"Spread is not information: {plural(len(below), 'cell')} kept {whose} spread at both levels in "
+        f"every trial, and yet ended with a lower kNN accuracy than {whose} own untrained encoders "
+        f"(simultaneous 95 % intervals over {plural(len(gains), 'cell')}): {named}{more}. That is no "
+        "collapse: the spread holds something else than the classes."
     )
     values: dict[str, Value] = {"cells": len(below), "family": len(gains)}
     values |= {"lowest": below[0][1].difference.estimate}

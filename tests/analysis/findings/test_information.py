@@ -200,8 +200,8 @@ def test_a_cell_that_keeps_its_spread_and_ends_below_its_own_start_is_named(tmp_
     finding = kinds(tmp_path, edit)["shortcut"]
     half = 6.205 * 1 / 3**0.5
     assert finding.text == (
-        "Spread is not information: 1 cell kept its spread at both levels in every trial, and yet ended with a "
-        "lower kNN accuracy than its own untrained encoders (simultaneous 95 % intervals over 2 cells): "
+        "Spread is not information: 1 cell kept its spread at both levels in every trial, and yet ended with "
+        "a lower kNN accuracy than its own untrained encoders (simultaneous 95 % intervals over 2 cells): "
         f"encoder_norm = group (50.0 % after 70.0 %: −20.0 points, −{20 + half:.1f} to −{20 - half:.1f}). "
         "That is no collapse: the spread holds something else than the classes."
     )
