@@ -245,13 +245,13 @@ def _plan(options: Namespace) -> int:
 
 def _power(study: Study, earlier: Path) -> "Outlooks":
     """What the sweep in `earlier` says about how many seeds `study` needs."""
-    from analysis.findings.power import outlooks
+    from analysis.findings.power import Outlooks, outlooks
     from analysis.load import load_results
 
     try:
         [results] = load_results([earlier]).studies
-    except ValueError as error:
-        raise RequestError(one_line(error)) from None
+    except ValueError as error:  # its ledger tells the times even so
+        return Outlooks(lines=(f"What n seeds could show is unknown: {one_line(error)}",), values={})
     planned = [len(study.seeds), len(study.at_most().seeds)]
     return outlooks(results, [] if study.search else planned)
 

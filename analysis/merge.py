@@ -5,8 +5,9 @@ their data are the same as far as it is known. Others are kept apart, as sweeps 
 them differ is what the report is then about.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import pandas as pd
 
@@ -32,13 +33,16 @@ _RESULTS = (
 
 def differing_trials(one: StudyResults, other: StudyResults) -> tuple[str, ...]:
     """The trials that finished in both, and have other results in the second."""
-    first, second = (
-        study.trials[study.trials["state"].isin(_FINISHED)].set_index("trial_id") for study in (one, other)
-    )
-    both = first.index.intersection(second.index, sort=False)
-    left, right = first.loc[both, list(_RESULTS)], second.loc[both, list(_RESULTS)]
-    same = (left == right).fillna(False) | (left.isna() & right.isna())
-    return tuple(map(str, both[~same.all(axis=1)]))
+    first, second = _results(one), _results(other)
+    return tuple(trial for trial in first if trial in second and first[trial] != second[trial])
+
+
+@lru_cache(maxsize=16)  # every pair of sweeps asks
+def _results(study: StudyResults) -> Mapping[str, tuple[object, ...]]:
+    """Finished trial -> its results, None where unknown."""
+    rows = study.trials[study.trials["state"].isin(_FINISHED)]
+    known = rows[list(_RESULTS)].astype(object).where(rows[list(_RESULTS)].notna(), None)
+    return dict(zip(rows["trial_id"], known.itertuples(index=False, name=None), strict=True))
 
 
 def completes(one: StudyResults, other: StudyResults) -> bool:

@@ -64,7 +64,7 @@ def smallest_difference(sd: float, seeds: int, power: float = POWER, level: floa
         level: of the interval.
 
     >>> round(smallest_difference(1.0, 5), 3), round(smallest_difference(2.0, 10), 3)
-    (1.682, 1.993)
+    (1.682, 1.992)
     """
     if seeds < 2:
         return math.nan

@@ -10,7 +10,7 @@ from analysis.findings.agreement import agreement_findings
 from analysis.findings.caveats import caveats
 from analysis.findings.effects import interaction_finding, knn_finding
 from analysis.findings.finding import Finding, Value
-from analysis.findings.information import information_finding
+from analysis.findings.information import information_finding, shortcut_finding
 from analysis.findings.learning import learned_finding
 from analysis.findings.loss import loss_finding
 from analysis.findings.overview import overview_findings
@@ -88,6 +88,7 @@ def study_findings(study: StudyResults) -> Findings:
             _split(cells),
             _projection(counts),
             information_finding(study),
+            shortcut_finding(study),
             _onset(study),
             interaction_finding(study, Measure.COLLAPSE),
             knn_finding(study),
