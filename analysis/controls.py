@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.cells import Cell, cells_of, reference_of, values_by_seed
 from analysis.results import StudyResults
-from analysis.stats import Floats, Mean, paired_difference
+from analysis.stats import DIFFERENCE_OF_SHARES, Floats, Mean, mean_interval
 
 
 class Side(StrEnum):
@@ -32,10 +32,17 @@ class Gain:
 
     control: float
     """The control's mean, over the seeds of the difference."""
-    difference: Mean
-    """Trained minus control, paired by seed."""
     differences: Floats
-    """The same by seed. Shape [seeds with both]."""
+    """Trained minus control, by seed. Shape [seeds with both]."""
+
+    @property
+    def difference(self) -> Mean:
+        """Their mean with its interval."""
+        return self.difference_at(0.95)
+
+    def difference_at(self, level: float) -> Mean:
+        """Their mean with an interval of this level."""
+        return mean_interval(self.differences, level, DIFFERENCE_OF_SHARES)
 
     @property
     def side(self) -> Side:
@@ -86,11 +93,7 @@ def gain(cell: Cell, seeds: Sequence[int], column: str) -> Gain | None:
     both = ~np.isnan(trained - control)
     if not both.any():
         return None
-    return Gain(
-        control=float(control[both].mean()),
-        difference=paired_difference(control, trained),
-        differences=trained[both] - control[both],
-    )
+    return Gain(control=float(control[both].mean()), differences=trained[both] - control[both])
 
 
 class Control(StrEnum):

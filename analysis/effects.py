@@ -25,7 +25,7 @@ from analysis.contrasts import Contrast, interaction_contrasts, main_contrasts
 from analysis.paired import Superiority, superiority, swap_test
 from analysis.provenance import confounded
 from analysis.results import StudyResults
-from analysis.stats import Floats, Interval, Mean, PValue, holm, mean_interval
+from analysis.stats import Floats, Interval, Mean, PValue, holm, mean_interval, simultaneous
 
 
 class Measure(StrEnum):
@@ -135,7 +135,7 @@ def as_family(effects: Sequence[Effect], level: float = 0.95) -> tuple[Effect, .
     for (effect, mean), p in zip(family, adjusted, strict=True):
         within = Interval(low=-effect.contrast.most, high=effect.contrast.most)
         each = mean_interval(effect.contrasts, within=within)
-        at_once = mean_interval(effect.contrasts, 1 - (1 - level) / len(family), within).interval
+        at_once = mean_interval(effect.contrasts, simultaneous(len(family), level), within).interval
         assert each.estimate == mean.estimate
         members.append(replace(effect, mean=each, family=len(family), simultaneous=at_once, adjusted_p=p))
     return tuple(members)

@@ -48,6 +48,9 @@ MEANINGS = {
 JUDGED = (Outcome.SURVIVED, Outcome.DIMENSIONAL, Outcome.COLLAPSED)
 """The outcomes that rates of collapse are taken over."""
 
+TO_COME = (Outcome.WAITING, Outcome.RUNNING, Outcome.INTERRUPTED)
+"""The outcomes of trials that the sweep will still run if it goes on."""
+
 RARE = (
     Outcome.DIMENSIONAL,
     Outcome.DIVERGED,

@@ -19,7 +19,7 @@ from analysis.controls import Learning, learning
 from analysis.merge import differing_trials
 from analysis.outcomes import Counts, count
 from analysis.results import Results, StudyResults
-from analysis.stats import DIFFERENCE_OF_SHARES, Interval, Mean, mean_interval
+from analysis.stats import DIFFERENCE_OF_SHARES, Mean, mean_interval, simultaneous
 from analysis.verdict import StudyVerdict, study_verdict
 
 
@@ -181,7 +181,9 @@ def _compared(studies: Sequence[StudyResults], rows: Sequence[Mapping[int, Cell]
                 if len(known := difference_S[~np.isnan(difference_S)]):
                     values[place, sweep] = known.tolist()
         within = DIFFERENCE_OF_SHARES if quantity is Quantity.KNN else None
-        for key, mean in _simultaneous(values, within).items():
+        level = simultaneous(len(values))
+        for key, known in values.items():
+            mean = mean_interval(known, level, within)
             by_place[key][quantity] = Difference(mean=mean, family=len(values))
     return tuple(
         SharedCell(
@@ -193,14 +195,6 @@ def _compared(studies: Sequence[StudyResults], rows: Sequence[Mapping[int, Cell]
         )
         for place, row in enumerate(rows)
     )
-
-
-def _simultaneous(
-    values: Mapping[tuple[int, int], list[float]], within: Interval | None, level: float = 0.95
-) -> dict[tuple[int, int], Mean]:
-    """Means with t intervals that all hold at once (Bonferroni)."""
-    each = 1 - (1 - level) / max(1, len(values))
-    return {key: mean_interval(known, each, within) for key, known in values.items()}
 
 
 def _same_settings(cell_ids: Sequence[str | None]) -> bool | None:

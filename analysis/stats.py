@@ -92,6 +92,15 @@ def mean_interval(values: npt.ArrayLike, level: float = 0.95, within: Interval |
     return Mean(estimate=estimate, n=n, interval=Interval(low=low, high=high))
 
 
+def simultaneous(count: int, level: float = 0.95) -> float:
+    """The level of each of `count` intervals that all hold at once with probability `level` (Bonferroni).
+
+    >>> round(simultaneous(5), 3)
+    0.99
+    """
+    return 1 - (1 - level) / max(1, count)
+
+
 def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike, level: float = 0.95) -> Mean:
     """Mean of b - a, two shares, with its t interval, over the seeds in which both are known.
 

@@ -8,7 +8,7 @@ from analysis.findings.finding import Finding, Value
 from analysis.information import Fate, Information, Range, information
 from analysis.outcomes import Outcome, judged
 from analysis.results import StudyResults
-from analysis.stats import Interval, mean_interval
+from analysis.stats import Interval, simultaneous
 from analysis.wording import percent, plural, points, points_range
 
 _NAMED = 3
@@ -51,7 +51,7 @@ def shortcut_finding(study: StudyResults) -> Finding | None:
     gains = [(cell, found) for cell in spread if (found := gain(cell, study.seeds, "knn_accuracy_start"))]
     below = []
     for cell, found in gains:
-        at_once = mean_interval(found.differences, 1 - 0.05 / len(gains)).interval
+        at_once = found.difference_at(simultaneous(len(gains))).interval
         if at_once is not None and at_once.high < 0:
             below.append((cell, found, at_once))
     if not below:
@@ -64,7 +64,7 @@ def shortcut_finding(study: StudyResults) -> Finding | None:
         f"Spread is not information: {plural(len(below), 'cell')} kept {whose} spread at both levels in "
         f"every trial, and yet ended with a lower kNN accuracy than {whose} own untrained encoders "
         f"(simultaneous 95 % intervals over {plural(len(gains), 'cell')}): {named}{more}. That is no "
-        "collapse: the spread holds something else than the classes."
+        "collapse: what training brought close together is not the classes."
     )
     values: dict[str, Value] = {"cells": len(below), "family": len(gains)}
     values |= {"lowest": below[0][1].difference.estimate}
@@ -74,7 +74,9 @@ def shortcut_finding(study: StudyResults) -> Finding | None:
 def _fall(cell: Cell, found: Gain, at_once: Interval) -> str:
     fall = found.difference.estimate
     ends = f"{percent(found.control + fall, 1)} after {percent(found.control, 1)}"
-    return f"{cell.text} ({ends}: {points(fall)} points, {points_range(at_once)})"
+    probe = cell.values("probe_accuracy")
+    of_probe = f"; a linear probe still reads {percent(float(probe.mean()), 1)}" if len(probe) else ""
+    return f"{cell.text} ({ends}: {points(fall)} points, {points_range(at_once)}{of_probe})"
 
 
 def _collapsed_anywhere(cell: Cell) -> bool:

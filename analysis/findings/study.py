@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 
 from analysis.cells import Cell, cells_of, reference_of
 from analysis.controls import learning
@@ -73,6 +74,7 @@ def findings(results: Results) -> Findings:
     return Findings(items=tuple(items), counts=Counts(**totals))
 
 
+@lru_cache(maxsize=16)
 def study_findings(study: StudyResults) -> Findings:
     """What one study's results show."""
     cells, counts = cells_of(study), count(study.trials)

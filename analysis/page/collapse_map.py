@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from analysis.cells import Cell
 from analysis.figures.collapse_map import is_crossed, rows_of
-from analysis.outcomes import Outcome, outcome_counts
+from analysis.outcomes import TO_COME, Outcome, outcome_counts
 from analysis.page.markup import element, escaped
 from analysis.results import Factor, StudyResults
 from analysis.stats import clopper_pearson
 from analysis.wording import percent
 
 _NOTED = (Outcome.DIMENSIONAL, Outcome.DIVERGED, Outcome.FAILED, Outcome.PRUNED, Outcome.UNKNOWN)
-_TO_COME = (Outcome.RUNNING, Outcome.WAITING, Outcome.INTERRUPTED)
 _VIEWS = (("representation", "Representation"), ("projection", "Projection"), ("knn", "kNN accuracy"))
 
 
@@ -119,7 +118,7 @@ def _tile(cell: Cell | None, scale: tuple[float, float]) -> str:
 def _note(cell: Cell) -> str:
     """The trials that the rate leaves out, and those that it hides."""
     numbers = outcome_counts(cell.trials)
-    to_come = sum(numbers.get(outcome, 0) for outcome in _TO_COME)
+    to_come = sum(numbers.get(outcome, 0) for outcome in TO_COME)
     parts = [f"{numbers[outcome]} {outcome}" for outcome in _NOTED if outcome in numbers]
     parts += [f"{to_come} to come"] if to_come else []
     return f"<small>{', '.join(parts)}</small>" if parts else ""

@@ -3,7 +3,7 @@
 from enum import StrEnum, auto
 
 from analysis.cells import cells_of, collapse_by_seed
-from analysis.outcomes import Outcome
+from analysis.outcomes import TO_COME
 from analysis.results import StudyResults
 from analysis.verdict.sequence import can_pass
 from analysis.verdict.verdict import Case, study_verdict
@@ -30,7 +30,7 @@ def reason_to_stop(study: StudyResults) -> Stop | None:
     could: few seeds never prove that something does not collapse.
     """
     sequence, seeds = study.sequence, len(study.seeds)
-    to_come = study.trials["outcome"].isin((Outcome.WAITING, Outcome.RUNNING, Outcome.INTERRUPTED))
+    to_come = study.trials["outcome"].isin(TO_COME)
     if sequence is None or seeds < sequence.least or to_come.any():
         return None
     verdict = study_verdict(study).representation

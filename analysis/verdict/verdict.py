@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from analysis.cells import Cell, cells_of, collapse_by_seed, judged_values_by_seed
-from analysis.outcomes import Outcome
+from analysis.outcomes import TO_COME
 from analysis.results import SeedSequence, StudyResults
 from analysis.stats import Floats, Interval
 from analysis.verdict.decide import Outlook, outlook
@@ -156,7 +156,7 @@ def _verdict(
 
 
 def _to_come(cell: Cell) -> bool:
-    return bool(cell.trials["outcome"].isin((Outcome.WAITING, Outcome.RUNNING, Outcome.INTERRUPTED)).any())
+    return bool(cell.trials["outcome"].isin(TO_COME).any())
 
 
 def _exceptions(cells: Sequence[Cell], collapsed_CS: Floats, found: Search) -> tuple[Cell, ...]:

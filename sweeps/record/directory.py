@@ -150,8 +150,9 @@ def open_ledger(out: Path) -> Ledger:
     Raises:
         DirectoryError: there is none, it cannot be read, or it has another format.
     """
-    if not (out / LEDGER).exists():
-        raise DirectoryError(f"{out}: holds no sweep (no {LEDGER})")
+    if not has_ledger(out):
+        rule = f"{LEDGER} holds no plan yet" if (out / LEDGER).exists() else f"no {LEDGER}"
+        raise DirectoryError(f"{out}: holds no sweep ({rule})")
     try:
         ledger = Ledger(out / LEDGER, read_only=True)
         ledger.facts()

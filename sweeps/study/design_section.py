@@ -1,6 +1,6 @@
 """The `design` section of a study file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from byol.errors import nearest
 from sweeps.study import fractional
@@ -46,16 +46,24 @@ def _read_listed(
         raise entry.error("must have cells under `listed`, because its kind is listed")
     if kind != "listed" and listed:
         raise parts["listed"].error("must be left out unless the kind is listed")
-    first = {factor.name: factor.levels[0].label for factor in factors}
     for item, labels in zip(parts["listed"].items() if listed else (), listed, strict=True):
-        applied = applicable(factors, {**first, **labels})
-        for factor in factors:
-            if factor.name in labels and factor.name not in applied:
-                raise item.mapping()[factor.name].error(
-                    f"must be left out of this cell, where its condition ({describe_condition(factor)}) "
-                    "does not hold"
-                )
+        check_conditions(item, factors, labels)
     return listed
+
+
+def check_conditions(cell: Entry, factors: Sequence[Factor], labels: Labels) -> None:
+    """Checks that a cell names no factor whose condition does not hold in it.
+
+    Raises:
+        StudyError: it names one.
+    """
+    applied = applicable(factors, {factor.name: factor.levels[0].label for factor in factors} | labels)
+    for factor in factors:
+        if factor.name in labels and factor.name not in applied:
+            raise cell.mapping()[factor.name].error(
+                f"must be left out of this cell, where its condition ({describe_condition(factor)}) "
+                "does not hold"
+            )
 
 
 def _read_fraction(

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from analysis.published import published
 from byol.errors import nearest
-from sweeps.study.designs import Factor, Labels, applicable, describe, describe_condition
+from sweeps.study.design_section import check_conditions
+from sweeps.study.designs import Factor, Labels, applicable, describe
 from sweeps.study.entries import Entry
 from sweeps.study.factor_section import read_label
 from sweeps.study.study import Study
@@ -40,13 +41,8 @@ def check_reproduced_cells(entry: Entry | None, study: Study) -> None:
         for condition, labels in conditions.items():
             assert entry is not None
             item = entry.mapping()[table].mapping()[condition]
+            check_conditions(item, study.factors, labels)
             applied = applicable(study.factors, {**first, **labels})
-            for factor in study.factors:
-                if factor.name in labels and factor.name not in applied:
-                    raise item.mapping()[factor.name].error(
-                        f"must be left out of this cell, where its condition ({describe_condition(factor)}) "
-                        "does not hold"
-                    )
             if applied not in labels_of_cells:
                 raise item.error(f"must be a cell of the design, unlike {describe(applied)}")
 

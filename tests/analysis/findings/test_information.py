@@ -203,7 +203,7 @@ def test_a_cell_that_keeps_its_spread_and_ends_below_its_own_start_is_named(tmp_
         "Spread is not information: 1 cell kept its spread at both levels in every trial, and yet ended with "
         "a lower kNN accuracy than its own untrained encoders (simultaneous 95 % intervals over 2 cells): "
         f"encoder_norm = group (50.0 % after 70.0 %: −20.0 points, −{20 + half:.1f} to −{20 - half:.1f}). "
-        "That is no collapse: the spread holds something else than the classes."
+        "That is no collapse: what training brought close together is not the classes."
     )
     assert (finding.values["cells"], finding.values["family"]) == (1, 2)
 

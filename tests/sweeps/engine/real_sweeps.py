@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from sweeps import files
 from sweeps.inspect import status
 from sweeps.options import RunOptions, RunOutcome
+from sweeps.record.directory import has_ledger
 from sweeps.run import run
 from sweeps.simulated import TRAINER
 from sweeps.study import Study
@@ -44,7 +44,7 @@ def wait_for_results(out: Path, complete: int) -> None:
     """Waits until `complete` trials are complete."""
     deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
-        if (out / files.LEDGER).exists() and status(out)["complete"] >= complete:
+        if has_ledger(out) and status(out)["complete"] >= complete:
             return
         time.sleep(0.1)
     raise AssertionError("the sweep did not start")

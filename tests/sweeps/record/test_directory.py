@@ -10,6 +10,7 @@ import pytest
 
 from sweeps import files
 from sweeps.errors import DirectoryError
+from sweeps.inspect import status
 from sweeps.record import directory
 from sweeps.record.directory import check, driver_lock, has_ledger
 from sweeps.record.ledger import Ledger
@@ -166,6 +167,9 @@ def test_a_driver_that_died_before_it_planned_anything_does_not_block(tmp_path: 
     (tmp_path / "ledger.sqlite").write_bytes(b"")
     assert not has_ledger(tmp_path)
     check(tmp_path, small, ids(small))
+    # Another process may look before the driver has made its first table.
+    with pytest.raises(DirectoryError, match=r"holds no sweep \(ledger\.sqlite holds no plan yet\)"):
+        status(tmp_path)
 
 
 def test_a_ledger_of_another_format_is_refused(tmp_path: Path, small: Study) -> None:
