@@ -194,10 +194,7 @@ class Learner:
         )
 
     def _regularisation(self, projections: Sequence[Tensor]) -> Tensor:
-        config, directions_DS = self.config, None
-        if config.sigreg_weight > 0:
-            size = (config.projector_size, config.sigreg_slices)
-            directions_DS = directions(normals_on_device(config.seed, "slices", self.step_index, *size))
+        config = self.config
         return regularisation(
             projections,
             variance_weight=config.variance_weight,
@@ -205,8 +202,13 @@ class Learner:
             cross_correlation_weight=config.cross_correlation_weight,
             cross_correlation_lambda=config.cross_correlation_lambda,
             sigreg_weight=config.sigreg_weight,
-            directions_DS=directions_DS,
+            directions_DS=self._directions() if config.sigreg_weight > 0 else None,
         )
+
+    def _directions(self) -> Tensor:
+        """This step's directions of SIGReg."""
+        size = (self.config.projector_size, self.config.sigreg_slices)
+        return directions(normals_on_device(self.config.seed, "slices", self.step_index, *size))
 
     @torch.no_grad()
     def _update_target(self) -> None:

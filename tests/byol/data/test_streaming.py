@@ -81,13 +81,31 @@ def test_crops_are_those_of_torchvision(photos: Path) -> None:
     data = streamed(photos)
     batch = next(streamed_batches(CONFIG, data, start=2, total=3, workers=0))
     indices = torch.randperm(32, generator=stream(CONFIG.seed, "order", 0))[16:24].tolist()
-    views = ((CONFIG.view1, batch.crops[0], batch.draws[0]), (CONFIG.view2, batch.crops[1], batch.draws[1]))
-    for settings, crops, draws in views:
+    two = ((CONFIG.view1, batch.crops[0], batch.draws[0]), (CONFIG.view2, batch.crops[1], batch.draws[1]))
+    for settings, crops, draws in two:
         for row, index in enumerate(indices):
             image = data.train_images.open(index)
             box = crop_boxes(draws[row : row + 1], image.height, image.width, settings)[0].tolist()
             expected = resized_crop(image, *box, [16, 16], InterpolationMode.BICUBIC)
             np.testing.assert_array_equal(crops[row].permute(1, 2, 0), expected)
+
+
+def test_further_views_are_cropped_like_the_first_two_in_turn_with_draws_of_their_own(photos: Path) -> None:
+    data = streamed(photos)
+    config = replace(CONFIG, view_count=4)
+    two = next(streamed_batches(CONFIG, data, start=2, total=3, workers=0))
+    four = next(streamed_batches(config, data, start=2, total=3, workers=0))
+    assert_same([next(streamed_batches(config, data, start=2, total=3, workers=1))], [four])
+    assert torch.equal(four.crops[:2], two.crops)
+    assert torch.equal(four.draws[:2], two.draws)
+    index = int(torch.randperm(32, generator=stream(CONFIG.seed, "order", 0))[16])
+    image = data.train_images.open(index)
+    for view, settings in ((2, CONFIG.view1), (3, CONFIG.view2)):
+        table = draw(stream(CONFIG.seed, f"view{view + 1}", 2), 8)
+        assert torch.equal(four.draws[view], table)
+        box = crop_boxes(table[:1], image.height, image.width, settings)[0].tolist()
+        expected = resized_crop(image, *box, [16, 16], InterpolationMode.BICUBIC)
+        np.testing.assert_array_equal(four.crops[view, 0].permute(1, 2, 0), expected)
 
 
 def test_views_are_those_of_the_same_images_in_memory(tmp_path: Path) -> None:
