@@ -56,7 +56,8 @@ def variance_by_loops(z: Cloud) -> float:
 def covariance_term_by_loops(z: Cloud) -> float:
     size = z.shape[1]
     pairs = [(i, j) for i in range(size) for j in range(size) if i != j]
-    return sum(covariance_by_loops(z, z, i, j, len(z) - 1) ** 2 for i, j in pairs) / size
+    squares = [covariance_by_loops(z, z, i, j, len(z) - 1) ** 2 for i, j in pairs]
+    return sum(squares) / int(size)
 
 
 def barlow_by_loops(z1: Cloud, z2: Cloud, weight: float) -> float:
