@@ -68,8 +68,8 @@ def this_learner(data: ImageData) -> Iterator[None]:
     config = from_settings(SETTINGS)
     device = torch.device("cpu")
     learner = Learner(config, train_images=len(data.train_images), device=device)
-    for view1, view2 in batches(config, data, device, 0, config.steps):
-        learner.step(view1, view2)
+    for views in batches(config, data, device, 0, config.steps):
+        learner.step(*views)
         yield
 
 

@@ -6,13 +6,16 @@ planning a sweep starts at once. Where a default departs from a paper, the field
 
 import dataclasses
 import math
-import sys
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from byol.errors import ConfigError, nearest
-
-Scalar: TypeAlias = str | int | float | bool
+from byol.fields import Scalar as Scalar
+from byol.fields import check_fields
+from byol.fields import choice as _choice
+from byol.fields import newer as _newer
+from byol.fields import number as _number
+from byol.view_config import ViewConfig as ViewConfig
 
 RESNETS = ("resnet18", "resnet34", "resnet50")
 """torchvision ResNets, whose normalisation layers and stem can be exchanged."""
@@ -62,127 +65,6 @@ def check_dataset(dataset: str) -> None:
     rule = f"must be one of {', '.join(NAMED_SETS)}, folder:PATH or parquet:PATH"
     hint = nearest(kind, ("folder", "parquet")) if path else nearest(dataset, NAMED_SETS)
     raise ConfigError("dataset", dataset, rule, hint)
-
-
-def _number(default: Any, low: float, high: float = math.inf) -> Any:
-    return dataclasses.field(default=default, metadata={"low": low, "high": high})
-
-
-def _choice(default: str, *options: str) -> Any:
-    return dataclasses.field(default=default, metadata={"options": (default, *options)})
-
-
-def _newer(default: Any, *, since: str, **rule: Any) -> Any:
-    """A field that an earlier version did not have: at its default it is no part of `to_settings`."""
-    return dataclasses.field(default=default, metadata={"since": since, **rule})
-
-
-def _check_fields(config: object) -> None:
-    """Puts each value into its field's type.
-
-    Raises:
-        ConfigError: a value is of another type, or breaks the rule of its field.
-    """
-    for field in dataclasses.fields(config):  # type: ignore[arg-type]
-        if field.type is not ViewConfig:
-            object.__setattr__(config, field.name, _checked(field, getattr(config, field.name)))
-
-
-def _checked(field: "dataclasses.Field[Any]", value: object) -> Scalar:
-    if field.type is bool:
-        if not isinstance(value, bool):
-            raise ConfigError(field.name, value, "must be true or false")
-        return value
-    if field.type is str:
-        options = field.metadata.get("options")
-        return _checked_choice(field.name, value, options) if options else _checked_name(field.name, value)
-    number = _checked_number(field.name, value, whole=field.type is int)
-    low, high = field.metadata["low"], field.metadata["high"]
-    if not low <= number <= high or number > sys.float_info.max:
-        rule = f"must be between {low:g} and {high:g}"
-        if high == math.inf:
-            rule = f"must be {'' if number < low else 'finite and '}at least {low:g}"
-        raise ConfigError(field.name, value, rule)
-    return int(number) if field.type is int else float(number)
-
-
-def _checked_name(key: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ConfigError(key, value, "must be a name")
-    return value
-
-
-def _checked_choice(key: str, value: object, options: tuple[str, ...]) -> str:
-    if value not in options:
-        unquoted = value is None or isinstance(value, bool)
-        hint = ' (in YAML, quote "none", "no" and "off")' if unquoted else nearest(value, options)
-        raise ConfigError(key, value, f"must be one of {', '.join(options)}", hint)
-    return str(value)
-
-
-def _checked_number(key: str, value: object, *, whole: bool) -> int | float:
-    has_fraction = isinstance(value, float) and not value.is_integer()
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and has_fraction):
-        hint = " (without quotes)" if _is_quoted_number(value) else ""
-        raise ConfigError(key, value, f"must be {'a whole number' if whole else 'a number'}", hint)
-    return value
-
-
-def _is_quoted_number(value: object) -> bool:
-    """Whether it is a number as text. YAML 1.1 also reads 1e-3, which has no dot, as text."""
-    try:
-        float(str(value))
-    except ValueError:
-        return False
-    return isinstance(value, str)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ViewConfig:
-    """How a view is drawn. The defaults are what BYOL's two views have in common.
-
-    Order of operations: crop, flip, colour jitter, grayscale, blur, solarize (arXiv 2006.07733, appendix B).
-    """
-
-    crop_scale_min: float = _number(0.08, 0.001, 1)
-    """Smallest area of the crop, as a share of the image."""
-    crop_scale_max: float = _number(1.0, 0.001, 1)
-    """Largest area of the crop, as a share of the image."""
-    crop_ratio_min: float = _number(3 / 4, 0.1, 10)
-    """Smallest aspect ratio (width over height) of the crop; drawn log-uniformly."""
-    crop_ratio_max: float = _number(4 / 3, 0.1, 10)
-    """Largest aspect ratio of the crop."""
-    flip_p: float = _number(0.5, 0, 1)
-    """Probability of a horizontal flip."""
-    jitter_p: float = _number(0.8, 0, 1)
-    """Probability of colour jitter."""
-    brightness: float = _number(0.4, 0, 1)
-    """Brightness factor is uniform in 1 - brightness to 1 + brightness."""
-    contrast: float = _number(0.4, 0, 1)
-    """Contrast factor is uniform in 1 - contrast to 1 + contrast."""
-    saturation: float = _number(0.2, 0, 1)
-    """Saturation factor is uniform in 1 - saturation to 1 + saturation."""
-    hue: float = _number(0.1, 0, 0.5)
-    """Hue shift is uniform in -hue to hue, in turns of the colour circle."""
-    grayscale_p: float = _number(0.2, 0, 1)
-    """Probability of turning the view to shades of gray."""
-    blur_p: float = _number(0.0, 0, 1)
-    """Probability of a Gaussian blur: 1.0 in BYOL's first view, 0.1 in its second."""
-    blur_sigma_min: float = _number(0.1, 0.01, 100)
-    """Smallest standard deviation of the blur, in pixels."""
-    blur_sigma_max: float = _number(2.0, 0.01, 100)
-    """Largest standard deviation of the blur, in pixels."""
-    solarize_p: float = _number(0.0, 0, 1)
-    """Probability of inverting all pixels at or above the threshold: 0 and 0.2 in BYOL's views."""
-    solarize_threshold: float = _number(0.5, 0, 1)
-    """Threshold of solarize, as a share of full scale."""
-
-    def __post_init__(self) -> None:
-        _check_fields(self)
-        for stem in ("crop_scale", "crop_ratio", "blur_sigma"):
-            low, high = getattr(self, f"{stem}_min"), getattr(self, f"{stem}_max")
-            if low > high:
-                raise ConfigError(f"{stem}_min", low, f"must not exceed {stem}_max = {high:g}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,15 +143,36 @@ class TrialConfig:
     loss_norm: str = _choice("l2", "layer", "batch", "none")
     """Normalisation of prediction and target before their squared distance (BYOL, table 20)."""
     loss_scale: float = _number(1.0, 1e-6, 1e6)
-    """Factor on the loss. BYOL sums both directions (1.0: range 0 to 8); many implementations
+    """Factor on the whole loss. BYOL sums both directions (1.0: range 0 to 8); many implementations
     halve it (0.5); 0.25 has the gradient of SimSiam's mean negative cosine. Under SGD, a learning rate that
     suits one scale does not suit another."""
     symmetric: bool = True
-    """Whether each view predicts the other's target, or only the first view the second's."""
+    """Whether each view predicts the targets of the others, or only the first view does."""
+    target_views: str = _newer("each", since="0.3.0", options=("each", "mean"))
+    """What a view predicts: the target of `each` other view, in the mean of their losses, or the `mean` of
+    those targets, taken before `loss_norm`, as in lightly's FastSiam (arXiv 2203.08777). With two views both
+    are the same."""
+    regression_weight: float = _newer(1.0, since="0.3.0", low=0, high=1e6)
+    """Weight of the squared distance between prediction and target: 1 is BYOL, 0 leaves the other terms.
+    `byol/regularisers.py` says which weights make which published loss."""
     negatives_weight: float = _number(0.0, 0, 10)
     """Weight beta of the negatives term (BYOL, table 5b): 0 is BYOL, 1 the InfoNCE of SimCLR."""
     negatives_temperature: float = _number(0.1, 0.001, 10)
     """Temperature alpha of the negatives term; not used if its weight is 0."""
+    variance_weight: float = _newer(0.0, since="0.3.0", low=0, high=1e6)
+    """Weight of VICReg's variance term (arXiv 2105.04906, equation 1), summed over two views. This and the
+    next three terms are of the online network's projections of all views, whatever the target is."""
+    covariance_weight: float = _newer(0.0, since="0.3.0", low=0, high=1e6)
+    """Weight of VICReg's covariance term (equation 4), summed over two views."""
+    cross_correlation_weight: float = _newer(0.0, since="0.3.0", low=0, high=1e6)
+    """Weight of Barlow Twins' loss (arXiv 2103.03230, equation 1) between the projections of two views."""
+    cross_correlation_lambda: float = _newer(5e-3, since="0.3.0", low=0, high=1e6)
+    """Weight of correlations between different features within that term; not used if its weight is 0."""
+    sigreg_weight: float = _newer(0.0, since="0.3.0", low=0, high=1e6)
+    """Weight of LeJEPA's SIGReg (arXiv 2511.08544), the mean over the views."""
+    sigreg_slices: int = _newer(256, since="0.3.0", low=1, high=65536)
+    """Random directions of SIGReg, drawn anew at each step; not used if its weight is 0. The default is that
+    of the authors' minimal example; their README has 1024."""
 
     # Optimiser
     optimizer: str = _choice("sgd", "lars", "adamw")
@@ -292,7 +195,10 @@ class TrialConfig:
     """Whether LARS never steps further than SGD would at the same learning rate (LARC), as solo-learn's
     `clip_lr`; not used by the other optimisers."""
     batch_size: int = _number(128, 2)
-    """Images per step; each gives two views."""
+    """Images per step; each gives `view_count` views."""
+    view_count: int = _newer(2, since="0.3.0", low=2, high=64)
+    """Views of each image in a step, all of one size. The third is drawn with the settings of `view1`, the
+    fourth with those of `view2`, and so on in turn. The loss has the range that it has for two."""
     accumulate: int = _newer(1, since="0.3.0", low=1, high=math.inf)
     """Equal parts of the batch that go through the networks one after the other, their gradients averaged:
     batch statistics and negatives are then of a part, and all else stays as it is (BYOL, section 5)."""
@@ -326,13 +232,13 @@ class TrialConfig:
     """Fixes initial weights, data order and augmentation draws, each by a generator of its own."""
 
     # Views
-    view1: ViewConfig = ViewConfig(blur_p=1.0)
+    view1: ViewConfig = dataclasses.field(default=ViewConfig(blur_p=1.0))
     """The first view."""
-    view2: ViewConfig = ViewConfig(blur_p=0.1, solarize_p=0.2)
+    view2: ViewConfig = dataclasses.field(default=ViewConfig(blur_p=0.1, solarize_p=0.2))
     """The second view."""
 
     def __post_init__(self) -> None:
-        _check_fields(self)
+        check_fields(self)
         check_dataset(self.dataset)
         if bool(self.steps) == bool(self.epochs):
             rule = "exactly one of steps and epochs must be set (the other 0)"
@@ -344,6 +250,12 @@ class TrialConfig:
         if self.negatives_weight and self.loss_norm != "l2":
             rule = 'above 0 requires loss_norm "l2", for negatives are compared by cosine'
             raise ConfigError("negatives_weight", self.negatives_weight, rule)
+        if not self.has_pairs and not self.has_regularisers:
+            rule = "0 requires another term of the loss with a weight above 0"
+            raise ConfigError("regression_weight", self.regression_weight, rule)
+        if not self.has_pairs and self.predictor != "none":
+            rule = 'must be "none" if nothing is predicted (regression_weight and negatives_weight 0)'
+            raise ConfigError("predictor", self.predictor, rule)
         if self.batch_size % self.accumulate or self.part_size < 2:
             rule = f"must divide batch_size = {self.batch_size} into equal parts of at least two images"
             raise ConfigError("accumulate", self.accumulate, rule)
@@ -370,6 +282,22 @@ class TrialConfig:
         """Whether the target is the online network itself at every step, as in SimSiam."""
         stays_at_zero = self.tau_base == 0 and (self.tau_schedule == "constant" or self.tau_final == 0)
         return stays_at_zero and self.target_init == "copy"
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether the loss has terms that compare predictions with targets."""
+        return self.regression_weight > 0 or self.negatives_weight > 0
+
+    @property
+    def has_regularisers(self) -> bool:
+        """Whether the loss has terms of the online projections alone."""
+        weights = (self.variance_weight, self.covariance_weight, self.cross_correlation_weight)
+        return any(weight > 0 for weight in (*weights, self.sigreg_weight))
+
+    @property
+    def view_settings(self) -> tuple[ViewConfig, ...]:
+        """The settings of each view of a step: `view1`, `view2`, `view1` and so on."""
+        return tuple((self.view1, self.view2)[index % 2] for index in range(self.view_count))
 
     @property
     def part_size(self) -> int:
@@ -413,15 +341,22 @@ class TrialConfig:
         A trial's id is a hash of it. So that ids stay, a field that version 0.2.0 did not have is left out
         while it stands at its default; `byol.presets.from_settings` fills it in.
         """
-        settings: dict[str, Scalar] = {}
+        settings = _counted(self)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, ViewConfig):
-                view = dataclasses.asdict(value)
-                settings.update({f"{field.name}.{name}": item for name, item in view.items()})
-            elif "since" not in field.metadata or value != field.default:
-                settings[field.name] = value
+                settings.update({f"{field.name}.{name}": item for name, item in _counted(value).items()})
         return settings
+
+
+def _counted(config: TrialConfig | ViewConfig) -> dict[str, Scalar]:
+    """The plain fields by name, but for newer ones at their default."""
+    values = {field: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {
+        field.name: value
+        for field, value in values.items()
+        if not isinstance(value, ViewConfig) and ("since" not in field.metadata or value != field.default)
+    }
 
 
 def _field_names() -> tuple[str, ...]:

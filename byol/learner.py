@@ -1,4 +1,4 @@
-"""The learner: an online network that predicts a target network's projection of the other view.
+"""The learner: an online network that predicts a target network's projection of the other views.
 
 `Learner.step` never waits for the device and keeps no Python state: its rates come from tables on the device,
 read at a step counter on the device. So it can be captured in a CUDA graph (with AdamW, once the optimiser's
@@ -8,6 +8,7 @@ Shape suffixes: B batch, C channels, H height, W width, F encoder features, D pr
 """
 
 import copy
+from collections.abc import Mapping, Sequence
 from typing import TypeVar, cast
 
 import torch
@@ -15,10 +16,12 @@ from torch import Tensor, nn
 
 from byol.config import TrialConfig
 from byol.errors import ConfigError
-from byol.losses import pair_loss
+from byol.losses import views_loss
 from byol.networks import Branch, build_encoder, build_predictor, build_projector
 from byol.optim import build_optimizer, set_lr
+from byol.regularisers import directions, regularisation
 from byol.schedules import lr_table, tau_table
+from byol.seeding import normals_on_device
 
 Encoder = tuple[nn.Module, int]
 """An encoder [B, 3, S, S] -> [B, F], and its F."""
@@ -115,12 +118,16 @@ class Learner:
         self.step_index = torch.zeros(1, dtype=torch.int64, device=self.device)
         self.loss_sum = torch.zeros((), device=self.device)
 
-    def step(self, view1_BCHW: Tensor, view2_BCHW: Tensor) -> None:
-        """One optimiser step on two views of a batch, then the target's update. Adds to `loss_sum`."""
+    def step(self, *views_BCHW: Tensor) -> None:
+        """One optimiser step on the views of a batch, then the target's update. Adds to `loss_sum`.
+
+        Args:
+            views_BCHW: `config.view_count` views, [B, C, H, W] each.
+        """
         parts = self.config.accumulate
         self.optimizer.zero_grad(set_to_none=True)
-        for part1_BCHW, part2_BCHW in zip(view1_BCHW.chunk(parts), view2_BCHW.chunk(parts), strict=True):
-            loss = self.loss(part1_BCHW, part2_BCHW) / parts
+        for part in zip(*(view_BCHW.chunk(parts) for view_BCHW in views_BCHW), strict=True):
+            loss = self.loss(*part) / parts
             loss.backward()
             self.loss_sum.add_(loss.detach())
         set_lr(self.optimizer, self._this_step(self.lr_table), self._this_step(self.undecayed_lr_table))
@@ -128,52 +135,80 @@ class Learner:
         self._update_target()
         self.step_index.add_(1)
 
-    def loss(self, view1_BCHW: Tensor, view2_BCHW: Tensor) -> Tensor:
-        """The training loss of two views [B, C, H, W], a 0-dim tensor. Networks run in train mode.
+    def loss(self, *views_BCHW: Tensor) -> Tensor:
+        """The training loss of the views [B, C, H, W], a 0-dim tensor. Networks run in train mode.
 
         Each view goes through them by itself, so that every BatchNorm, the target's included, sees the
         statistics of one view's batch, as in DeepMind's BYOL.
         """
+        assert len(views_BCHW) == self.config.view_count, "there must be view_count views"
+        targets: dict[int, Tensor] = {}
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            z1_BD = self._online_projection(view1_BCHW)
-            z2_BD = self._online_projection(view2_BCHW) if self._needs_second_online else None
-            t1_BD = self._target_projection(view1_BCHW, z1_BD) if self._needs_first_target else None
-            t2_BD = self._target_projection(view2_BCHW, z2_BD)
-            q1_BD = self.predictor(z1_BD).float()
-            q2_BD = self.predictor(z2_BD).float() if self.config.symmetric else None
-        loss = self._pair_loss(q1_BD, t2_BD, t1_BD)
-        if q2_BD is not None:
-            assert t1_BD is not None
-            loss = loss + self._pair_loss(q2_BD, t1_BD, t2_BD)
-        return loss * self.config.loss_scale
+            projections = [
+                cast(Tensor, self.online(x_BCHW)[1]) for x_BCHW in views_BCHW[: self._projected_views]
+            ]
+            if self.config.has_pairs:
+                for view in range(self._first_target, len(views_BCHW)):
+                    targets[view] = self._target_projection(view, views_BCHW, projections)
+            predictions = [self.predictor(z_BD).float() for z_BD in projections[: self._predicting_views]]
+        losses = []
+        if self.config.has_pairs:
+            losses.append(self._views_loss(predictions, targets))
+        if self.config.has_regularisers:
+            losses.append(self._regularisation(projections))
+        return sum(losses[1:], losses[0]) * self.config.loss_scale
 
     @property
-    def _needs_second_online(self) -> bool:
-        return self.config.symmetric or self.target is self.online
+    def _predicting_views(self) -> int:
+        if not self.config.has_pairs:
+            return 0
+        return self.config.view_count if self.config.symmetric else 1
 
     @property
-    def _needs_first_target(self) -> bool:
-        return self.config.symmetric or self.config.negatives_weight > 0
+    def _projected_views(self) -> int:
+        """How many views, the first ones, go through the online network."""
+        every = self.target is self.online or self.config.has_regularisers
+        return self.config.view_count if every else self._predicting_views
 
-    def _online_projection(self, view_BCHW: Tensor) -> Tensor:
-        return cast(Tensor, self.online(view_BCHW)[1])
+    @property
+    def _first_target(self) -> int:
+        return 0 if self.config.symmetric or self.config.negatives_weight > 0 else 1
 
-    def _target_projection(self, view_BCHW: Tensor, online_BD: Tensor | None) -> Tensor:
+    def _target_projection(
+        self, view: int, views_BCHW: Sequence[Tensor], projections: Sequence[Tensor]
+    ) -> Tensor:
         if self.target is self.online:
-            assert online_BD is not None
-            return online_BD.detach() if self.config.stop_gradient else online_BD
+            return projections[view].detach() if self.config.stop_gradient else projections[view]
         with torch.no_grad():
-            return cast(Tensor, self.target(view_BCHW)[1])
+            return cast(Tensor, self.target(views_BCHW[view])[1])
 
-    def _pair_loss(self, q_BD: Tensor, t_BD: Tensor, same_view_BD: Tensor | None) -> Tensor:
-        return pair_loss(
-            q_BD,
-            t_BD,
-            same_view_BD,
+    def _views_loss(self, predictions: Sequence[Tensor], targets: Mapping[int, Tensor]) -> Tensor:
+        return views_loss(
+            predictions,
+            targets,
+            average_targets=self.config.target_views == "mean",
             norm=self.config.loss_norm,
+            regression_weight=self.config.regression_weight,
             negatives_weight=self.config.negatives_weight,
             negatives_temperature=self.config.negatives_temperature,
         )
+
+    def _regularisation(self, projections: Sequence[Tensor]) -> Tensor:
+        config = self.config
+        return regularisation(
+            projections,
+            variance_weight=config.variance_weight,
+            covariance_weight=config.covariance_weight,
+            cross_correlation_weight=config.cross_correlation_weight,
+            cross_correlation_lambda=config.cross_correlation_lambda,
+            sigreg_weight=config.sigreg_weight,
+            directions_DS=self._directions() if config.sigreg_weight > 0 else None,
+        )
+
+    def _directions(self) -> Tensor:
+        """This step's directions of SIGReg."""
+        size = (self.config.projector_size, self.config.sigreg_slices)
+        return directions(normals_on_device(self.config.seed, "slices", self.step_index, *size))
 
     @torch.no_grad()
     def _update_target(self) -> None:

@@ -37,3 +37,8 @@ def native_bf16(device: torch.device) -> bool:
 def _cpu_has_bf16() -> bool:
     cpuinfo = Path("/proc/cpuinfo")
     return cpuinfo.exists() and not _CPU_FLAGS.isdisjoint(cpuinfo.read_text().split())
+
+
+def at_least_float32(x: torch.Tensor) -> torch.Tensor:
+    """Half precision as float32; wider types as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

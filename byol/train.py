@@ -1,6 +1,6 @@
 """The training loop of one trial: views, steps, measurements, checkpoints.
 
-Start reading here: `train` calls `Learner.step` (learner.py) on batches of two views (views.py), and measures
+Start reading here: `train` calls `Learner.step` (learner.py) on the views of a batch (views.py), and measures
 collapse on test images (measure/measurer.py).
 
 Shape suffixes: B batch, C channels, H height, W width.
@@ -8,7 +8,7 @@ Shape suffixes: B batch, C channels, H height, W width.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ from byol.measure.measurer import Measurer, on_device
 from byol.measure.metrics import Metrics
 from byol.precision import uses_bf16
 from byol.seeding import epoch_order
-from byol.views import draw_pair, make_view
+from byol.views import draw_views, make_view
 
 
 def train(
@@ -110,8 +110,8 @@ def _loop(
 
 def batches(
     config: TrialConfig, data: Images, device: torch.device, start: int, total: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The two views of each step from `start` to `total`, on the device: float32 [B, 3, S, S] each.
+) -> Iterator[tuple[Tensor, ...]]:
+    """The views of each step from `start` to `total`, on the device: float32 [B, 3, S, S] each.
 
     Order and draws of a step depend on the seed and the step alone. So a resumed trial trains on the same
     batches as one that was not interrupted, and a streamed set on the same as one in memory.
@@ -120,8 +120,7 @@ def batches(
         for batch in streamed_batches(
             config, data, start=start, total=total, pin_memory=device.type == "cuda"
         ):
-            crops, draws = (batch.crops1, batch.crops2), (batch.draws1, batch.draws2)
-            yield _two_views(config, data, crops, draws, device, cropped=True)
+            yield _views(config, data, batch.crops.unbind(), batch.draws.unbind(), device, cropped=True)
         return
     images = on_device(data.train_images, device)
     per_epoch = config.steps_per_epoch(len(images))
@@ -132,8 +131,9 @@ def batches(
             order = _copied_to(device, epoch_order(config.seed, epoch, len(images)))
         indices_B = order[position * config.batch_size : (position + 1) * config.batch_size]
         batch_BCHW = images.index_select(0, indices_B)
-        draws1, draws2 = (_copied_to(device, d) for d in draw_pair(config.seed, step, len(indices_B)))
-        yield _two_views(config, data, (batch_BCHW, batch_BCHW), (draws1, draws2), device, cropped=False)
+        draws = draw_views(config.seed, step, len(indices_B), config.view_count)
+        draws = tuple(_copied_to(device, draws_BS) for draws_BS in draws)
+        yield _views(config, data, [batch_BCHW] * config.view_count, draws, device, cropped=False)
 
 
 def _copied_to(device: torch.device, tensor: Tensor) -> Tensor:
@@ -142,17 +142,17 @@ def _copied_to(device: torch.device, tensor: Tensor) -> Tensor:
     return source.to(device, non_blocking=True)
 
 
-def _two_views(
+def _views(
     config: TrialConfig,
     data: Images,
-    images: tuple[Tensor, Tensor],
-    draws: tuple[Tensor, Tensor],
+    images: Sequence[Tensor],
+    draws: Sequence[Tensor],
     device: torch.device,
     *,
     cropped: bool,
-) -> tuple[Tensor, Tensor]:
-    """Both views of a batch; images and draws that are not on the device are copied there without waiting."""
-    view1, view2 = (
+) -> tuple[Tensor, ...]:
+    """All views of a batch; images and draws that are not on the device are copied there without waiting."""
+    return tuple(
         make_view(
             images_BCHW.to(device, non_blocking=True),
             draws_BS.to(device, non_blocking=True),
@@ -162,6 +162,5 @@ def _two_views(
             std=data.std,
             cropped=cropped,
         )
-        for images_BCHW, draws_BS, settings in zip(images, draws, (config.view1, config.view2), strict=True)
+        for images_BCHW, draws_BS, settings in zip(images, draws, config.view_settings, strict=True)
     )
-    return view1, view2

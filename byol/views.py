@@ -1,4 +1,4 @@
-"""The two augmented views: which random numbers are drawn, and what they do to the images.
+"""The augmented views: which random numbers are drawn, and what they do to the images.
 
 Every random decision has a column of its own in a table of uniform numbers, so that changing the strength
 or the probability of one operation changes no other draw, and so no other operation. The order of operations
@@ -61,16 +61,18 @@ def draw(generator: torch.Generator, batch: int) -> Tensor:
     return torch.rand(batch, SLOTS, generator=generator)
 
 
-def draw_pair(seed: int, step: int, batch: int) -> tuple[Tensor, Tensor]:
-    """The draws of both views of a training step, as by `draw`; each view has a random stream of its own."""
-    return draw(stream(seed, "view1", step), batch), draw(stream(seed, "view2", step), batch)
+def draw_views(seed: int, step: int, batch: int, count: int) -> tuple[Tensor, ...]:
+    """The draws of each view of a training step, as by `draw`; each view has a random stream of its own."""
+    return tuple(draw(stream(seed, f"view{view}", step), batch) for view in range(1, count + 1))
 
 
 def crop_boxes(draws_BS: Tensor, height: int, width: int, settings: ViewConfig) -> Tensor:
-    """Boxes to crop, drawn as by torchvision's RandomResizedCrop.
+    """Boxes to crop, with uniform area and log-uniform aspect ratio.
 
-    Of ten boxes with uniform area and log-uniform aspect ratio, the first that fits; if none fits, the
-    largest central box with an allowed ratio.
+    `crop_sampler` says what becomes of a box that does not fit. "reject" is torchvision's RandomResizedCrop:
+    of ten boxes, the first that fits; if none fits, the largest central box with an allowed ratio. "clip" is
+    deepmind-research's `_decode_and_random_crop` (byol/utils/dataset.py): the first box, its sides cut to
+    those of the image. Where the first box fits, both give that box.
 
     Args:
         draws_BS: rows of `draw`, on any device.
@@ -86,12 +88,16 @@ def crop_boxes(draws_BS: Tensor, height: int, width: int, settings: ViewConfig) 
     area_BT = share_BT * (height * width)
     width_BT = (area_BT * ratio_BT).sqrt().round()
     height_BT = (area_BT / ratio_BT).sqrt().round()
-    fits_BT = (width_BT > 0) & (width_BT <= width) & (height_BT > 0) & (height_BT <= height)
-    first_B1 = fits_BT.byte().argmax(dim=1, keepdim=True)
-    any_fits_B = fits_BT.any(dim=1)
-    fallback_height, fallback_width = _central_box(height, width, settings)
-    height_B = torch.where(any_fits_B, height_BT.gather(1, first_B1)[:, 0], fallback_height)
-    width_B = torch.where(any_fits_B, width_BT.gather(1, first_B1)[:, 0], fallback_width)
+    if settings.crop_sampler == "clip":
+        height_B, width_B = height_BT[:, 0].clamp(1, height), width_BT[:, 0].clamp(1, width)
+        any_fits_B = torch.ones_like(height_B, dtype=torch.bool)
+    else:
+        fits_BT = (width_BT > 0) & (width_BT <= width) & (height_BT > 0) & (height_BT <= height)
+        first_B1 = fits_BT.byte().argmax(dim=1, keepdim=True)
+        any_fits_B = fits_BT.any(dim=1)
+        fallback_height, fallback_width = _central_box(height, width, settings)
+        height_B = torch.where(any_fits_B, height_BT.gather(1, first_B1)[:, 0], fallback_height)
+        width_B = torch.where(any_fits_B, width_BT.gather(1, first_B1)[:, 0], fallback_width)
     top_B = _column(draws_BS, "crop_top") * (height - height_B + 1)
     left_B = _column(draws_BS, "crop_left") * (width - width_B + 1)
     top_B = torch.where(any_fits_B, top_B, (height - height_B) / 2)

@@ -4,7 +4,7 @@ A worker makes whole batches. It derives order, draws and crops from seed and st
 memory, so a batch depends neither on the number of workers nor on where the run was resumed. The rest of a
 view (flip, colour, blur) is computed on the training device.
 
-Shape suffixes: B batch, C channels, H height, W width, S draws.
+Shape suffixes: V views, B batch, C channels, H height, W width, S draws.
 """
 
 import warnings
@@ -21,23 +21,19 @@ from byol.config import TrialConfig, ViewConfig
 from byol.data import DataError, StreamedImages
 from byol.data.decoding import EncodedImages, Pixels, decode
 from byol.seeding import epoch_order
-from byol.views import crop_boxes, draw_pair
+from byol.views import crop_boxes, draw_views
 
 PREFETCH = 2
 """Batches that each worker prepares ahead, which limits the memory."""
 
 
 class StreamedBatch(NamedTuple):
-    """The images and draws of both views of one step, for `make_view(..., cropped=True)`."""
+    """The images and draws of all views of one step, for `make_view(..., cropped=True)`."""
 
-    crops1: Tensor
-    """uint8 [B, 3, size, size]: crops for view 1."""
-    crops2: Tensor
-    """uint8 [B, 3, size, size]: crops for view 2."""
-    draws1: Tensor
-    """float32 [B, S]: the draws of view 1, including those of its crops."""
-    draws2: Tensor
-    """float32 [B, S]: the draws of view 2, likewise."""
+    crops: Tensor
+    """uint8 [V, B, 3, size, size]: the crops for each view."""
+    draws: Tensor
+    """float32 [V, B, S]: the draws of each view, including those of its crops."""
     broken: list[str]
     """Names of images that could not be read; the next readable image takes the place of each."""
 
@@ -54,7 +50,7 @@ def streamed_batches(
     """The batches of the steps from `start` to `total`, in order.
 
     At most `PREFETCH` batches per worker are made ahead. They pass through shared memory, which a container
-    may limit: 2 x 150 kB per image at 224 pixels.
+    may limit: 150 kB per view of an image at 224 pixels.
 
     Args:
         config: the trial; its batch size, image size, seed and views are used.
@@ -102,16 +98,16 @@ class _Batches(Dataset[StreamedBatch]):
             self.order = epoch_order(config.seed, epoch, len(self.images))
             self.epoch = epoch
         indices = self.order[position * config.batch_size :][: config.batch_size].tolist()
-        draws1, draws2 = draw_pair(config.seed, step, len(indices))
-        crops = np.empty((2, len(indices), 3, config.image_size, config.image_size), np.uint8)
+        draws = draw_views(config.seed, step, len(indices), config.view_count)
+        size = config.image_size
+        crops = np.empty((config.view_count, len(indices), 3, size, size), np.uint8)
         broken: list[str] = []
         for row, index in enumerate(indices):
             image, skipped = _read(self.images, index)
             broken += skipped
-            crops[0, row] = _crop(image, draws1[row : row + 1], config.view1, config.image_size)
-            crops[1, row] = _crop(image, draws2[row : row + 1], config.view2, config.image_size)
-        crops1, crops2 = torch.from_numpy(crops).unbind()
-        return StreamedBatch(crops1, crops2, draws1, draws2, broken)
+            for view, settings in enumerate(config.view_settings):
+                crops[view, row] = _crop(image, draws[view][row : row + 1], settings, size)
+        return StreamedBatch(torch.from_numpy(crops), torch.stack(draws), broken)
 
 
 def _read(images: EncodedImages, index: int) -> tuple[Image.Image, list[str]]:
@@ -127,7 +123,7 @@ def _read(images: EncodedImages, index: int) -> tuple[Image.Image, list[str]]:
 
 
 def _crop(image: Image.Image, draws_1S: Tensor, view: ViewConfig, size: int) -> Pixels:
-    """A crop as by torchvision's RandomResizedCrop, bicubic and antialiased: uint8 [3, size, size]."""
+    """A crop by `crop_boxes`, bicubic and antialiased: uint8 [3, size, size]."""
     top, left, height, width = crop_boxes(draws_1S, image.height, image.width, view)[0].tolist()
     # Cropped first, because resize(box=...) would mix pixels outside the box into its border.
     cropped = image.crop((left, top, left + width, top + height))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from byol.config import FIELD_NAMES, Scalar
+from byol.config import FIELD_NAMES, Scalar, default_value
 from byol.presets import from_settings
 from sweeps.errors import DirectoryError
 from sweeps.record import directory
@@ -29,10 +29,19 @@ COSTS_NOTHING = frozenset(
         "loss_scale",
         "exclude_bias_and_norm", "predictor_lr_scale", "predictor_lr_decay",
         "tau_base", "tau_final", "tau_schedule", "tau_per", "target_init",
-        "negatives_temperature", "bn_momentum", "bn_eps", "knn_k", "knn_temperature",
+        "negatives_temperature", "cross_correlation_lambda",
+        "bn_momentum", "bn_eps", "knn_k", "knn_temperature",
     )
 )  # fmt: skip
 """Settings that do not change a trial's time. A view's change it only by turning an operation on or off."""
+
+WEIGHTS = frozenset(
+    (
+        "regression_weight", "variance_weight", "covariance_weight",
+        "cross_correlation_weight", "sigreg_weight",
+    )
+)  # fmt: skip
+"""Weights of terms of the loss, which change the time only by turning a term on or off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +62,9 @@ def shape(settings: Mapping[str, Scalar]) -> str:
     for key, value in settings.items():
         if key.startswith(("view1.", "view2.")):
             if key.endswith("_p"):
+                timed[key] = bool(value)
+        elif key in WEIGHTS:
+            if bool(value) != bool(default_value(key)):
                 timed[key] = bool(value)
         elif key in FIELD_NAMES and key not in COSTS_NOTHING:
             timed[key] = value

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import byol.config
 from byol.config import FIELD_NAMES, NAMED_SETS, Scalar, TrialConfig, ViewConfig
 from byol.errors import ConfigError
 from byol.presets import PRESETS, VIEWS, from_settings
@@ -29,6 +28,15 @@ from sweeps.study.designs import digest
         ({"epochs": float("inf")}, "epochs: must be finite and at least 0, but got inf"),
         ({"lr": -1}, "lr: must be at least 0, but got -1"),
         ({"symmetric": 1}, "symmetric: must be true or false, but got 1"),
+        ({"view_count": 1}, "view_count: must be between 2 and 64, but got 1"),
+        ({"target_views": "mena"}, 'target_views: must be one of each, mean (did you mean "mean"?)'),
+        ({"view1.crop_sampler": "cut"}, "view1.crop_sampler: must be one of reject, clip"),
+        ({"regression_weight": 0}, "regression_weight: 0 requires another term of the loss"),
+        (
+            {"regression_weight": 0, "cross_correlation_weight": 1},
+            'predictor: must be "none" if nothing is predicted (regression_weight and negatives_weight 0)',
+        ),
+        ({"sigreg_slices": 0}, "sigreg_slices: must be between 1 and 65536, but got 0"),
         ({"lars_clip": 1}, "lars_clip: must be true or false, but got 1"),
         ({"predictor": "mpl"}, '(did you mean "mlp"?)'),
         ({"predictor": None}, 'in YAML, quote "none"'),
@@ -83,7 +91,21 @@ def test_settings_round_trip() -> None:
     assert set(config.to_settings()) == set(FIELD_NAMES) - NEWER_FIELDS
 
 
-NEWER_FIELDS = {"accumulate", "lars_clip"}
+NEWER_FIELDS = {
+    "accumulate",
+    "covariance_weight",
+    "cross_correlation_lambda",
+    "cross_correlation_weight",
+    "lars_clip",
+    "regression_weight",
+    "sigreg_slices",
+    "sigreg_weight",
+    "target_views",
+    "variance_weight",
+    "view1.crop_sampler",
+    "view2.crop_sampler",
+    "view_count",
+}
 """Fields that version 0.2.0 did not have."""
 
 
@@ -91,6 +113,10 @@ def test_a_field_newer_than_an_id_is_left_out_at_its_default_and_stored_otherwis
     assert "lars_clip" not in TrialConfig(lars_clip=False).to_settings()
     assert "accumulate" not in TrialConfig(accumulate=1).to_settings()
     assert TrialConfig(accumulate=2).to_settings()["accumulate"] == 2
+    crops = from_settings({"view2.crop_sampler": "clip"})
+    assert crops.to_settings()["view2.crop_sampler"] == "clip"
+    assert "view1.crop_sampler" not in crops.to_settings()
+    assert from_settings(crops.to_settings()) == crops
     clipped = from_settings({"preset": "byol-cifar10-solo"})
     assert clipped.to_settings()["lars_clip"] is True
     assert from_settings(clipped.to_settings()) == clipped
@@ -203,9 +229,15 @@ def test_lengths() -> None:
         TrialConfig(steps=20, warmup_epochs=2, batch_size=100).warmup_steps(1050)
 
 
+def test_views_alternate_between_the_two_settings() -> None:
+    config = TrialConfig(view_count=5)
+    assert config.view_settings == (config.view1, config.view2, config.view1, config.view2, config.view1)
+    assert TrialConfig().view_settings == (config.view1, config.view2)
+
+
 @pytest.mark.parametrize("cls", [TrialConfig, ViewConfig])
 def test_every_field_has_a_docstring(cls: type) -> None:
-    tree = ast.parse(Path(inspect.getfile(byol.config)).read_text())
+    tree = ast.parse(Path(inspect.getfile(cls)).read_text())
     body = next(
         node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls.__name__
     )

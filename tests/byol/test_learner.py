@@ -284,13 +284,23 @@ class NoHostReads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+EVERY_TERM = {
+    "negatives_weight": 0.5,
+    "variance_weight": 0.5,
+    "covariance_weight": 0.5,
+    "cross_correlation_weight": 0.5,
+    "sigreg_weight": 0.5,
+}
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "lars", "adamw"])
-def test_a_step_never_waits_for_the_device(optimizer: str) -> None:
-    learner = build_learner(optimizer=optimizer, negatives_weight=0.5)
-    x1, x2 = views()
-    learner.step(x1, x2)
+@pytest.mark.parametrize("target_views", ["each", "mean"])
+def test_a_step_never_waits_for_the_device(optimizer: str, target_views: str) -> None:
+    learner = build_learner(optimizer=optimizer, target_views=target_views, view_count=3, **EVERY_TERM)
+    batch = (*views(), views(1)[0])
+    learner.step(*batch)
     with NoHostReads():
-        learner.step(x1, x2)
+        learner.step(*batch)
     with pytest.raises(AssertionError, match="_local_scalar_dense"), NoHostReads():
         learner.take_loss().item()
 

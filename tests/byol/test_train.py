@@ -105,13 +105,21 @@ def test_the_loss_of_a_measurement_is_the_mean_since_the_last(data: ImageData) -
     assert fourth == pytest.approx([np.mean(every[:4]), np.mean(every[4:])], rel=1e-6)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "lars", "adamw"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "sgd"},
+        {"optimizer": "lars"},
+        {"optimizer": "adamw", "lr": 0.01},
+        {"view_count": 3, "sigreg_weight": 0.1},
+    ],
+)
 @pytest.mark.parametrize("stopped_at", [3, 4, 6])
 def test_a_resumed_trial_equals_one_that_was_not_stopped(
-    optimizer: str, stopped_at: int, data: ImageData, tmp_path: Path
+    settings: dict[str, Any], stopped_at: int, data: ImageData, tmp_path: Path
 ) -> None:
     """Bit for bit, stopped between measurements or at one; with a target of its own and tau on its way."""
-    config = tiny(optimizer=optimizer, lr=0.01 if optimizer == "adamw" else 0.3, steps=10)
+    config = tiny(**settings, steps=10)
     whole = {row.step: numbers(row) for row in train(config, data)}
     interrupted = train(config, data, checkpoint_folder=tmp_path, checkpoint_every=stopped_at)
     seen = {}

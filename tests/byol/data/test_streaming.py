@@ -59,7 +59,7 @@ def test_batches_do_not_depend_on_workers_nor_on_where_the_run_began(photos: Pat
     whole = list(streamed_batches(CONFIG, data, start=0, total=7, workers=0))
     assert_same(list(streamed_batches(CONFIG, data, start=0, total=7, workers=2)), whole)
     assert_same(list(streamed_batches(CONFIG, data, start=5, total=7, workers=2)), whole[5:])
-    assert not torch.equal(whole[0].crops1, whole[4].crops1), "the second epoch has an order of its own"
+    assert not torch.equal(whole[0].crops[0], whole[4].crops[0]), "the second epoch has an order of its own"
 
 
 def test_each_epoch_is_a_permutation_in_the_order_of_the_trainer(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_each_epoch_is_a_permutation_in_the_order_of_the_trainer(tmp_path: Path)
     )  # two steps each; 4 images do not fill a batch
     for epoch in (0, 1):
         order = torch.randperm(20, generator=stream(CONFIG.seed, "order", epoch))[:16].tolist()
-        seen = torch.cat([epochs[2 * epoch + step].crops1[:, 0, 0, 0] for step in (0, 1)])
+        seen = torch.cat([epochs[2 * epoch + step].crops[0, :, 0, 0, 0] for step in (0, 1)])
         assert seen.tolist() == [color[index] for index in order]
 
 
@@ -81,13 +81,31 @@ def test_crops_are_those_of_torchvision(photos: Path) -> None:
     data = streamed(photos)
     batch = next(streamed_batches(CONFIG, data, start=2, total=3, workers=0))
     indices = torch.randperm(32, generator=stream(CONFIG.seed, "order", 0))[16:24].tolist()
-    views = ((CONFIG.view1, batch.crops1, batch.draws1), (CONFIG.view2, batch.crops2, batch.draws2))
-    for settings, crops, draws in views:
+    two = ((CONFIG.view1, batch.crops[0], batch.draws[0]), (CONFIG.view2, batch.crops[1], batch.draws[1]))
+    for settings, crops, draws in two:
         for row, index in enumerate(indices):
             image = data.train_images.open(index)
             box = crop_boxes(draws[row : row + 1], image.height, image.width, settings)[0].tolist()
             expected = resized_crop(image, *box, [16, 16], InterpolationMode.BICUBIC)
             np.testing.assert_array_equal(crops[row].permute(1, 2, 0), expected)
+
+
+def test_further_views_are_cropped_like_the_first_two_in_turn_with_draws_of_their_own(photos: Path) -> None:
+    data = streamed(photos)
+    config = replace(CONFIG, view_count=4)
+    two = next(streamed_batches(CONFIG, data, start=2, total=3, workers=0))
+    four = next(streamed_batches(config, data, start=2, total=3, workers=0))
+    assert_same([next(streamed_batches(config, data, start=2, total=3, workers=1))], [four])
+    assert torch.equal(four.crops[:2], two.crops)
+    assert torch.equal(four.draws[:2], two.draws)
+    index = int(torch.randperm(32, generator=stream(CONFIG.seed, "order", 0))[16])
+    image = data.train_images.open(index)
+    for view, settings in ((2, CONFIG.view1), (3, CONFIG.view2)):
+        table = draw(stream(CONFIG.seed, f"view{view + 1}", 2), 8)
+        assert torch.equal(four.draws[view], table)
+        box = crop_boxes(table[:1], image.height, image.width, settings)[0].tolist()
+        expected = resized_crop(image, *box, [16, 16], InterpolationMode.BICUBIC)
+        np.testing.assert_array_equal(four.crops[view, 0].permute(1, 2, 0), expected)
 
 
 def test_views_are_those_of_the_same_images_in_memory(tmp_path: Path) -> None:
@@ -104,9 +122,9 @@ def test_views_are_those_of_the_same_images_in_memory(tmp_path: Path) -> None:
     expected = make_view(images, draws, plain, size=16, mean=in_memory.mean, std=in_memory.std)
     config = replace(CONFIG, view1=plain)
     batch = next(streamed_batches(config, data, start=1, total=2, workers=0))
-    assert torch.equal(batch.draws1, draws)
+    assert torch.equal(batch.draws[0], draws)
     view = make_view(
-        batch.crops1, draws, plain, size=16, mean=in_memory.mean, std=in_memory.std, cropped=True
+        batch.crops[0], draws, plain, size=16, mean=in_memory.mean, std=in_memory.std, cropped=True
     )
     difference = (view - expected).abs() * min(in_memory.std) * 255
     assert difference.max() <= 3, "Pillow rounds to 8 bits between its two passes"
@@ -190,9 +208,9 @@ def test_next_image_takes_the_place_of_a_broken_one(broken_photo: tuple[Path, st
     order = torch.randperm(32, generator=stream(CONFIG.seed, "order", 0))[8:16].tolist()
     row = order.index(names.index(name))
     image = data.train_images.open(names.index(name) + 1)
-    box = crop_boxes(batch.draws1[row : row + 1], image.height, image.width, CONFIG.view1)[0].tolist()
+    box = crop_boxes(batch.draws[0][row : row + 1], image.height, image.width, CONFIG.view1)[0].tolist()
     expected = resized_crop(image, *box, [16, 16], InterpolationMode.BICUBIC)
-    np.testing.assert_array_equal(batch.crops1[row].permute(1, 2, 0), expected)
+    np.testing.assert_array_equal(batch.crops[0][row].permute(1, 2, 0), expected)
 
 
 def test_parquet_streams_as_its_folder_does(tmp_path: Path, photos: Path) -> None:

@@ -80,11 +80,27 @@ def test_the_schedule_equals_a_clock_that_ticks() -> None:
         assert wall_seconds(*lasting(*seconds), workers) == clock
 
 
+def test_a_weight_changes_the_time_only_by_turning_its_term_on(small: Study) -> None:
+    weak, strong, other = (
+        shape(cell_of(small, **settings).config.to_settings())
+        for settings in ({"sigreg_weight": 0.1}, {"sigreg_weight": 5}, {"variance_weight": 5})
+    )
+    assert weak == strong != other
+    without = {"regression_weight": 0, "sigreg_weight": 1, "predictor": "none"}
+    pairs = {**without, "regression_weight": 0.5}
+    shapes_of = [shape(cell_of(small, **settings).config.to_settings()) for settings in (without, pairs)]
+    assert shapes_of[0] != shapes_of[1]
+
+
 @pytest.mark.parametrize(
     ("changed", "same"),
     [
         ({"lr": 0.7, "weight_decay": 0.1, "tau_base": 0.5}, True),
         ({"view2.solarize_p": 0.9, "view1.brightness": 0.1}, True),
+        ({"cross_correlation_lambda": 0.1, "regression_weight": 2, "view1.crop_sampler": "clip"}, True),
+        ({"view_count": 4}, False),
+        ({"view_count": 4, "target_views": "mean"}, False),
+        ({"sigreg_weight": 0.1}, False),
         ({"view2.solarize_p": 0}, False),
         ({"steps": 41}, False),
         ({"batch_size": 64}, False),
