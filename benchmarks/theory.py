@@ -1,7 +1,8 @@
-"""The learner where theory knows the answer: a linear encoder, a linear predictor, and data of known covariance.
+"""The learner where theory knows the answer: linear encoder, linear predictor, data of known covariance.
 
-Everything here but `Flow` and the functions above `linear_learner` is the product's own: its step, its loss
-(`loss_norm: none`), its optimiser (SGD without momentum) and its update of the target.
+`fixed_points`, `threshold` and `integrate` are theory, written out without the learner. `linear_learner` is
+the product itself: its step, its loss (`loss_norm: none`), its optimiser (SGD without momentum), its update
+of the target.
 
 Symbols, as in Tian et al. 2021 (arXiv 2102.06810), sections 3 and 4. The data have the covariance X = I, the
 augmentation adds noise of covariance X' = sigma^2 I, W is the encoder, W_p the predictor, W_a the target. If
@@ -11,9 +12,10 @@ W_a = tau W, and W_p and W W^T have the same eigenvectors and eigenvalues p and 
     ds/dt   = 2 p s (tau - (1 + sigma^2) p) - 2 eta s
     dtau/dt = beta (1 - tau) - tau (ds/dt) / (2 s)
 
-Their tau is the ratio of the target's weights to the online ones and no setting: it is 1 where the target is the
-online network, and in any fixed point. The setting `tau_base` of the learner is a rate instead: one step of
-length `rate` moves the target by 1 - tau_base, so beta = (1 - tau_base) / rate. eta is the weight decay.
+eta is the weight decay. Their tau is no setting but the ratio of the target's weights to the online ones: it
+is 1 where the target is the online network, and at every fixed point of all three equations. The setting
+`tau_base` is a rate: one step of length `rate` moves the target by a share of 1 - tau_base, so
+beta = (1 - tau_base) / rate.
 
 Shape suffixes: M modes, that is features of the encoder; I inputs of the encoder; B batch; T times.
 """
@@ -167,7 +169,7 @@ def linear_learner(encoder_MI: Tensor, predictor_MM: Tensor, settings: Mapping[s
 
 
 def _set_linear(module: nn.Module, weight: Tensor) -> None:
-    """Puts the weight into the module's linear layer. Its bias becomes 0, and stays so as the data are centred."""
+    """Puts the weight into the module's linear layer. Its bias becomes 0, and stays 0 on centred data."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             with torch.no_grad():
