@@ -32,7 +32,12 @@ def test_byols_heads_as_published() -> None:
     assert layers(projector) == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear]
     sizes = [(layer.in_features, layer.out_features) for layer in projector if isinstance(layer, nn.Linear)]
     assert sizes == [(2048, 4096), (4096, 256)]
-    assert layers(build_predictor(config)) == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear]
+    assert layers(build_predictor(config, TINY_CHANNELS[-1])) == [
+        nn.Linear,
+        nn.BatchNorm1d,
+        nn.ReLU,
+        nn.Linear,
+    ]
 
 
 def test_simsiams_heads_as_published() -> None:
@@ -44,7 +49,7 @@ def test_simsiams_heads_as_published() -> None:
     assert isinstance(last, nn.BatchNorm1d)
     assert not last.affine
     assert all(layer.bias is None for layer in projector if isinstance(layer, nn.Linear))
-    predictor = build_predictor(config)
+    predictor = build_predictor(config, TINY_CHANNELS[-1])
     assert layers(predictor) == [*hidden, nn.Linear]
     assert isinstance(predictor, nn.Sequential)
     assert isinstance(predictor[0], nn.Linear)
@@ -61,10 +66,10 @@ def test_a_heads_normalisation_is_exchanged_and_nothing_else(kind: str, norm: ty
 
 
 def test_predictors() -> None:
-    assert layers(build_predictor(TrialConfig(predictor="none"))) == [nn.Identity]
-    assert layers(build_predictor(TrialConfig(predictor="linear"))) == [nn.Linear]
-    frozen = build_predictor(TrialConfig(predictor="frozen"))
-    trained = build_predictor(TrialConfig(predictor="mlp"))
+    assert layers(build_predictor(TrialConfig(predictor="none"), TINY_CHANNELS[-1])) == [nn.Identity]
+    assert layers(build_predictor(TrialConfig(predictor="linear"), TINY_CHANNELS[-1])) == [nn.Linear]
+    frozen = build_predictor(TrialConfig(predictor="frozen"), TINY_CHANNELS[-1])
+    trained = build_predictor(TrialConfig(predictor="mlp"), TINY_CHANNELS[-1])
     assert not any(parameter.requires_grad for parameter in frozen.parameters())
     for a, b in zip(frozen.parameters(), trained.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -203,7 +208,7 @@ def hashes(config: TrialConfig) -> dict[str, str]:
     roles = {
         "encoder": build_encoder(config)[0],
         "projector": build_projector(config, TINY_CHANNELS[-1]),
-        "predictor": build_predictor(config),
+        "predictor": build_predictor(config, TINY_CHANNELS[-1]),
         "target-encoder": build_encoder(config, "target-encoder")[0],
         "target-projector": build_projector(config, TINY_CHANNELS[-1], "target-projector"),
     }
