@@ -42,8 +42,8 @@ class DirectLinear(nn.Linear):
     So a step predicts with a W from the steps before it, and the first step with a random one. In between, W
     is a weight like others, which the optimiser trains.
 
-    The state is in buffers, which checkpoints hold. On a GPU, `torch.linalg.eigh` waits for its own result, at
-    every step whatever `every` is; DirectCopy never waits. An F that is not finite gives a W that is not a
+    The state is in buffers, which checkpoints hold. On a GPU, `torch.linalg.eigh` waits for its own result,
+    at each step whatever `every` is; DirectCopy never waits. An F that is not finite gives a W that is not a
     number, so that the trial diverges instead of failing.
 
     Source: Tian et al. 2021 (arXiv 2102.06810), equations 18 and 19; Wang et al. 2021 (arXiv 2110.04947);
