@@ -268,10 +268,10 @@ class TrialConfig:
     direct_every: int = _newer(1, since="0.3.0", low=1, high=math.inf)
     """Of `directpred` and `directcopy`: steps from one setting of the predictor to the next, the first step
     included. In between it is trained, as in the source; `predictor_lr_scale` 0 keeps it still."""
-    head_bias: str = _newer("auto", since="0.3.0", options=("auto", "on", "off", "hidden"))
-    """Biases of the linear layers of projector and predictor. `auto`: but before BatchNorm, which cancels
-    them; `on` and `off`: in all layers, in none; `hidden`: in all but the last (deepmind-research). Not of
-    `directpred` and `directcopy`."""
+    head_bias: str = _newer("auto", since="0.3.0", options=("auto", "all", "none", "hidden"))
+    """Which linear layers of projector and predictor have a bias. `auto`: those without a BatchNorm right
+    after them, which would cancel it; `hidden`: all but the last, as in deepmind-research. `directpred` and
+    `directcopy` never have one."""
 
     # Target
     stop_gradient: bool = True
@@ -292,10 +292,10 @@ class TrialConfig:
     """Steps from one update of the target to the next; in between it stays. With tau 0, a copy every so many
     steps, as in deep Q-learning (Mnih et al. 2015)."""
     target_statistics: str = _newer("batch", since="0.3.0", options=("batch", "averaged", "copied"))
-    """By which statistics the target's BatchNorm normalises. `batch`: those of its own batch, in train mode,
-    as in deepmind-research. Else by running statistics, in eval mode: a moving average of the online
-    network's with tau, as the weights (EMAN, arXiv 2101.08482), or those of the online network at the last
-    update."""
+    """By which statistics the target's BatchNorm normalises. `batch`: those of its batch, in train mode, as
+    in deepmind-research. Otherwise running ones, in eval mode: `averaged`, the moving average of the online
+    network's, with tau as for the weights (EMAN, arXiv 2101.08482); `copied`, those of the online network at
+    the last update."""
 
     # Loss
     loss_norm: str = _choice("l2", "layer", "batch", "none")
@@ -351,7 +351,8 @@ class TrialConfig:
     batch statistics and negatives are then of a part, and all else stays as it is (BYOL, section 5)."""
     ghost_batch: int = _newer(0, since="0.3.0", low=0, high=math.inf)
     """Images that BatchNorm normalises together in training, in equal groups of each view's batch or part
-    (ghost batch normalisation, arXiv 1705.08741); 0 is all of them. `loss_norm` "batch" is not affected."""
+    (ghost batch normalisation, arXiv 1705.08741); 0 is all of them. `loss_norm` "batch" is not affected, nor
+    is an encoder of your own."""
     epochs: float = _number(0.0, 0)
     """Length of the trial in passes over the training images; 0 if `steps` says it."""
     steps: int = _number(100, 0)

@@ -91,7 +91,7 @@ def head(sizes: tuple[int, ...], kind: str, norm_at: str, config: TrialConfig, s
 
 def _has_bias(config: TrialConfig, norm: nn.Module | None, is_last: bool) -> bool:
     """Whether a linear layer of a head has a bias, `norm` being what comes next."""
-    rules = {"auto": not isinstance(norm, nn.BatchNorm1d), "on": True, "off": False, "hidden": not is_last}
+    rules = {"auto": not isinstance(norm, nn.BatchNorm1d), "all": True, "none": False, "hidden": not is_last}
     return rules[config.head_bias]
 
 

@@ -78,7 +78,7 @@ def test_predictors() -> None:
 def test_directly_set_predictors_start_from_the_weights_of_a_linear_one() -> None:
     linear = build_predictor(TrialConfig(predictor="linear", predictor_symmetric=True), 64)
     for kind in ("directpred", "directcopy"):
-        direct = build_predictor(TrialConfig(predictor=kind, head_bias="on"), 64)
+        direct = build_predictor(TrialConfig(predictor=kind, head_bias="all"), 64)
         assert [name for name, _ in direct.named_parameters()] == ["0.weight"]
         assert torch.equal(next(direct.parameters()), next(linear.parameters()))
 
@@ -87,8 +87,8 @@ BIASES = {
     # biases of the linear layers of a projector and a predictor of two layers each
     ("auto", "batch"): [False, True],
     ("auto", "none"): [True, True],
-    ("on", "batch"): [True, True],
-    ("off", "none"): [False, False],
+    ("all", "batch"): [True, True],
+    ("none", "none"): [False, False],
     ("hidden", "batch"): [True, False],
 }
 
@@ -109,8 +109,10 @@ def test_a_bias_before_batch_norm_is_cancelled_and_another_is_not() -> None:
         "none": {"projector_norm": "none"},
     }
     for norm, settings in norms.items():
-        on, off = (build_projector(from_settings({**settings, "head_bias": b}), 64) for b in ("on", "off"))
-        assert torch.allclose(on(x), off(x), atol=1e-4) == (norm == "batch")
+        with_bias, without = (
+            build_projector(from_settings({**settings, "head_bias": bias}), 64) for bias in ("all", "none")
+        )
+        assert torch.allclose(with_bias(x), without(x), atol=1e-4) == (norm == "batch")
 
 
 def test_without_a_projector_the_projection_is_the_representation() -> None:
@@ -258,7 +260,7 @@ LAYER_SETTINGS: dict[str, list[Scalar]] = {
     "predictor_norm": ["batch", "layer", "group", "none"],
     "predictor_norm_at": ["hidden", "all"],
     "predictor": ["mlp", "linear", "none", "frozen", "directpred", "directcopy"],
-    "head_bias": ["auto", "on", "off", "hidden"],
+    "head_bias": ["auto", "all", "none", "hidden"],
     "ghost_batch": [0, 16],
     "predictor_depth": [1, 2, 3, 5],
     "predictor_width": [16, 8],

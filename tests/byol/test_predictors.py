@@ -137,7 +137,7 @@ class _Symmetric(nn.Module):
 
 def test_under_sgd_projection_is_the_symmetric_parametrisation() -> None:
     """torch's own parametrisation, trained by torch's SGD with momentum and decay, from a symmetric start."""
-    settings: dict[str, Any] = {"predictor": "linear", "predictor_symmetric": True, "head_bias": "off"}
+    settings: dict[str, Any] = {"predictor": "linear", "predictor_symmetric": True, "head_bias": "none"}
     learner = build_learner(**settings, lr_schedule="constant", weight_decay=0.1)
     after_step(learner.predictor)
     plain = nn.Linear(8, 8, bias=False)

@@ -133,8 +133,8 @@ RESUMED: dict[str, dict[str, Any]] = {
     "decays": {"optimizer": "lars", "projector_weight_decay": 0.1, "predictor_weight_decay": 0.0},
     "averaged": {"target_statistics": "averaged", "projector_tau_base": 0.5, "target_every": 2},
     "copied": {"target_statistics": "copied", "tau_base": 0, "tau_schedule": "constant", "target_every": 3},
-    "ghost": {"ghost_batch": 8, "head_bias": "on"},
-    "no projector": {"projector_depth": 0, "head_bias": "off"},
+    "ghost": {"ghost_batch": 8, "head_bias": "all"},
+    "no projector": {"projector_depth": 0, "head_bias": "none"},
 }
 
 
