@@ -8,14 +8,16 @@ Symbols, as in Tian et al. 2021 (arXiv 2102.06810), sections 3 and 4. The data h
 augmentation adds noise of covariance X' = sigma^2 I, W is the encoder, W_p the predictor, W_a the target. If
 W_a = tau W, and W_p and W W^T have the same eigenvectors and eigenvalues p and s, each mode follows
 
-    dp/dt   = s (tau - (1 + sigma^2) p) - eta p
+    dp/dt   = alpha s (tau - (1 + sigma^2) p) - eta p
     ds/dt   = 2 p s (tau - (1 + sigma^2) p) - 2 eta s
     dtau/dt = beta (1 - tau) - tau (ds/dt) / (2 s)
 
-eta is the weight decay. Their tau is no setting but the ratio of the target's weights to the online ones: it
-is 1 where the target is the online network, and at every fixed point of all three equations. The setting
-`tau_base` is a rate: one step of length `rate` moves the target by a share of 1 - tau_base, so
-beta = (1 - tau_base) / rate.
+eta is the weight decay, alpha the predictor's rate relative to the encoder's: `predictor_lr_scale`, with
+`predictor_weight_decay` eta / alpha, for alpha does not multiply eta.
+
+Their tau is no setting but the ratio of the target's weights to the online ones: it is 1 where the target is
+the online network, and at every fixed point of all three equations. The setting `tau_base` is a rate: one
+step of length `rate` moves the target by a share of 1 - tau_base, so beta = (1 - tau_base) / rate.
 
 Shape suffixes: M modes, that is features of the encoder; I inputs of the encoder; B batch; T times.
 """
@@ -78,6 +80,7 @@ class Flow:
     Attributes:
         weight_decay: eta.
         noise: sigma^2.
+        predictor_rate: alpha.
         target_rate: beta; infinite where the target is the online network.
         stop_gradient: without it, the gradient of the whole loss, s ((p - 1)^2 + sigma^2 (p^2 + 1)) / 2, with
             the target as online network. That is theorem 2 of Tian et al. 2021 in one mode.
@@ -85,6 +88,7 @@ class Flow:
 
     weight_decay: float
     noise: float
+    predictor_rate: float = 1.0
     target_rate: float = math.inf
     stop_gradient: bool = True
 
@@ -92,7 +96,7 @@ class Flow:
         """Rates of change of p, s and tau, each [M]."""
         p, s, tau = state_3M
         pull = tau - (1 + self.noise) * p
-        p_rate = s * pull - self.weight_decay * p
+        p_rate = self.predictor_rate * s * pull - self.weight_decay * p
         if not self.stop_gradient:
             shrink = (p - 1) ** 2 + self.noise * (p**2 + 1) + self.weight_decay
             return np.stack([p_rate, -2 * s * shrink, 0 * tau])
@@ -130,7 +134,7 @@ def integrate(flow: Flow, p_M: Floats, s_M: Floats, *, rate: float, steps: int) 
 
 
 def linear_learner(encoder_MI: Tensor, predictor_MM: Tensor, settings: Mapping[str, Any]) -> Learner:
-    """A learner without biases whose encoder and predictor are these matrices.
+    """A learner without projector and biases whose encoder and predictor are these matrices.
 
     Its gradient is that of E |W_p W x1 - W_a x2|^2 / 2, the loss of Tian et al. 2021, unless `settings` say
     otherwise.
@@ -142,10 +146,8 @@ def linear_learner(encoder_MI: Tensor, predictor_MM: Tensor, settings: Mapping[s
     """
     modes = len(encoder_MI)
     fixed = {
-        "projector_depth": 1,
-        "projector_norm": "none",
-        "projector_size": modes,
-        "predictor_norm": "none",
+        "projector_depth": 0,
+        "head_bias": "none",
         "lr_schedule": "constant",
         "tau_schedule": "constant",
         "momentum": 0.0,
@@ -159,23 +161,12 @@ def linear_learner(encoder_MI: Tensor, predictor_MM: Tensor, settings: Mapping[s
     learner = Learner(
         config, train_images=config.batch_size, device=torch.device("cpu"), encoder=(encoder, modes)
     )
-    _set_linear(learner.online.projector, torch.eye(modes))
-    # Without gradients the projector stays the identity, and weight decay does not reach it.
-    learner.online.projector.requires_grad_(False)
-    _set_linear(learner.online.encoder, encoder_MI)
-    _set_linear(learner.predictor, predictor_MM)
+    with torch.no_grad():
+        for module, weight in ((learner.online.encoder, encoder_MI), (learner.predictor, predictor_MM)):
+            for parameter in module.parameters():  # one, or none
+                parameter.copy_(weight)
     learner.target.load_state_dict(learner.online.state_dict())
     return learner
-
-
-def _set_linear(module: nn.Module, weight: Tensor) -> None:
-    """Puts the weight into the module's linear layer. Its bias becomes 0, and stays 0 on centred data."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear):
-            with torch.no_grad():
-                layer.weight.copy_(weight)
-                if layer.bias is not None:
-                    layer.bias.zero_()
 
 
 def diagonal(values_M: Floats) -> Tensor:
@@ -205,15 +196,14 @@ def gaussian_views(noise: float, batch_size: int = 64) -> tuple[Tensor, Tensor]:
 
 def weights(learner: Learner) -> tuple[Floats, Floats, Floats]:
     """W [M, I], W_p [M, M] (the identity without a predictor) and W_a [M, I], in float64."""
-    encoder_MI, target_MI = _weight(learner.online.encoder), _weight(learner.target.encoder)
+    encoder_MI, target_MI = _weight(learner.online), _weight(learner.target)
     has_predictor = learner.config.predictor != "none"
-    predictor_MM = _weight(learner.predictor) if has_predictor else np.eye(len(encoder_MI))
-    return encoder_MI, predictor_MM, target_MI
+    return encoder_MI, _weight(learner.predictor) if has_predictor else np.eye(len(encoder_MI)), target_MI
 
 
 def _weight(module: nn.Module) -> Floats:
-    layer = next(layer for layer in module.modules() if isinstance(layer, nn.Linear))
-    weight: Floats = layer.weight.detach().numpy().astype(np.float64)
+    [parameter] = module.parameters()
+    weight: Floats = parameter.detach().numpy().astype(np.float64)
     return weight
 
 
