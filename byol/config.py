@@ -6,13 +6,16 @@ planning a sweep starts at once. Where a default departs from a paper, the field
 
 import dataclasses
 import math
-import sys
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from byol.errors import ConfigError, nearest
-
-Scalar: TypeAlias = str | int | float | bool
+from byol.fields import INHERITED as INHERITED
+from byol.fields import Scalar as Scalar
+from byol.fields import check_fields
+from byol.fields import choice as _choice
+from byol.fields import newer as _newer
+from byol.fields import number as _number
 
 RESNETS = ("resnet18", "resnet34", "resnet50")
 """torchvision ResNets, whose normalisation layers and stem can be exchanged."""
@@ -64,87 +67,6 @@ def check_dataset(dataset: str) -> None:
     raise ConfigError("dataset", dataset, rule, hint)
 
 
-def _number(default: Any, low: float, high: float = math.inf) -> Any:
-    return dataclasses.field(default=default, metadata={"low": low, "high": high})
-
-
-def _choice(default: str, *options: str) -> Any:
-    return dataclasses.field(default=default, metadata={"options": (default, *options)})
-
-
-INHERITED = -1.0
-"""The value of a setting for one part of the network that takes the value of the setting for all parts."""
-
-
-def _newer(default: Any, *, since: str, **rule: Any) -> Any:
-    """A field that an earlier version did not have: at its default it is no part of `to_settings`."""
-    return dataclasses.field(default=default, metadata={"since": since, **rule})
-
-
-def _check_fields(config: object) -> None:
-    """Puts each value into its field's type.
-
-    Raises:
-        ConfigError: a value is of another type, or breaks the rule of its field.
-    """
-    for field in dataclasses.fields(config):  # type: ignore[arg-type]
-        if field.type is not ViewConfig:
-            object.__setattr__(config, field.name, _checked(field, getattr(config, field.name)))
-
-
-def _checked(field: "dataclasses.Field[Any]", value: object) -> Scalar:
-    if field.type is bool:
-        if not isinstance(value, bool):
-            raise ConfigError(field.name, value, "must be true or false")
-        return value
-    if field.type is str:
-        options = field.metadata.get("options")
-        return _checked_choice(field.name, value, options) if options else _checked_name(field.name, value)
-    number = _checked_number(field.name, value, whole=field.type is int)
-    low, high = field.metadata["low"], field.metadata["high"]
-    inherits = field.metadata.get("inherits")
-    if inherits and number == INHERITED:
-        return INHERITED
-    if not low <= number <= high or number > sys.float_info.max:
-        rule = f"must be between {low:g} and {high:g}"
-        if high == math.inf:
-            rule = f"must be {'' if number < low else 'finite and '}at least {low:g}"
-        hint = f" ({INHERITED:g} is the value of {inherits})" if inherits else ""
-        raise ConfigError(field.name, value, rule, hint)
-    return int(number) if field.type is int else float(number)
-
-
-def _checked_name(key: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ConfigError(key, value, "must be a name")
-    return value
-
-
-def _checked_choice(key: str, value: object, options: tuple[str, ...]) -> str:
-    if value not in options:
-        unquoted = value is None or isinstance(value, bool)
-        hint = ' (in YAML, quote "none", "no" and "off")' if unquoted else nearest(value, options)
-        raise ConfigError(key, value, f"must be one of {', '.join(options)}", hint)
-    return str(value)
-
-
-def _checked_number(key: str, value: object, *, whole: bool) -> int | float:
-    has_fraction = isinstance(value, float) and not value.is_integer()
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and has_fraction):
-        hint = " (without quotes)" if _is_quoted_number(value) else ""
-        raise ConfigError(key, value, f"must be {'a whole number' if whole else 'a number'}", hint)
-    return value
-
-
-def _is_quoted_number(value: object) -> bool:
-    """Whether it is a number as text. YAML 1.1 also reads 1e-3, which has no dot, as text."""
-    try:
-        float(str(value))
-    except ValueError:
-        return False
-    return isinstance(value, str)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ViewConfig:
     """How a view is drawn. The defaults are what BYOL's two views have in common.
@@ -186,7 +108,7 @@ class ViewConfig:
     """Threshold of solarize, as a share of full scale."""
 
     def __post_init__(self) -> None:
-        _check_fields(self)
+        check_fields(self)
         for stem in ("crop_scale", "crop_ratio", "blur_sigma"):
             low, high = getattr(self, f"{stem}_min"), getattr(self, f"{stem}_max")
             if low > high:
@@ -389,7 +311,7 @@ class TrialConfig:
     """The second view."""
 
     def __post_init__(self) -> None:
-        _check_fields(self)
+        check_fields(self)
         check_dataset(self.dataset)
         if bool(self.steps) == bool(self.epochs):
             rule = "exactly one of steps and epochs must be set (the other 0)"
