@@ -7,9 +7,12 @@ planning a sweep starts at once. Where a default departs from a paper, the field
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
-from byol.errors import ConfigError, nearest
+from byol.dataset_names import EMBEDDED_SETS as EMBEDDED_SETS
+from byol.dataset_names import NAMED_SETS as NAMED_SETS
+from byol.dataset_names import OnBroken as OnBroken
+from byol.dataset_names import check_dataset as check_dataset
+from byol.errors import ConfigError
 from byol.fields import INHERITED as INHERITED
 from byol.fields import Scalar as Scalar
 from byol.fields import check_fields
@@ -35,36 +38,6 @@ BACKBONES = (
     "wide_resnet50_2",
 )
 """Other torchvision classifiers: the features are the input of their last linear layer."""
-
-EMBEDDED_SETS = ("fashion-mnist-8k", "fashion-mnist-8k-coloured")
-"""The data sets that come with the tool. In the second, each image has two random colours."""
-
-NAMED_SETS = (
-    *EMBEDDED_SETS,
-    "fashion-mnist",
-    "cifar10",
-    "cifar100",
-    "stl10",
-    "stl10-unlabelled",
-)
-"""The data sets known by name (docs/data.md), besides `folder:PATH` and `parquet:PATH`."""
-
-OnBroken: TypeAlias = Literal["fail", "skip"]
-"""What to do about images that cannot be read: an error, or leave them out."""
-
-
-def check_dataset(dataset: str) -> None:
-    """Checks the name of a data set. Whether its folder or file exists is checked when it is loaded.
-
-    Raises:
-        ConfigError: it is neither one of NAMED_SETS nor `folder:PATH` nor `parquet:PATH`.
-    """
-    kind, _, path = dataset.partition(":")
-    if dataset in NAMED_SETS or (kind in ("folder", "parquet") and path):
-        return
-    rule = f"must be one of {', '.join(NAMED_SETS)}, folder:PATH or parquet:PATH"
-    hint = nearest(kind, ("folder", "parquet")) if path else nearest(dataset, NAMED_SETS)
-    raise ConfigError("dataset", dataset, rule, hint)
 
 
 @dataclass(frozen=True, kw_only=True)
