@@ -6,13 +6,19 @@ planning a sweep starts at once. Where a default departs from a paper, the field
 
 import dataclasses
 import math
-import sys
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
 
-from byol.errors import ConfigError, nearest
-
-Scalar: TypeAlias = str | int | float | bool
+from byol.dataset_names import EMBEDDED_SETS as EMBEDDED_SETS
+from byol.dataset_names import NAMED_SETS as NAMED_SETS
+from byol.dataset_names import OnBroken as OnBroken
+from byol.dataset_names import check_dataset as check_dataset
+from byol.errors import ConfigError
+from byol.fields import INHERITED as INHERITED
+from byol.fields import Scalar as Scalar
+from byol.fields import check_fields
+from byol.fields import choice as _choice
+from byol.fields import newer as _newer
+from byol.fields import number as _number
 
 RESNETS = ("resnet18", "resnet34", "resnet50")
 """torchvision ResNets, whose normalisation layers and stem can be exchanged."""
@@ -32,117 +38,6 @@ BACKBONES = (
     "wide_resnet50_2",
 )
 """Other torchvision classifiers: the features are the input of their last linear layer."""
-
-EMBEDDED_SETS = ("fashion-mnist-8k", "fashion-mnist-8k-coloured")
-"""The data sets that come with the tool. In the second, each image has two random colours."""
-
-NAMED_SETS = (
-    *EMBEDDED_SETS,
-    "fashion-mnist",
-    "cifar10",
-    "cifar100",
-    "stl10",
-    "stl10-unlabelled",
-)
-"""The data sets known by name (docs/data.md), besides `folder:PATH` and `parquet:PATH`."""
-
-OnBroken: TypeAlias = Literal["fail", "skip"]
-"""What to do about images that cannot be read: an error, or leave them out."""
-
-
-def check_dataset(dataset: str) -> None:
-    """Checks the name of a data set. Whether its folder or file exists is checked when it is loaded.
-
-    Raises:
-        ConfigError: it is neither one of NAMED_SETS nor `folder:PATH` nor `parquet:PATH`.
-    """
-    kind, _, path = dataset.partition(":")
-    if dataset in NAMED_SETS or (kind in ("folder", "parquet") and path):
-        return
-    rule = f"must be one of {', '.join(NAMED_SETS)}, folder:PATH or parquet:PATH"
-    hint = nearest(kind, ("folder", "parquet")) if path else nearest(dataset, NAMED_SETS)
-    raise ConfigError("dataset", dataset, rule, hint)
-
-
-def _number(default: Any, low: float, high: float = math.inf) -> Any:
-    return dataclasses.field(default=default, metadata={"low": low, "high": high})
-
-
-def _choice(default: str, *options: str) -> Any:
-    return dataclasses.field(default=default, metadata={"options": (default, *options)})
-
-
-INHERITED = -1.0
-"""The value of a setting for one part of the network that takes the value of the setting for all parts."""
-
-
-def _newer(default: Any, *, since: str, **rule: Any) -> Any:
-    """A field that an earlier version did not have: at its default it is no part of `to_settings`."""
-    return dataclasses.field(default=default, metadata={"since": since, **rule})
-
-
-def _check_fields(config: object) -> None:
-    """Puts each value into its field's type.
-
-    Raises:
-        ConfigError: a value is of another type, or breaks the rule of its field.
-    """
-    for field in dataclasses.fields(config):  # type: ignore[arg-type]
-        if field.type is not ViewConfig:
-            object.__setattr__(config, field.name, _checked(field, getattr(config, field.name)))
-
-
-def _checked(field: "dataclasses.Field[Any]", value: object) -> Scalar:
-    if field.type is bool:
-        if not isinstance(value, bool):
-            raise ConfigError(field.name, value, "must be true or false")
-        return value
-    if field.type is str:
-        options = field.metadata.get("options")
-        return _checked_choice(field.name, value, options) if options else _checked_name(field.name, value)
-    number = _checked_number(field.name, value, whole=field.type is int)
-    low, high = field.metadata["low"], field.metadata["high"]
-    inherits = field.metadata.get("inherits")
-    if inherits and number == INHERITED:
-        return INHERITED
-    if not low <= number <= high or number > sys.float_info.max:
-        rule = f"must be between {low:g} and {high:g}"
-        if high == math.inf:
-            rule = f"must be {'' if number < low else 'finite and '}at least {low:g}"
-        hint = f" ({INHERITED:g} is the value of {inherits})" if inherits else ""
-        raise ConfigError(field.name, value, rule, hint)
-    return int(number) if field.type is int else float(number)
-
-
-def _checked_name(key: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ConfigError(key, value, "must be a name")
-    return value
-
-
-def _checked_choice(key: str, value: object, options: tuple[str, ...]) -> str:
-    if value not in options:
-        unquoted = value is None or isinstance(value, bool)
-        hint = ' (in YAML, quote "none", "no" and "off")' if unquoted else nearest(value, options)
-        raise ConfigError(key, value, f"must be one of {', '.join(options)}", hint)
-    return str(value)
-
-
-def _checked_number(key: str, value: object, *, whole: bool) -> int | float:
-    has_fraction = isinstance(value, float) and not value.is_integer()
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and has_fraction):
-        hint = " (without quotes)" if _is_quoted_number(value) else ""
-        raise ConfigError(key, value, f"must be {'a whole number' if whole else 'a number'}", hint)
-    return value
-
-
-def _is_quoted_number(value: object) -> bool:
-    """Whether it is a number as text. YAML 1.1 also reads 1e-3, which has no dot, as text."""
-    try:
-        float(str(value))
-    except ValueError:
-        return False
-    return isinstance(value, str)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +81,7 @@ class ViewConfig:
     """Threshold of solarize, as a share of full scale."""
 
     def __post_init__(self) -> None:
-        _check_fields(self)
+        check_fields(self)
         for stem in ("crop_scale", "crop_ratio", "blur_sigma"):
             low, high = getattr(self, f"{stem}_min"), getattr(self, f"{stem}_max")
             if low > high:
@@ -389,7 +284,7 @@ class TrialConfig:
     """The second view."""
 
     def __post_init__(self) -> None:
-        _check_fields(self)
+        check_fields(self)
         check_dataset(self.dataset)
         if bool(self.steps) == bool(self.epochs):
             rule = "exactly one of steps and epochs must be set (the other 0)"
