@@ -1,6 +1,7 @@
 """How the target moves: written-out averages of every tensor that moves, and of those that must not."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from byol.learner import Learner
 from byol.schedules import every_nth
 from byol.target import running_statistics
-from tests.byol.test_learner import build_learner, equal, parameters, views
+from tests.byol.test_learner import NoHostReads, build_learner, equal, parameters, views
 
 
 def trajectory(learner: Learner, module: nn.Module, steps: int) -> list[list[Tensor]]:
@@ -138,3 +139,19 @@ def test_without_batch_norm_the_statistics_do_not_matter() -> None:
             learner.step(*views(seed))
         losses.append(learner.take_loss().item())
     assert losses == [losses[0]] * 3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target_statistics": "averaged", "target_every": 2, "projector_tau_base": 0.5},
+        {"target_statistics": "copied", "ghost_batch": 4, "accumulate": 2},
+        {"predictor": "linear", "predictor_symmetric": True, "encoder_weight_decay": 0.1},
+    ],
+)
+def test_no_new_setting_makes_a_step_wait(settings: dict[str, Any]) -> None:
+    learner = build_learner(**settings)
+    learner.step(*views())
+    x1, x2 = views()
+    with NoHostReads():
+        learner.step(x1, x2)
