@@ -2,6 +2,7 @@
 # make check   formatter, linter, types, import rules         make bench   run the benchmarks
 # make lock    write requirements.lock again                  make format  repair what a machine can repair
 # make reproductions   run the studies, write docs/reproductions.md from their tables
+# make theory   train linear learners, draw docs/theory.svg
 PYTHON ?= python3
 STUDY ?= collapse-quickstart
 OUT ?= runs/$(STUDY)
@@ -15,7 +16,7 @@ INSTALL := UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python $(BIN)/pytho
   --constraint requirements.lock --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep reproductions test check format bench lock clean
+.PHONY: help sweep reproductions theory test check format bench lock clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -30,6 +31,9 @@ reproductions: .venv/.runtime
 	done
 	@$(BIN)/python -m analysis.reproductions --to docs/reproductions.md \
 	  $$(ls -d $(REPRODUCED:%=runs/%) runs/cifar10-small 2> /dev/null)
+
+theory: .venv/.runtime
+	@$(BIN)/python -m benchmarks.theory_figure
 
 test: .venv/.development
 	@$(BIN)/python -m pytest

@@ -7,9 +7,13 @@ planning a sweep starts at once. Where a default departs from a paper, the field
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
-from byol.errors import ConfigError, nearest
+from byol.dataset_names import EMBEDDED_SETS as EMBEDDED_SETS
+from byol.dataset_names import NAMED_SETS as NAMED_SETS
+from byol.dataset_names import OnBroken as OnBroken
+from byol.dataset_names import check_dataset as check_dataset
+from byol.errors import ConfigError
+from byol.fields import INHERITED as INHERITED
 from byol.fields import Scalar as Scalar
 from byol.fields import check_fields
 from byol.fields import choice as _choice
@@ -35,36 +39,6 @@ BACKBONES = (
     "wide_resnet50_2",
 )
 """Other torchvision classifiers: the features are the input of their last linear layer."""
-
-EMBEDDED_SETS = ("fashion-mnist-8k", "fashion-mnist-8k-coloured")
-"""The data sets that come with the tool. In the second, each image has two random colours."""
-
-NAMED_SETS = (
-    *EMBEDDED_SETS,
-    "fashion-mnist",
-    "cifar10",
-    "cifar100",
-    "stl10",
-    "stl10-unlabelled",
-)
-"""The data sets known by name (docs/data.md), besides `folder:PATH` and `parquet:PATH`."""
-
-OnBroken: TypeAlias = Literal["fail", "skip"]
-"""What to do about images that cannot be read: an error, or leave them out."""
-
-
-def check_dataset(dataset: str) -> None:
-    """Checks the name of a data set. Whether its folder or file exists is checked when it is loaded.
-
-    Raises:
-        ConfigError: it is neither one of NAMED_SETS nor `folder:PATH` nor `parquet:PATH`.
-    """
-    kind, _, path = dataset.partition(":")
-    if dataset in NAMED_SETS or (kind in ("folder", "parquet") and path):
-        return
-    rule = f"must be one of {', '.join(NAMED_SETS)}, folder:PATH or parquet:PATH"
-    hint = nearest(kind, ("folder", "parquet")) if path else nearest(dataset, NAMED_SETS)
-    raise ConfigError("dataset", dataset, rule, hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +69,14 @@ class TrialConfig:
     encoder_stem: str = _choice("auto", "small", "imagenet")
     """First layers of a ResNet: `small` is a 3x3 convolution of stride 1 without max-pooling (SimCLR,
     appendix B.9); `auto` is `small` for images of up to 64 pixels, `imagenet` above."""
+    zero_init_residual: bool = _newer(False, since="0.3.0")
+    """Whether the last normalisation of each residual block starts with scale 0, so that the block starts as
+    the identity (arXiv 1706.02677, section 5.1; torchvision's option of this name): ResNets only."""
 
     # Projector
-    projector_depth: int = _number(2, 1, 5)
-    """Linear layers in the projector."""
+    projector_depth: int = _number(2, 0, 5)
+    """Linear layers in the projector. 0 is none: the projection is the representation, and no other setting
+    of the projector has an effect."""
     projector_width: int = _number(512, 1)
     """Features of the hidden layers."""
     projector_size: int = _number(128, 2)
@@ -109,11 +87,13 @@ class TrialConfig:
     """`all` also normalises the output, without learned scale and shift (SimSiam, section 3)."""
 
     # Predictor
-    predictor: str = _choice("mlp", "linear", "none", "frozen")
+    predictor: str = _choice("mlp", "linear", "none", "frozen", "directpred", "directcopy")
     """`frozen` is an MLP that keeps its random weights (SimSiam, table 1). `none` is the identity: then no
-    other setting of the predictor has an effect."""
+    other setting of the predictor has an effect. `directpred` (arXiv 2102.06810) and `directcopy` (arXiv
+    2110.04947) are a matrix without bias that is set, not trained, from F, the correlation of the online
+    projections: to the root of F, or to F itself (`byol/predictors.py` has the formulas)."""
     predictor_depth: int = _number(2, 1, 5)
-    """Linear layers in the predictor; not used by `linear`, which has one."""
+    """Linear layers in the predictor; not used by `linear`, `directpred` and `directcopy`, which have one."""
     predictor_width: int = _number(512, 1)
     """Features of the hidden layers."""
     predictor_norm: str = _choice("batch", "layer", "group", "none")
@@ -124,6 +104,22 @@ class TrialConfig:
     """Learning rate of the predictor, as a multiple of that of the rest (BYOL, table 21)."""
     predictor_lr_decay: bool = True
     """Whether the predictor's rate follows the schedule; False keeps it at its peak (SimSiam, table 1)."""
+    predictor_symmetric: bool = _newer(False, since="0.3.0")
+    """Whether the linear predictor's weight is made symmetric, W <- (W + W^T) / 2, after every step, as in
+    the code of Tian et al. (arXiv 2102.06810; luckmatters, `predictor_reg: symmetric`)."""
+    direct_rho: float = _newer(0.3, since="0.3.0", low=0, high=1)
+    """Of `directpred` and `directcopy`: F <- rho x F + (1 - rho) x correlation of the step's projections
+    (arXiv 2102.06810, equation 18; its value)."""
+    direct_eps: float = _newer(0.01, since="0.3.0", low=0, high=math.inf)
+    """Of `directpred` and `directcopy`: what is added to each eigenvalue (arXiv 2102.06810, equation 19; its
+    value). `directcopy` has it in units of the squared projection, for it does not rescale F."""
+    direct_every: int = _newer(1, since="0.3.0", low=1, high=math.inf)
+    """Of `directpred` and `directcopy`: steps from one setting of the predictor to the next, the first step
+    included. In between it is trained, as in the source; `predictor_lr_scale` 0 keeps it still."""
+    head_bias: str = _newer("auto", since="0.3.0", options=("auto", "all", "none", "hidden"))
+    """Which linear layers of projector and predictor have a bias. `auto`: those without a BatchNorm right
+    after them, which would cancel it; `hidden`: all but the last, as in deepmind-research. `directpred` and
+    `directcopy` never have one."""
 
     # Target
     stop_gradient: bool = True
@@ -138,6 +134,16 @@ class TrialConfig:
     """How often tau changes; not used by the constant schedule. Per epoch is coarser than the paper."""
     target_init: str = _choice("copy", "fresh")
     """Whether the target starts as a copy of the online network or with other random weights."""
+    projector_tau_base: float = _newer(INHERITED, since="0.3.0", low=0, high=1, inherits="tau_base")
+    """`tau_base` for the target's projector, on the same schedule; -1 is the encoder's, `tau_base`."""
+    target_every: int = _newer(1, since="0.3.0", low=1, high=math.inf)
+    """Steps from one update of the target to the next; in between it stays. With tau 0, a copy every so many
+    steps, as in deep Q-learning (Mnih et al. 2015)."""
+    target_statistics: str = _newer("batch", since="0.3.0", options=("batch", "averaged", "copied"))
+    """By which statistics the target's BatchNorm normalises. `batch`: those of its batch, in train mode, as
+    in deepmind-research. Otherwise running ones, in eval mode: `averaged`, the moving average of the online
+    network's, with tau as for the weights (EMAN, arXiv 2101.08482); `copied`, those of the online network at
+    the last update."""
 
     # Loss
     loss_norm: str = _choice("l2", "layer", "batch", "none")
@@ -187,6 +193,19 @@ class TrialConfig:
     """Momentum of the optimiser; beta1 of adamw."""
     weight_decay: float = _number(5e-4, 0)
     """Weight decay."""
+    encoder_weight_decay: float = _newer(
+        INHERITED, since="0.3.0", low=0, high=math.inf, inherits="weight_decay"
+    )
+    """Weight decay of the encoder; -1 is `weight_decay`."""
+    projector_weight_decay: float = _newer(
+        INHERITED, since="0.3.0", low=0, high=math.inf, inherits="weight_decay"
+    )
+    """Weight decay of the projector; -1 is `weight_decay`."""
+    predictor_weight_decay: float = _newer(
+        INHERITED, since="0.3.0", low=0, high=math.inf, inherits="weight_decay"
+    )
+    """Weight decay of the predictor; -1 is `weight_decay` (arXiv 2102.06810 varies it by itself; its code
+    has an optimiser of its own for the predictor)."""
     exclude_bias_and_norm: bool = False
     """Whether biases and normalisation parameters are left out of weight decay, and of LARS's adaptation."""
     lars_eta: float = _number(1e-3, 1e-9)
@@ -202,6 +221,10 @@ class TrialConfig:
     accumulate: int = _newer(1, since="0.3.0", low=1, high=math.inf)
     """Equal parts of the batch that go through the networks one after the other, their gradients averaged:
     batch statistics and negatives are then of a part, and all else stays as it is (BYOL, section 5)."""
+    ghost_batch: int = _newer(0, since="0.3.0", low=0, high=math.inf)
+    """Images that BatchNorm normalises together in training, in equal groups of each view's batch or part
+    (ghost batch normalisation, arXiv 1705.08741); 0 is all of them. `loss_norm` "batch" is not affected, nor
+    is an encoder of your own."""
     epochs: float = _number(0.0, 0)
     """Length of the trial in passes over the training images; 0 if `steps` says it."""
     steps: int = _number(100, 0)
@@ -244,7 +267,10 @@ class TrialConfig:
             rule = "exactly one of steps and epochs must be set (the other 0)"
             raise ConfigError("steps", self.steps, f"{rule}; epochs is {self.epochs:g}")
         if not self.stop_gradient and not self.target_is_online:
-            settings = "tau_base 0, tau_schedule constant, target_init copy"
+            settings = (
+                "tau_base 0, tau_schedule constant, target_init copy; target_every, target_statistics and "
+                "projector_tau_base at their defaults"
+            )
             rule = f"false requires the online network as target ({settings})"
             raise ConfigError("stop_gradient", self.stop_gradient, rule)
         if self.negatives_weight and self.loss_norm != "l2":
@@ -262,6 +288,15 @@ class TrialConfig:
         if self.knn_every % self.eval_every:
             rule = f"must be a multiple of eval_every = {self.eval_every}"
             raise ConfigError("knn_every", self.knn_every, rule)
+        if self.ghost_batch == 1 or (self.ghost_batch and self.part_size % self.ghost_batch):
+            rule = (
+                f"must divide the {self.part_size} images that go through the networks together into equal "
+            )
+            rule += "groups of at least two images, or be 0"
+            raise ConfigError("ghost_batch", self.ghost_batch, rule)
+        if self.predictor_symmetric and self.predictor != "linear":
+            rule = f'must be false for predictor {self.predictor} (only "linear" has one square matrix)'
+            raise ConfigError("predictor_symmetric", self.predictor_symmetric, rule)
         self._check_encoder()
 
     def _check_encoder(self) -> None:
@@ -273,6 +308,10 @@ class TrialConfig:
         if self.encoder not in RESNETS and self.encoder_stem != "auto":
             rule = f'must be "auto" for encoder {self.encoder} (only ResNets have two stems)'
             raise ConfigError("encoder_stem", self.encoder_stem, rule)
+        if self.zero_init_residual and (self.encoder not in RESNETS or self.encoder_norm == "none"):
+            rule = f"must be false for encoder {self.encoder} with encoder_norm {self.encoder_norm}"
+            hint = f" (only {', '.join(RESNETS)} with a normalisation have scales to start at 0)"
+            raise ConfigError("zero_init_residual", self.zero_init_residual, rule, hint)
         if self.encoder == "vit_b_16" and self.image_size % 16:
             rule = "must be a multiple of 16 for encoder vit_b_16"
             raise ConfigError("image_size", self.image_size, rule)
@@ -280,8 +319,10 @@ class TrialConfig:
     @property
     def target_is_online(self) -> bool:
         """Whether the target is the online network itself at every step, as in SimSiam."""
-        stays_at_zero = self.tau_base == 0 and (self.tau_schedule == "constant" or self.tau_final == 0)
-        return stays_at_zero and self.target_init == "copy"
+        starts_at_zero = self.tau_base == 0 and self.projector_tau_base in (INHERITED, 0)
+        stays_at_zero = starts_at_zero and (self.tau_schedule == "constant" or self.tau_final == 0)
+        is_alike = self.target_every == 1 and self.target_statistics == "batch"
+        return stays_at_zero and is_alike and self.target_init == "copy"
 
     @property
     def has_pairs(self) -> bool:
@@ -303,6 +344,16 @@ class TrialConfig:
     def part_size(self) -> int:
         """Images that go through the networks together."""
         return self.batch_size // self.accumulate
+
+    @property
+    def norm_size(self) -> int:
+        """Images whose statistics a BatchNorm in train mode uses."""
+        return self.ghost_batch or self.part_size
+
+    def weight_decay_of(self, role: str) -> float:
+        """The weight decay of "encoder", "projector" or "predictor"."""
+        own: float = getattr(self, f"{role}_weight_decay")
+        return self.weight_decay if own == INHERITED else own
 
     def steps_per_epoch(self, train_images: int) -> int:
         """Steps in one pass over `train_images` images; an incomplete last batch is dropped.

@@ -10,6 +10,10 @@ from byol.errors import ConfigError, nearest
 Scalar: TypeAlias = str | int | float | bool
 
 
+INHERITED = -1.0
+"""The value of a setting for one part of the network that takes the value of the setting for all parts."""
+
+
 def number(default: Any, low: float, high: float = math.inf) -> Any:
     """A number from `low` to `high`, both included."""
     return dataclasses.field(default=default, metadata={"low": low, "high": high})
@@ -26,7 +30,8 @@ def newer(default: Any, *, since: str, **rule: Any) -> Any:
     Args:
         default: its default.
         since: the version that brought it.
-        rule: `low` and `high` of a number, or the `options` of a choice.
+        rule: `low` and `high` of a number, or the `options` of a choice; `inherits`, the name of a setting
+            whose value it takes where it is INHERITED.
     """
     return dataclasses.field(default=default, metadata={"since": since, **rule})
 
@@ -52,11 +57,15 @@ def _checked(field: "dataclasses.Field[Any]", value: object) -> Scalar:
         return _checked_choice(field.name, value, options) if options else _checked_name(field.name, value)
     checked = _checked_number(field.name, value, whole=field.type is int)
     low, high = field.metadata["low"], field.metadata["high"]
+    inherits = field.metadata.get("inherits")
+    if inherits and checked == INHERITED:
+        return INHERITED
     if not low <= checked <= high or checked > sys.float_info.max:
         rule = f"must be between {low:g} and {high:g}"
         if high == math.inf:
             rule = f"must be {'' if checked < low else 'finite and '}at least {low:g}"
-        raise ConfigError(field.name, value, rule)
+        hint = f" ({INHERITED:g} is the value of {inherits})" if inherits else ""
+        raise ConfigError(field.name, value, rule, hint)
     return int(checked) if field.type is int else float(checked)
 
 

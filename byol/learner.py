@@ -2,7 +2,8 @@
 
 `Learner.step` never waits for the device and keeps no Python state: its rates come from tables on the device,
 read at a step counter on the device. So it can be captured in a CUDA graph (with AdamW, once the optimiser's
-groups say `capturable`, which torch requires in a graph and warns about outside one).
+groups say `capturable`, which torch requires in a graph and warns about outside one). The exception is the
+predictor `directpred`: on a GPU, torch's eigh waits for its own result.
 
 Shape suffixes: B batch, C channels, H height, W width, F encoder features, D projection features.
 """
@@ -14,14 +15,16 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from byol.config import TrialConfig
+from byol.config import INHERITED, TrialConfig
 from byol.errors import ConfigError
 from byol.losses import views_loss
 from byol.networks import Branch, build_encoder, build_predictor, build_projector
 from byol.optim import build_optimizer, set_lr
+from byol.predictors import after_step
 from byol.regularisers import directions, regularisation
 from byol.schedules import lr_table, tau_table
 from byol.seeding import normals_on_device
+from byol.target import Average, averages
 
 Encoder = tuple[nn.Module, int]
 """An encoder [B, 3, S, S] -> [B, F], and its F."""
@@ -65,7 +68,7 @@ class Learner:
         self.bf16 = bf16
         module, self.features = encoder or build_encoder(config)
         self.online = _on_device(Branch(module, build_projector(config, self.features)), device)
-        self.predictor = _on_device(build_predictor(config), device)
+        self.predictor = _on_device(build_predictor(config, self.features), device)
         self.target = self.online if config.target_is_online else self._build_target(encoder)
         roles = {
             "encoder": self.online.encoder,
@@ -76,17 +79,18 @@ class Learner:
             {role: module.named_parameters() for role, module in roles.items()}, config
         )
         self._build_schedules(config, train_images)
-        self._target_parameters: list[Tensor] = list(self.target.parameters())
-        self._online_parameters: list[Tensor] = list(self.online.parameters())
+        self._averages = [] if self.target is self.online else self._build_averages(train_images)
 
     def _build_target(self, encoder: Encoder | None) -> Branch:
         if self.config.target_init == "copy":
-            return copy.deepcopy(self.online).requires_grad_(False)
-        if encoder is not None:
+            target = copy.deepcopy(self.online)
+        elif encoder is not None:
             raise ConfigError("target_init", "fresh", 'must be "copy" for an encoder of your own')
-        module, features = build_encoder(self.config, "target-encoder")
-        projector = build_projector(self.config, features, "target-projector")
-        return _on_device(Branch(module, projector).requires_grad_(False), self.device)
+        else:
+            module, features = build_encoder(self.config, "target-encoder")
+            projector = build_projector(self.config, features, "target-projector")
+            target = _on_device(Branch(module, projector), self.device)
+        return target.requires_grad_(False).train(self.config.target_statistics == "batch")
 
     def _build_schedules(self, config: TrialConfig, train_images: int) -> None:
         self.total_steps = config.total_steps(train_images)
@@ -102,21 +106,34 @@ class Learner:
             .to(self.device)
             for schedule in (config.lr_schedule, "constant")
         )
-        self.tau_table = (
-            tau_table(
-                base=config.tau_base,
-                final=config.tau_final,
-                schedule=config.tau_schedule,
-                per=config.tau_per,
-                total_steps=self.total_steps,
-                steps_per_epoch=config.steps_per_epoch(train_images),
-            )
-            .float()
-            .to(self.device)
-        )
+        self.tau_table = self._build_tau_table(config.tau_base, train_images)
         # 1-dim, because indexing with a 0-dim tensor would copy it to the host.
         self.step_index = torch.zeros(1, dtype=torch.int64, device=self.device)
         self.loss_sum = torch.zeros((), device=self.device)
+
+    def _build_tau_table(self, base: float, train_images: int) -> Tensor:
+        config = self.config
+        table_K = tau_table(
+            base=base,
+            final=config.tau_final,
+            schedule=config.tau_schedule,
+            per=config.tau_per,
+            total_steps=self.total_steps,
+            steps_per_epoch=config.steps_per_epoch(train_images),
+        )
+        return table_K.float().to(self.device)
+
+    def _build_averages(self, train_images: int) -> list[Average]:
+        base = self.config.projector_tau_base
+        own_tau_K = None if base == INHERITED else self._build_tau_table(base, train_images)
+        return averages(
+            self.online,
+            self.target,
+            tau_K=self.tau_table,
+            projector_tau_K=self.tau_table if own_tau_K is None else own_tau_K,
+            every=self.config.target_every,
+            statistics=self.config.target_statistics,
+        )
 
     def step(self, *views_BCHW: Tensor) -> None:
         """One optimiser step on the views of a batch, then the target's update. Adds to `loss_sum`.
@@ -132,7 +149,9 @@ class Learner:
             self.loss_sum.add_(loss.detach())
         set_lr(self.optimizer, self._this_step(self.lr_table), self._this_step(self.undecayed_lr_table))
         self.optimizer.step()
-        self._update_target()
+        after_step(self.predictor)
+        for average in self._averages:
+            average.move(self.step_index)
         self.step_index.add_(1)
 
     def loss(self, *views_BCHW: Tensor) -> Tensor:
@@ -202,23 +221,14 @@ class Learner:
             cross_correlation_weight=config.cross_correlation_weight,
             cross_correlation_lambda=config.cross_correlation_lambda,
             sigreg_weight=config.sigreg_weight,
-            directions_DS=self._directions() if config.sigreg_weight > 0 else None,
+            directions_DS=self._directions(projections[0].shape[1]) if config.sigreg_weight > 0 else None,
         )
 
-    def _directions(self) -> Tensor:
-        """This step's directions of SIGReg."""
-        size = (self.config.projector_size, self.config.sigreg_slices)
-        return directions(normals_on_device(self.config.seed, "slices", self.step_index, *size))
-
-    @torch.no_grad()
-    def _update_target(self) -> None:
-        """Moves the target's parameters towards the online ones, but not BatchNorm's running statistics."""
-        if self.target is self.online:
-            return
-        tau = self._this_step(self.tau_table)
-        torch._foreach_mul_(self._target_parameters, tau)
-        online_shares = torch._foreach_mul(self._online_parameters, 1 - tau)
-        torch._foreach_add_(self._target_parameters, list(online_shares))
+    def _directions(self, size: int) -> Tensor:
+        """This step's directions of SIGReg, for projections of so many features."""
+        return directions(
+            normals_on_device(self.config.seed, "slices", self.step_index, size, self.config.sigreg_slices)
+        )
 
     def _this_step(self, table_K: Tensor) -> Tensor:
         """This step's entry, as a 0-dim tensor."""

@@ -17,6 +17,8 @@ from torchvision import models
 from torchvision.ops import StochasticDepth
 
 from byol.config import RESNETS, TrialConfig
+from byol.ghost import use_ghost_batches
+from byol.predictors import DirectLinear, SymmetricLinear
 from byol.seeding import BeforeDraws, construction, stream_seed
 
 TINY_CHANNELS = (16, 32, 64, 128)
@@ -70,36 +72,57 @@ def head_norm(kind: str, features: int, config: TrialConfig, *, affine: bool = T
 def head(sizes: tuple[int, ...], kind: str, norm_at: str, config: TrialConfig, stream: str) -> nn.Sequential:
     """An MLP [B, sizes[0]] -> [B, sizes[-1]]: linear, norm, ReLU, and so on.
 
-    The last layer has no ReLU, and a norm only if `norm_at` is "all". A linear layer has a bias unless batch
-    normalisation, which would cancel it, comes next. Hidden layers draw their weights from the random streams
-    `stream`/hidden0, `stream`/hidden1 and so on, the last from `stream`/output, whatever the depth.
+    The last layer has no ReLU, and a norm only if `norm_at` is "all". Biases are where `config.head_bias` has
+    them. Hidden layers draw their weights from the random streams `stream`/hidden0, `stream`/hidden1 and so
+    on, the last from `stream`/output, whatever the depth.
     """
     layers: list[nn.Module] = []
     for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         is_last = index == len(sizes) - 2
         has_norm = not is_last or norm_at == "all"
         norm = head_norm(kind, outputs, config, affine=not is_last) if has_norm else None
+        # A bias is drawn after the weight, so whether there is one does not change the weight.
         with construction(config.seed, f"{stream}/{'output' if is_last else f'hidden{index}'}"):
-            layers.append(nn.Linear(inputs, outputs, bias=not isinstance(norm, nn.BatchNorm1d)))
+            layers.append(nn.Linear(inputs, outputs, bias=_has_bias(config, norm, is_last)))
         layers += [norm] if norm is not None else []
         layers += [] if is_last else [nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)
+    return use_ghost_batches(nn.Sequential(*layers), config.ghost_batch)
+
+
+def _has_bias(config: TrialConfig, norm: nn.Module | None, is_last: bool) -> bool:
+    """Whether a linear layer of a head has a bias, `norm` being what comes next."""
+    rules = {"auto": not isinstance(norm, nn.BatchNorm1d), "all": True, "none": False, "hidden": not is_last}
+    return rules[config.head_bias]
+
+
+def projection_size(config: TrialConfig, features: int) -> int:
+    """D: features of the projection, which are those of the representation where there is no projector."""
+    return config.projector_size if config.projector_depth else features
 
 
 def build_projector(config: TrialConfig, features: int, stream: str = "projector") -> nn.Sequential:
-    """Projector: [B, F] -> [B, D], with the weights of random streams `stream`/..."""
+    """Projector: [B, F] -> [B, D], with the weights of random streams `stream`/...; depth 0: the identity."""
+    if config.projector_depth == 0:
+        return nn.Sequential()
     sizes = (features, *[config.projector_width] * (config.projector_depth - 1), config.projector_size)
     return head(sizes, config.projector_norm, config.projector_norm_at, config, stream)
 
 
-def build_predictor(config: TrialConfig) -> nn.Module:
-    """Predictor: [B, D] -> [B, D]; the identity for "none"."""
-    size = config.projector_size
+def build_predictor(config: TrialConfig, features: int) -> nn.Module:
+    """Predictor: [B, D] -> [B, D] for an encoder of so many features; the identity for "none"."""
+    size = projection_size(config, features)
     if config.predictor == "none":
         return nn.Identity()
+    if config.predictor in ("directpred", "directcopy"):
+        root = config.predictor == "directpred"
+        rho, eps, every = config.direct_rho, config.direct_eps, config.direct_every
+        with construction(config.seed, "predictor/output"):
+            return nn.Sequential(DirectLinear(size, root=root, rho=rho, eps=eps, every=every))
     depth = 1 if config.predictor == "linear" else config.predictor_depth
     sizes = (size, *[config.predictor_width] * (depth - 1), size)
     predictor = head(sizes, config.predictor_norm, config.predictor_norm_at, config, "predictor")
+    if config.predictor_symmetric:
+        predictor[0].__class__ = SymmetricLinear
     return predictor.requires_grad_(config.predictor != "frozen")
 
 
@@ -122,7 +145,8 @@ def build_encoder(config: TrialConfig, stream: str = "encoder") -> tuple[nn.Modu
         torch.manual_seed(stream_seed(config.seed, f"{stream}/{next(order)}"))
 
     with construction(config.seed, stream), BeforeDraws(start_stream):
-        return _encoder(config)
+        encoder, features = _encoder(config)
+    return use_ghost_batches(encoder, config.ghost_batch), features
 
 
 def _storage(tensor: Tensor) -> int:
@@ -151,7 +175,12 @@ def _tiny(config: TrialConfig) -> nn.Sequential:
 
 
 def _resnet(config: TrialConfig) -> tuple[nn.Module, int]:
-    encoder = models.get_model(config.encoder, weights=None, norm_layer=conv_norm(config))
+    encoder = models.get_model(
+        config.encoder,
+        weights=None,
+        norm_layer=conv_norm(config),
+        zero_init_residual=config.zero_init_residual,
+    )
     features = encoder.fc.in_features
     encoder.fc = nn.Identity()
     if small_stem(config):

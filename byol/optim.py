@@ -122,7 +122,7 @@ def is_bias_or_norm(parameter: Tensor) -> bool:
 def parameter_groups(
     parameters: Mapping[str, Iterable[tuple[str, nn.Parameter]]], config: TrialConfig
 ) -> list[dict[str, Any]]:
-    """Sorts trainable parameters into groups that are treated alike; at most four, none empty.
+    """Sorts trainable parameters into groups that are treated alike, none empty.
 
     Besides what torch.optim knows, a group has `adapt` (for LARS), `lr_scale`, and `lr_decay` (whether the
     rate follows the schedule or stays at its peak). Its `lr` is a float32 0-dim tensor on the parameters'
@@ -131,23 +131,24 @@ def parameter_groups(
     Args:
         parameters: role ("encoder", "projector", "predictor") -> its named parameters. Only the predictor's
             rate differs. Those with requires_grad false are left out (a frozen predictor).
-        config: reads exclude_bias_and_norm, weight_decay, predictor_lr_scale, predictor_lr_decay.
+        config: reads exclude_bias_and_norm, the weight decays, predictor_lr_scale, predictor_lr_decay.
     """
-    groups: dict[tuple[bool, bool], dict[str, Any]] = {}
+    groups: dict[tuple[bool, bool, float], dict[str, Any]] = {}
     for role, named_parameters in parameters.items():
         is_predictor = role == "predictor"
         for name, parameter in named_parameters:
             if not parameter.requires_grad:
                 continue
             excluded = config.exclude_bias_and_norm and is_bias_or_norm(parameter)
+            weight_decay = 0.0 if excluded else config.weight_decay_of(role)
             group = groups.setdefault(
-                (is_predictor, excluded),
+                (is_predictor, excluded, weight_decay),
                 {
                     "params": [],
                     "lr": torch.zeros((), device=parameter.device),
                     "lr_scale": config.predictor_lr_scale if is_predictor else 1.0,
                     "lr_decay": config.predictor_lr_decay if is_predictor else True,
-                    "weight_decay": 0.0 if excluded else config.weight_decay,
+                    "weight_decay": weight_decay,
                     "adapt": not excluded,
                 },
             )

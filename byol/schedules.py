@@ -73,6 +73,14 @@ def tau_table(
     raise ValueError(f"tau_schedule must be one of cosine, linear, constant, but got {schedule!r}")
 
 
+def every_nth(tau_K: Tensor, every: int) -> Tensor:
+    """`tau_K` [K] at each `every`-th step, the first being number `every`; 1, no update, at the others."""
+    if every == 1:
+        return tau_K
+    is_due_K = torch.arange(1, len(tau_K) + 1, device=tau_K.device) % every == 0
+    return torch.where(is_due_K, tau_K, 1.0)
+
+
 def lr_table(
     *,
     lr: float,

@@ -27,7 +27,9 @@ COSTS_NOTHING = frozenset(
     (
         "seed", "lr", "lr_schedule", "warmup_epochs", "momentum", "weight_decay", "lars_eta", "lars_clip",
         "loss_scale",
-        "exclude_bias_and_norm", "predictor_lr_scale", "predictor_lr_decay",
+        "exclude_bias_and_norm", "predictor_lr_scale", "predictor_lr_decay", "predictor_symmetric",
+        "encoder_weight_decay", "projector_weight_decay", "predictor_weight_decay", "zero_init_residual",
+        "direct_rho", "direct_eps", "direct_every", "projector_tau_base", "target_every",
         "tau_base", "tau_final", "tau_schedule", "tau_per", "target_init",
         "negatives_temperature", "cross_correlation_lambda",
         "bn_momentum", "bn_eps", "knn_k", "knn_temperature",

@@ -68,17 +68,20 @@ def _targets(configs: Sequence[TrialConfig]) -> Iterator[str]:
             f"trial of {_steps(worst)}, so it hardly leaves its start; 2 to 3 % is best (more than "
             f"{MEMORY_SHARE:.0%} in {len(long)} of {len(configs)} configurations)"
         )
-    leaving = [config for config in configs if config.tau_base == 0 and not config.target_is_online]
-    if any(config.target_init == "copy" for config in leaving):
-        config = next(config for config in leaving if config.target_init == "copy")
+    for config in [config for config in configs if config.tau_base == 0 and _leaves_zero(config)][:1]:
         yield (
             f"tau_base is 0, but its {config.tau_schedule} schedule goes to {config.tau_final:g}: set "
             "tau_schedule: constant for a target that is the online network"
         )
 
 
+def _leaves_zero(config: TrialConfig) -> bool:
+    """Whether tau moves, though the target starts as the online network."""
+    return config.target_init == "copy" and config.tau_schedule != "constant" and config.tau_final != 0
+
+
 def _memory(config: TrialConfig) -> float:
-    return 1 / (1 - config.tau_base)
+    return config.target_every / (1 - config.tau_base)
 
 
 def _memory_share(config: TrialConfig) -> float:

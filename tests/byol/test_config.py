@@ -1,6 +1,7 @@
 """The configuration: its rules, its messages, and that every preset is a valid point in it."""
 
 import ast
+import dataclasses
 import inspect
 import itertools
 from pathlib import Path
@@ -47,6 +48,33 @@ from sweeps.study.designs import digest
         ({"dataset": "folder:"}, "dataset: must be one of fashion-mnist-8k, "),
         ({"steps": 0, "epochs": 0}, "exactly one of steps and epochs must be set"),
         ({"steps": 5, "epochs": 1}, "exactly one of steps and epochs must be set"),
+        ({"ghost_batch": 3}, "ghost_batch: must divide the 128 images that go through the networks together"),
+        ({"ghost_batch": 1}, "equal groups of at least two images, or be 0, but got 1"),
+        ({"ghost_batch": 64, "accumulate": 4}, "must divide the 32 images"),
+        ({"predictor_symmetric": True}, 'must be false for predictor mlp (only "linear"'),
+        ({"predictor": "directpred", "predictor_symmetric": True}, "must be false for predictor directpred"),
+        ({"predictor": "direct-pred"}, '(did you mean "directpred"?)'),
+        (
+            {"encoder_weight_decay": -0.5},
+            "must be at least 0 (-1 is the value of weight_decay), but got -0.5",
+        ),
+        ({"projector_tau_base": -2}, "must be between 0 and 1 (-1 is the value of tau_base), but got -2"),
+        ({"weight_decay": -1}, "weight_decay: must be at least 0, but got -1"),
+        (
+            {"zero_init_residual": True},
+            "must be false for encoder tiny with encoder_norm batch (only resnet18",
+        ),
+        (
+            {"encoder": "resnet18", "encoder_norm": "none", "zero_init_residual": True},
+            "must be false for encoder resnet18 with encoder_norm none",
+        ),
+        (
+            {"stop_gradient": False, "tau_base": 0, "tau_schedule": "constant", "target_every": 2},
+            "requires the online network as target",
+        ),
+        ({"target_statistics": "own"}, "must be one of batch, averaged, copied"),
+        ({"head_bias": False}, 'in YAML, quote "none", "no" and "off"'),
+        ({"projector_depth": 6}, "projector_depth: must be between 0 and 5"),
         ({"stop_gradient": False}, "requires the online network as target"),
         ({"negatives_weight": 1, "loss_norm": "none"}, 'requires loss_norm "l2"'),
         ({"eval_every": 10, "knn_every": 15}, "must be a multiple of eval_every = 10"),
@@ -96,15 +124,28 @@ NEWER_FIELDS = {
     "covariance_weight",
     "cross_correlation_lambda",
     "cross_correlation_weight",
+    "direct_eps",
+    "direct_every",
+    "direct_rho",
+    "encoder_weight_decay",
+    "ghost_batch",
+    "head_bias",
     "lars_clip",
+    "predictor_symmetric",
+    "predictor_weight_decay",
+    "projector_tau_base",
+    "projector_weight_decay",
     "regression_weight",
     "sigreg_slices",
     "sigreg_weight",
+    "target_every",
+    "target_statistics",
     "target_views",
     "variance_weight",
     "view1.crop_sampler",
     "view2.crop_sampler",
     "view_count",
+    "zero_init_residual",
 }
 """Fields that version 0.2.0 did not have."""
 
@@ -218,6 +259,17 @@ def test_the_online_network_is_the_target_only_where_tau_stays_zero() -> None:
     assert TrialConfig(tau_base=0, tau_final=0).target_is_online
     assert not TrialConfig(tau_base=0, tau_final=1).target_is_online
     assert not TrialConfig(tau_base=0, tau_final=0, target_init="fresh").target_is_online
+    online = TrialConfig(tau_base=0, tau_schedule="constant")
+    assert dataclasses.replace(online, projector_tau_base=0).target_is_online
+    for apart in ({"projector_tau_base": 0.5}, {"target_every": 2}, {"target_statistics": "averaged"}):
+        assert not dataclasses.replace(online, **apart).target_is_online
+
+
+def test_a_part_of_the_network_takes_the_common_value_unless_it_has_its_own() -> None:
+    config = TrialConfig(weight_decay=0.1, projector_weight_decay=0.0, predictor_weight_decay=0.3)
+    decays = [config.weight_decay_of(role) for role in ("encoder", "projector", "predictor")]
+    assert decays == [0.1, 0.0, 0.3]
+    assert from_settings({"predictor_weight_decay": -1}).to_settings() == TrialConfig().to_settings()
 
 
 def test_lengths() -> None:

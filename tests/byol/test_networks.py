@@ -32,7 +32,12 @@ def test_byols_heads_as_published() -> None:
     assert layers(projector) == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear]
     sizes = [(layer.in_features, layer.out_features) for layer in projector if isinstance(layer, nn.Linear)]
     assert sizes == [(2048, 4096), (4096, 256)]
-    assert layers(build_predictor(config)) == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear]
+    assert layers(build_predictor(config, TINY_CHANNELS[-1])) == [
+        nn.Linear,
+        nn.BatchNorm1d,
+        nn.ReLU,
+        nn.Linear,
+    ]
 
 
 def test_simsiams_heads_as_published() -> None:
@@ -44,7 +49,7 @@ def test_simsiams_heads_as_published() -> None:
     assert isinstance(last, nn.BatchNorm1d)
     assert not last.affine
     assert all(layer.bias is None for layer in projector if isinstance(layer, nn.Linear))
-    predictor = build_predictor(config)
+    predictor = build_predictor(config, TINY_CHANNELS[-1])
     assert layers(predictor) == [*hidden, nn.Linear]
     assert isinstance(predictor, nn.Sequential)
     assert isinstance(predictor[0], nn.Linear)
@@ -61,13 +66,82 @@ def test_a_heads_normalisation_is_exchanged_and_nothing_else(kind: str, norm: ty
 
 
 def test_predictors() -> None:
-    assert layers(build_predictor(TrialConfig(predictor="none"))) == [nn.Identity]
-    assert layers(build_predictor(TrialConfig(predictor="linear"))) == [nn.Linear]
-    frozen = build_predictor(TrialConfig(predictor="frozen"))
-    trained = build_predictor(TrialConfig(predictor="mlp"))
+    assert layers(build_predictor(TrialConfig(predictor="none"), TINY_CHANNELS[-1])) == [nn.Identity]
+    assert layers(build_predictor(TrialConfig(predictor="linear"), TINY_CHANNELS[-1])) == [nn.Linear]
+    frozen = build_predictor(TrialConfig(predictor="frozen"), TINY_CHANNELS[-1])
+    trained = build_predictor(TrialConfig(predictor="mlp"), TINY_CHANNELS[-1])
     assert not any(parameter.requires_grad for parameter in frozen.parameters())
     for a, b in zip(frozen.parameters(), trained.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_directly_set_predictors_start_from_the_weights_of_a_linear_one() -> None:
+    linear = build_predictor(TrialConfig(predictor="linear", predictor_symmetric=True), 64)
+    for kind in ("directpred", "directcopy"):
+        direct = build_predictor(TrialConfig(predictor=kind, head_bias="all"), 64)
+        assert [name for name, _ in direct.named_parameters()] == ["0.weight"]
+        assert torch.equal(next(direct.parameters()), next(linear.parameters()))
+
+
+BIASES = {
+    # biases of the linear layers of a projector and a predictor of two layers each
+    ("auto", "batch"): [False, True],
+    ("auto", "none"): [True, True],
+    ("all", "batch"): [True, True],
+    ("none", "none"): [False, False],
+    ("hidden", "batch"): [True, False],
+}
+
+
+@pytest.mark.parametrize(("bias", "norm"), BIASES)
+def test_where_heads_have_biases(bias: str, norm: str) -> None:
+    config = TrialConfig(head_bias=bias, projector_norm=norm, predictor_norm=norm)
+    for head in (build_projector(config, 64), build_predictor(config, 64)):
+        linear_layers = [layer for layer in head.modules() if isinstance(layer, nn.Linear)]
+        assert [layer.bias is not None for layer in linear_layers] == BIASES[bias, norm]
+
+
+def test_a_bias_before_batch_norm_is_cancelled_and_another_is_not() -> None:
+    """Why `auto` leaves it out: the output is the same with it and without."""
+    x = torch.randn(16, 64, generator=torch.Generator().manual_seed(1))
+    norms = {
+        "batch": {"projector_norm": "batch", "projector_norm_at": "all"},
+        "none": {"projector_norm": "none"},
+    }
+    for norm, settings in norms.items():
+        with_bias, without = (
+            build_projector(from_settings({**settings, "head_bias": bias}), 64) for bias in ("all", "none")
+        )
+        assert torch.allclose(with_bias(x), without(x), atol=1e-4) == (norm == "batch")
+
+
+def test_without_a_projector_the_projection_is_the_representation() -> None:
+    config = TrialConfig(projector_depth=0, projector_norm_at="all", projector_size=3)
+    x = torch.randn(4, 64)
+    assert torch.equal(build_projector(config, 64)(x), x)
+    sizes = {p.shape for p in build_predictor(config, 64).parameters() if p.ndim == 2}
+    assert sizes == {(512, 64), (64, 512)}
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "resnet50"])
+def test_zero_initialised_residual_branches_are_torchvisions(encoder: str) -> None:
+    """Scale 0 where torchvision has it and 1 elsewhere; weights stay; each block starts as its shortcut."""
+    settings: dict[str, Scalar] = {"encoder": encoder, "image_size": 96}
+    ones, _ = build_encoder(from_settings(settings))
+    zeros, _ = build_encoder(from_settings({**settings, "zero_init_residual": True}))
+    theirs = models.get_model(encoder, weights=None, zero_init_residual=True)
+    theirs.fc = nn.Identity()
+    state, plain = zeros.state_dict(), ones.state_dict()
+    for name, tensor in theirs.state_dict().items():
+        expected = tensor if tensor.ndim == 1 else plain[name]
+        assert torch.equal(state[name], expected), name
+    block = zeros.get_submodule("layer1.1").eval()
+    x = torch.rand(2, 64 if encoder == "resnet18" else 256, 8, 8)
+    assert torch.equal(block(x), x)
+    group, _ = build_encoder(from_settings({**settings, "encoder_norm": "group", "zero_init_residual": True}))
+    assert sum((p == 0).all().item() for n, p in group.named_parameters() if n.endswith("weight")) == len(
+        [m for m in group.modules() if type(m).__name__ in ("BasicBlock", "Bottleneck")]
+    )
 
 
 @pytest.mark.parametrize("encoder", ["tiny", "resnet18"])
@@ -180,12 +254,14 @@ LAYER_SETTINGS: dict[str, list[Scalar]] = {
     "encoder_norm": ["batch", "group", "group-ws", "layer", "none"],
     "projector_norm": ["batch", "layer", "group", "none"],
     "projector_norm_at": ["hidden", "all"],
-    "projector_depth": [1, 2, 3, 5],
+    "projector_depth": [0, 1, 2, 3, 5],
     "projector_width": [16, 8],
     "projector_size": [16, 8],
     "predictor_norm": ["batch", "layer", "group", "none"],
     "predictor_norm_at": ["hidden", "all"],
-    "predictor": ["mlp", "linear", "none", "frozen"],
+    "predictor": ["mlp", "linear", "none", "frozen", "directpred", "directcopy"],
+    "head_bias": ["auto", "all", "none", "hidden"],
+    "ghost_batch": [0, 16],
     "predictor_depth": [1, 2, 3, 5],
     "predictor_width": [16, 8],
     "tau_base": [0.99, 0.0],
@@ -200,10 +276,10 @@ def hashes(config: TrialConfig) -> dict[str, str]:
     The shape is that of the layer's weight: it also decides in which bounds the bias is drawn.
     The place of a layer in a head is "output", or its number from the input; one in an encoder is its name.
     """
-    roles = {
+    roles: dict[str, nn.Module] = {
         "encoder": build_encoder(config)[0],
         "projector": build_projector(config, TINY_CHANNELS[-1]),
-        "predictor": build_predictor(config),
+        "predictor": build_predictor(config, TINY_CHANNELS[-1]),
         "target-encoder": build_encoder(config, "target-encoder")[0],
         "target-projector": build_projector(config, TINY_CHANNELS[-1], "target-projector"),
     }

@@ -228,6 +228,43 @@ def test_without_exclusion_everything_is_decayed_and_adapted() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "lars", "adamw"])
+def test_each_part_has_a_weight_decay_of_its_own(optimizer: str) -> None:
+    """Each part moves as it does in a network in which that decay is the common one."""
+    decays = {"encoder": 0.3, "projector": 0.0, "predictor": 0.1}
+
+    def trained(**settings: float) -> dict[str, list[Tensor]]:
+        roles = network()
+        built = build_optimizer(
+            named(roles), config(optimizer=optimizer, exclude_bias_and_norm=True, **settings)
+        )
+        parameters: list[Tensor] = [p for module in roles.values() for p in module.parameters()]
+        for step, lr in enumerate(LRS):
+            set_lr(built, torch.tensor(lr), torch.tensor(1.0))
+            for parameter, gradient in zip(parameters, gradients(parameters, step), strict=True):
+                parameter.grad = gradient
+            built.step()
+        return {role: [p.detach() for p in module.parameters()] for role, module in roles.items()}
+
+    apart = trained(**{f"{role}_weight_decay": decay for role, decay in decays.items()})
+    other = trained(weight_decay=0.7)
+    for role, decay in decays.items():
+        alike = trained(weight_decay=decay)
+        for a, b in zip(apart[role], alike[role], strict=True):
+            torch.testing.assert_close(a, b)
+        assert not torch.allclose(apart[role][0], other[role][0])
+
+
+def test_a_decay_equal_to_the_common_one_makes_no_group_of_its_own() -> None:
+    """So the order of the optimiser's state, which checkpoints hold, stays as it was."""
+    common = parameter_groups(named(network()), config(weight_decay=0.3))
+    own = parameter_groups(named(network()), config(weight_decay=0.3, projector_weight_decay=0.3))
+    names = [[[name for name, _ in group["params"]] for group in groups] for groups in (common, own)]
+    assert names[0] == names[1]
+    apart = parameter_groups(named(network()), config(weight_decay=0.3, projector_weight_decay=0.2))
+    assert [group["weight_decay"] for group in apart] == [0.3, 0.2, 0.3]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lars", "adamw"])
 def test_predictor_learns_at_its_own_rate(optimizer: str) -> None:
     roles = network()
     built = build_optimizer(

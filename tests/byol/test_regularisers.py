@@ -269,7 +269,7 @@ def test_lejepa_is_a_point_in_the_same_space(count: int) -> None:
     regression = (1 - weight) * (count - 1) / (4 * count * 8)
     learner = system(view_count=count, regression_weight=regression, sigreg_weight=weight, sigreg_slices=6)
     z = np.stack(projections(learner, images(count)))
-    drawn = learner._directions()
+    drawn = learner._directions(8)
     spread = ((z - z.mean(axis=0)) ** 2).mean()
     sketch = mean_of([sigreg_by_loops(view, drawn.double().numpy()) for view in z])
     expected = (1 - weight) * spread + weight * sketch
@@ -278,12 +278,12 @@ def test_lejepa_is_a_point_in_the_same_space(count: int) -> None:
 
 def test_every_step_has_slices_of_its_own_and_every_part_of_a_step_the_same() -> None:
     learner = system(sigreg_weight=1, accumulate=2)
-    before = learner._directions()
-    assert torch.equal(before, learner._directions())
+    before = learner._directions(8)
+    assert torch.equal(before, learner._directions(8))
     learner.step(*images())
-    assert not torch.isclose(before, learner._directions()).any()
+    assert not torch.isclose(before, learner._directions(8)).any()
     again = system(sigreg_weight=1)
-    assert torch.equal(before, again._directions())
+    assert torch.equal(before, again._directions(8))
 
 
 def test_terms_are_of_the_online_network_whatever_the_target() -> None:
@@ -297,3 +297,12 @@ def test_terms_are_of_the_online_network_whatever_the_target() -> None:
     assert with_target.loss(*images()).item() == pytest.approx(expected, rel=1e-5)
     with_target.loss(*images()).backward()
     assert all(parameter.grad is None for parameter in with_target.target.parameters())
+
+
+def test_without_a_projector_sigreg_is_of_the_representation() -> None:
+    learner = system(projector_depth=0, regression_weight=0, sigreg_weight=1, sigreg_slices=6)
+    z = projections(learner, images())
+    assert z[0].shape[1] == learner.features != learner.config.projector_size
+    drawn = learner._directions(learner.features)
+    expected = sum(sigreg(torch.as_tensor(one), drawn).item() for one in z) / 2
+    assert learner.loss(*images()).item() == pytest.approx(expected, rel=1e-5)

@@ -134,6 +134,33 @@ def test_a_resumed_trial_equals_one_that_was_not_stopped(
     assert seen | resumed == whole
 
 
+RESUMED: dict[str, dict[str, Any]] = {
+    "directpred": {"predictor": "directpred", "direct_every": 2},
+    "directcopy": {"predictor": "directcopy", "accumulate": 2},
+    "symmetric": {"predictor": "linear", "predictor_symmetric": True},
+    "decays": {"optimizer": "lars", "projector_weight_decay": 0.1, "predictor_weight_decay": 0.0},
+    "averaged": {"target_statistics": "averaged", "projector_tau_base": 0.5, "target_every": 2},
+    "copied": {"target_statistics": "copied", "tau_base": 0, "tau_schedule": "constant", "target_every": 3},
+    "ghost": {"ghost_batch": 8, "head_bias": "all"},
+    "no projector": {"projector_depth": 0, "head_bias": "none"},
+}
+
+
+@pytest.mark.parametrize("settings", RESUMED.values(), ids=list(RESUMED))
+def test_a_resumed_trial_has_all_its_state(settings: dict[str, Any], data: ImageData, tmp_path: Path) -> None:
+    """Bit for bit, stopped in the middle of what takes several steps."""
+    config = tiny(**settings, eval_every=1, steps=7)
+    whole = {row.step: numbers(row) for row in train(config, data)}
+    for row in train(config, data, checkpoint_folder=tmp_path, checkpoint_every=4):
+        if row.step == 5:
+            break
+    resumed = {row.step: numbers(row) for row in train(config, data, checkpoint_folder=tmp_path)}
+    assert resumed == {step: whole[step] for step in (5, 6, 7)}
+    assert math.isfinite(whole[7]["loss"])
+    plain = [row.loss for row in train(tiny(eval_every=1, steps=7), data)]
+    assert whole[7]["loss"] != plain[-1]
+
+
 def test_the_first_knn_accuracy_is_that_of_the_untrained_encoder(data: ImageData) -> None:
     config = tiny(lr=10.0)
     learner = Learner(config, train_images=200, device=CPU)
