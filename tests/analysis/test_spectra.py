@@ -87,7 +87,7 @@ def test_what_rounding_left_of_eigenvalues_is_not_fitted() -> None:
 
 def test_published_spectra_have_their_published_area_and_rank() -> None:
     """Li et al. 2022, equation 2: the area under the cumulative explained variance of their six spectra,
-    which shows that these are they. The ranks are the exponential of the entropy, summed here value by value."""
+    which shows that these are they. The ranks are the exponential of the entropy, summed value by value."""
     areas = [(np.cumsum(row) / row.sum()).mean() for row in LI]
     assert areas == pytest.approx([0.6098, 0.7480, 0.8449, 0.8787, 0.8714, 0.8578], abs=5e-5)
     ranks = [math.exp(-math.fsum(v / row.sum() * math.log(v / row.sum()) for v in row)) for row in LI]
