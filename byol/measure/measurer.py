@@ -32,7 +32,7 @@ LIDAR_VIEWS = 10
 """Views of each test image from which LiDAR is computed. The paper has 50, and 10 where time is short."""
 PROBE_AFTER = 20
 """Passes of a ResNet over the labelled images after which the probe is fitted unasked: by then it takes less
-than 5 % of the trial's time. With the tiny encoder it takes about a fifth (benchmarks/README.md)."""
+than 5 % of the trial's time. With the tiny encoder it takes a fifth and more (benchmarks/README.md)."""
 
 
 def on_device(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
