@@ -238,6 +238,6 @@ class Metrics:
     probe_accuracy: float | None = None
     """Share of test images that the linear probe labels correctly, 0..1; None where not measured."""
     lidar: float | None = None
-    """`lidar` of the representation, 1..dimensions (arXiv 2312.04000); None but at the end."""
+    """LiDAR (lidar.py) of the representation, 1..dimensions (arXiv 2312.04000); None but at the end."""
     projection_lidar: float | None = None
-    """`lidar` of the projection; None but at the end."""
+    """LiDAR of the projection; None but at the end."""

@@ -177,4 +177,4 @@ def test_every_measure_in_the_table_of_trials_is_explained_in_one_line(sweep: Pa
     }
     assert {"rankme", "stable_rank", "lidar", "effective_rank_centred", "alpha_req", "nesum"} <= shown
     assert "projection_lidar" not in shown  # measured nowhere here
-    assert max(len(text) for _, text in explained) <= 85
+    assert max(len(text) for _, text in explained) <= 90
