@@ -116,7 +116,8 @@ def test_tables_without_these_columns_have_them_from_their_spectra(tmp_path: Pat
     trials, spectra = tables
     assert "nesum" not in trials
     steps = spectra["step"].rank(method="dense")  # a shape that changes from step to step
-    spectra["eigenvalues"] = [power_law(0.1 * step, 16) for step in steps]
+    shapes = pd.Series([power_law(0.1 * step, 16) for step in steps], index=spectra.index)
+    spectra = spectra.assign(eigenvalues=shapes)
     loaded = study_from_tables(trials, spectra=spectra).trials.set_index("trial_id")
     one = spectra[(spectra["trial_id"] == trials["trial_id"][0]) & (spectra["level"] == "representation")]
     last = np.asarray(one.sort_values("step")["eigenvalues"].iloc[-1], dtype=np.float64)
