@@ -1,6 +1,7 @@
 """The results of one or several sweeps, read from the tables that docs/result-tables.md describes."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from analysis.merge import completes, merge
 from analysis.outcomes import classify, ran_full_length
 from analysis.provenance import stated_provenance
 from analysis.results import NOT_SET, Factor, Results, StudyResults
+from analysis.spectra import Shape, shape
 from analysis.states import SAMPLE
 from analysis.study_file import StatedFactor, read_document, sequence_of, stated_factors, thresholds
 from analysis.tables import (
@@ -142,7 +144,7 @@ def _study(
 ) -> StudyResults:
     """The results from what was read; `paths` are what errors call the study and the table of trials."""
     study_path, table = paths
-    trials = _with_manifest(trials, manifest)
+    trials = _with_shapes(_with_manifest(trials, manifest), spectra)
     factors = _factors(stated_factors(document, study_path), trials, table)
     trials = trials.assign(outcome=classify(trials))
     trials = trials.assign(full_length=ran_full_length(trials))
@@ -221,3 +223,15 @@ def _with_manifest(trials: pd.DataFrame, manifest: Mapping[str, Any]) -> pd.Data
             value = pd.Series([known[name].iloc[0]] * len(trials), index=trials.index).where(ran)
             filled = filled.assign(**{str(name): value.astype(trials[name].dtype)})
     return filled
+
+
+def _with_shapes(trials: pd.DataFrame, spectra: pd.DataFrame) -> pd.DataFrame:
+    """Fills in how the representation's last spectrum falls, which older tables lack."""
+    if trials[list(Shape._fields)].notna().any(axis=None) or spectra.empty:
+        return trials
+    rows = spectra[spectra["level"] == "representation"].sort_values("step")
+    last = rows.drop_duplicates("trial_id", keep="last").set_index("trial_id")["eigenvalues"]
+    nothing = Shape(*[math.nan] * len(Shape._fields))
+    shapes = [shape(last[trial]) if trial in last.index else nothing for trial in trials["trial_id"]]
+    filled = pd.DataFrame(shapes, columns=list(Shape._fields), index=trials.index, dtype="float64")
+    return trials.assign(**{name: filled[name] for name in Shape._fields})

@@ -12,12 +12,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from analysis.spectra import Shape
 from analysis.states import EndReason, TrialState
 from analysis.wording import listed, plural, shortened
 
 _TEXT, _WHOLE, _REAL, _FLAG = "str", "Int64", "float64", "boolean"
 _SHARES = ("knn_accuracy", "probe_accuracy", "knn_accuracy_start", "knn_accuracy_pixels", "chance")
-_SIZES = ("representation_std", "projection_std", "effective_rank", "wall_seconds")
+_RANKS = ("effective_rank", "rankme", "stable_rank", "lidar", "projection_lidar")
+_SIZES = ("representation_std", "projection_std", *_RANKS, "wall_seconds")
 _COUNTS = ("attempt", "onset_step", "steps_run", "steps_planned", "test_images")
 
 TRIAL_COLUMNS = {
@@ -25,7 +27,7 @@ TRIAL_COLUMNS = {
     **dict.fromkeys(("precision", "commit", "versions", "data_digest"), _TEXT),
     **dict.fromkeys(("seed", *_COUNTS), _WHOLE),
     **dict.fromkeys(("collapsed", "projection_collapsed", "dimensional_collapse", "clean"), _FLAG),
-    **dict.fromkeys(("loss", *_SHARES, *_SIZES), _REAL),
+    **dict.fromkeys(("loss", *_SHARES, *_SIZES, *Shape._fields), _REAL),
 }
 """Columns of trials.parquet -> type. Those that a table lacks are null."""
 REQUIRED = ("trial_id", "seed", "state", "collapsed")

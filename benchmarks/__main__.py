@@ -2,6 +2,7 @@
 
 from benchmarks import (
     effects_simulation,
+    measurements,
     sequential_simulation,
     sweep_scale,
     training_step,
@@ -10,6 +11,7 @@ from benchmarks import (
 
 if __name__ == "__main__":
     training_step.main()
+    measurements.main()
     sweep_scale.main()
     verdict_simulation.main()
     sequential_simulation.main([])

@@ -250,7 +250,8 @@ class TrialConfig:
     knn_temperature: float = _number(0.1, 0.001)
     """Temperature of the weights of kNN's votes, exp(cosine / temperature) (arXiv 1805.01978)."""
     probe: bool = False
-    """Whether to fit a linear probe on the frozen encoder at the end."""
+    """Whether to fit a linear probe on the frozen encoder at the end. A ResNet that has seen as many images
+    as 20 passes over the labelled ones has it in any case, because there it costs little."""
     seed: int = _number(0, 0, 2**31 - 1)
     """Fixes initial weights, data order and augmentation draws, each by a generator of its own."""
 

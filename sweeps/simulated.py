@@ -30,6 +30,8 @@ class SimulatedMetrics(MetricsRow):
     representation_spectrum: npt.NDArray[np.float32]
     projection_spectrum: npt.NDArray[np.float32]
     probe_accuracy: float | None = None
+    lidar: float | None = None
+    projection_lidar: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from analysis.figures.facets import facets, key
 from analysis.figures.groups import Group, groups
 from analysis.figures.theme import Panel, axis, rounded
 from analysis.results import StudyResults
+from analysis.spectra import ROUNDING, shape
 from analysis.stats import Floats
 from analysis.wording import number, plural
 
@@ -19,8 +20,6 @@ _VALUES = 48
 _VIEWS = 16
 _SCALE = ("#9fb8cf", "#7f9fc0", "#5d84ae", "#3f6896", "#7a4a9c")
 """From the first step to the last; the last stands out."""
-_DECADES = 12
-"""Decades below the largest eigenvalue that are drawn: below them float32 leaves only rounding."""
 _RANKS = {"representation": "effective_rank", "projection": "projection_effective_rank"}
 """Level -> column of the metrics."""
 
@@ -54,11 +53,12 @@ def spectrum(study: StudyResults) -> Panel | None:
         "A healthy spectrum falls slowly; a collapsed one sinks as a whole (towards a point) or keeps a few "
         "large values (dimensional collapse). Medians over the trials. The eigenvalues are of the centred "
         "covariance; the effective rank (on hover, and in the numbers) is computed without centring, so a "
-        "point has rank 1."
+        "point has rank 1. The numbers also have the centred rank, alpha-ReQ and NESum of each curve, which "
+        "are explained below the table of trials."
     )
     if len(every_group) > len(views):
         caption += f" {len(views)} of {plural(len(every_group), 'group')} can be chosen."
-    header = ("cell", "level", "step", "effective rank")
+    header = ("cell", "level", "step", "effective rank", "centred rank", "alpha-ReQ", "NESum")
     chooser = "outcome" if study.is_search else "cell"
     return Panel(name="spectrum", title="Spectrum of the embeddings", caption=caption, figure=figure,
                  table=(header, rows), views=tuple(views), chooser=chooser)  # fmt: skip
@@ -81,7 +81,9 @@ def _draw_group(
                 if place == len(picked) - 1:
                     line = {"color": _SCALE[-1], "width": 2.4}
                 _draw(figure, index, values, step, rank, line)
-                rows.append((group.name, level, str(step), number(rank)))
+                of = shape(values)
+                shapes = map(number, (of.effective_rank_centred, of.alpha_req, of.nesum))
+                rows.append((group.name, level, str(step), number(rank), *shapes))
     return rows
 
 
@@ -126,6 +128,6 @@ def _median(rows: pd.DataFrame) -> Floats | None:
 def _thinned(values: Floats) -> tuple[list[int], list[float | None]]:
     """At most _VALUES of the eigenvalues, evenly on a logarithmic axis; without those lost in rounding."""
     index = np.unique(np.geomspace(1, len(values), _VALUES).round().astype(int))
-    floor = max(values[0], 1e-30) * 10.0**-_DECADES
+    floor = max(values[0], 1e-30) * ROUNDING
     drawn = index[values[index - 1] > floor]
     return drawn.tolist(), rounded(values[drawn - 1], 3)

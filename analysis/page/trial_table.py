@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.cells import cells_of
-from analysis.page.markup import escaped
+from analysis.glossary import MEANINGS
+from analysis.page.markup import element, escaped, pairs
 from analysis.results import StudyResults
 
 _COLUMNS = (
@@ -18,6 +19,13 @@ _COLUMNS = (
     "projection_std",
     "projection_collapsed",
     "effective_rank",
+    "effective_rank_centred",
+    "rankme",
+    "stable_rank",
+    "alpha_req",
+    "nesum",
+    "lidar",
+    "projection_lidar",
     "loss",
     "onset_step",
     "steps_run",
@@ -56,8 +64,14 @@ def trial_table_shell(study: StudyResults, prefix: str) -> str:
         '<button type="button" data-do="csv">CSV</button>'
     )
     body = f'<table class="trials"><thead><tr>{heads}</tr></thead><tbody></tbody></table>'
-    inner = f'<div class="tools">{tools}</div><div class="scroll" tabindex="0">{body}</div>'
+    inner = f'<div class="tools">{tools}</div><div class="scroll" tabindex="0">{body}</div>{_meanings(study)}'
     return f'<section class="card trials-box" data-for="{escaped(prefix)}">{inner}</section>'
+
+
+def _meanings(study: StudyResults) -> str:
+    """What the measured columns mean, to be unfolded."""
+    shown = [(name, MEANINGS[name]) for name, _ in _columns(study) if name in MEANINGS]
+    return element("details", element("summary", "What the columns mean") + pairs(shown), class_="meanings")
 
 
 def trial_rows(study: StudyResults) -> dict[str, Any]:

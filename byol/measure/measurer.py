@@ -16,17 +16,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from byol.config import TrialConfig, ViewConfig
+from byol.config import RESNETS, TrialConfig, ViewConfig
 from byol.data import Images, labelled_bank
 from byol.learner import Learner
 from byol.measure import metrics
 from byol.measure.knn import check_neighbours, knn_accuracy
+from byol.measure.lidar import lidar
 from byol.measure.metrics import Metrics
 from byol.measure.probe import linear_probe
 from byol.seeding import stream, stream_seed
 from byol.views import clean_view, draw, make_view
 
 _PROBE_DECAYS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+LIDAR_VIEWS = 10
+"""Views of each test image from which LiDAR is computed. The paper has 50, and 10 where time is short."""
+PROBE_AFTER = 20
+"""Passes of a ResNet over the labelled images after which the probe is fitted unasked: by then it takes less
+than 5 % of the trial's time. With the tiny encoder it takes a fifth and more (benchmarks/README.md)."""
 
 
 def on_device(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
@@ -76,9 +82,9 @@ class Measurer:
             check_neighbours(config.knn_k, len(bank[1]), data.name)
         images = on_device(data.test_images[: config.eval_images], learner.device)
         self._clean = torch.cat([self._clean_view(part) for part in self._batches(images)])
-        # Seed 0 for all trials, so that every trial is measured on the same draws.
+        self._images = images
         self._views = [
-            self._drawn_view(images, draw(stream(0, name), len(images)), settings)
+            self._drawn_view(images, name, settings)
             for name, settings in (("measured1", config.view1), ("measured2", config.view2))
         ]
 
@@ -93,13 +99,10 @@ class Measurer:
         """
         with torch.no_grad(), evaluating(self.learner.online, batch_statistics=True):
             y_NF, z_ND = self._embed(self._clean)
-            view1_ND, view2_ND = (self._embed(view)[1] for view in self._views)
-        total = self.learner.total_steps
-        table_index = min(step, total - 1)
-        knn_every = self.config.knn_every
-        knn_is_due = self._is_labelled and (step in (0, total) or (knn_every > 0 and step % knn_every == 0))
-        probe_is_due = self._is_labelled and self.config.probe and step == total
-        features = self._features() if knn_is_due or probe_is_due else None
+            (y1_NF, z1_ND), (y2_NF, z2_ND) = (self._embed(view) for view in self._views)
+            at_the_end = self._lidar() if step == self.learner.total_steps else {}
+        knn, probe = self._accuracies(step)
+        table_index = min(step, self.learner.total_steps - 1)
         return Metrics(
             step=step,
             epoch=step / self.config.steps_per_epoch(len(self.data.train_images)),
@@ -108,18 +111,51 @@ class Measurer:
             projection_std=metrics.embedding_std(z_ND).item(),
             effective_rank=metrics.effective_rank(y_NF).item(),
             projection_effective_rank=metrics.effective_rank(z_ND).item(),
-            alignment=metrics.alignment(view1_ND, view2_ND).item(),
+            alignment=metrics.alignment(z1_ND, z2_ND).item(),
             uniformity=metrics.uniformity(z_ND).item(),
-            positive_cosine=metrics.positive_cosine(view1_ND, view2_ND).item(),
-            negative_cosine=metrics.negative_cosine(view1_ND, view2_ND).item(),
-            knn_accuracy=self._knn(*features) if features and knn_is_due else None,
+            positive_cosine=metrics.positive_cosine(z1_ND, z2_ND).item(),
+            negative_cosine=metrics.negative_cosine(z1_ND, z2_ND).item(),
             tau=self.learner.tau_table[table_index].item(),
             lr=self.learner.lr_table[table_index].item(),
             samples_per_second=samples_per_second,
+            rankme=metrics.rankme(y_NF).item(),
+            projection_rankme=metrics.rankme(z_ND).item(),
+            stable_rank=metrics.stable_rank(y_NF).item(),
+            projection_stable_rank=metrics.stable_rank(z_ND).item(),
+            representation_positive_cosine=metrics.positive_cosine(y1_NF, y2_NF).item(),
+            representation_negative_cosine=metrics.negative_cosine(y1_NF, y2_NF).item(),
+            **_spread("representation", y_NF),
+            **_spread("projection", z_ND),
             representation_spectrum=metrics.covariance_spectrum(y_NF).float().cpu().numpy(),
             projection_spectrum=metrics.covariance_spectrum(z_ND).float().cpu().numpy(),
-            probe_accuracy=self._probe(*features) if features and probe_is_due else None,
+            knn_accuracy=knn,
+            probe_accuracy=probe,
+            **at_the_end,
         )
+
+    def _accuracies(self, step: int) -> tuple[float | None, float | None]:
+        """The accuracies of kNN and of the linear probe, each None where it is not due."""
+        total, knn_every = self.learner.total_steps, self.config.knn_every
+        knn_is_due = step in (0, total) or (knn_every > 0 and step % knn_every == 0)
+        if not (self._is_labelled and knn_is_due):
+            return None, None
+        features = self._features()
+        probe_is_due = step == total and (self.config.probe or self._probe_is_cheap(len(features[0])))
+        return self._knn(*features), self._probe(*features) if probe_is_due else None
+
+    def _probe_is_cheap(self, labelled_images: int) -> bool:
+        """By the configuration alone, not by the clock: a trial has the same columns on every machine."""
+        seen = self.learner.total_steps * self.config.batch_size
+        return self.config.encoder in RESNETS and seen >= PROBE_AFTER * labelled_images
+
+    def _lidar(self) -> dict[str, float]:
+        """`lidar` and `projection_lidar`, of views that are drawn for it alone: half of each kind."""
+        embedded = []
+        for index in range(LIDAR_VIEWS):
+            settings = (self.config.view1, self.config.view2)[index % 2]
+            embedded.append(self._embed(self._drawn_view(self._images, f"lidar{index}", settings)))
+        y_QNF, z_QND = (torch.stack(views) for views in zip(*embedded, strict=True))
+        return {"lidar": lidar(y_QNF).item(), "projection_lidar": lidar(z_QND).item()}
 
     def _features(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Features of bank and test images, each with their labels: bank, its labels, test, its labels."""
@@ -151,9 +187,10 @@ class Measurer:
         size, mean, std = self.config.image_size, self.data.mean, self.data.std
         return clean_view(images_BCHW, size=size, mean=mean, std=std)
 
-    def _drawn_view(self, images_NCHW: Tensor, draws_NS: Tensor, settings: ViewConfig) -> Tensor:
+    def _drawn_view(self, images_NCHW: Tensor, name: str, settings: ViewConfig) -> Tensor:
+        """A view of each image, drawn from the stream `name` of seed 0: all trials have the same draws."""
         size, mean, std = self.config.image_size, self.data.mean, self.data.std
-        draws_NS = draws_NS.to(images_NCHW.device)
+        draws_NS = draw(stream(0, name), len(images_NCHW)).to(images_NCHW.device)
         pairs = zip(self._batches(images_NCHW), self._batches(draws_NS), strict=True)
         return torch.cat([make_view(*pair, settings, size=size, mean=mean, std=std) for pair in pairs])
 
@@ -170,3 +207,11 @@ class Measurer:
         """
         parts = min(-(-len(rows) // self.config.norm_size), len(rows) // 2)
         return rows.tensor_split(max(1, parts))
+
+
+def _spread(level: str, x_ND: Tensor) -> dict[str, float]:
+    """Least, median and largest std of a dimension, by the names of Metrics' fields."""
+    std_D = metrics.dimension_stds(x_ND)
+    at_3 = std_D.new_tensor([0.0, 0.5, 1.0])
+    names = (f"{level}_std_{part}" for part in ("min", "median", "max"))
+    return dict(zip(names, std_D.quantile(at_3).tolist(), strict=True))

@@ -2,10 +2,12 @@
 
 Shape suffixes: N samples, D dimensions of the embedding, K = min(N, D).
 
-Every function first scales each embedding to length 1 (an all-zero one stays zero) and computes in float64,
-because near collapse the quantities of interest are differences of nearly equal numbers. Results are float64
-tensors on the device of the input: 0-dim, or [D] for spectra. Input that is not finite gives NaN, never an
-exception, so that a diverged trial is still recorded.
+Every function first scales each embedding to length 1 (an all-zero one stays zero), but for `rankme` and
+`stable_rank`, which take embeddings at their own length. All compute in float64, because near collapse the
+quantities of interest are differences of nearly equal numbers. Results are float64 tensors on the device of
+the input: 0-dim, or [D] for spectra. Input that is not finite gives NaN, never an exception, so that a
+diverged trial is still recorded. What follows from the eigenvalues of a `covariance_spectrum` alone is
+computed where the tables are made and read (`analysis/spectra.py`).
 """
 
 import math
@@ -19,6 +21,7 @@ from torch import Tensor
 
 _BLOCK = 256  # rows of the N x N distance matrix that are in memory at a time
 _TINY = 1e-300  # keeps 0 / 0 at 0; NaN stays NaN
+RANKME_EPS = 1e-7  # what RankMe and LiDAR add to every share
 
 
 def _unit(x_ND: Tensor) -> Tensor:
@@ -54,20 +57,54 @@ def embedding_std(x_ND: Tensor) -> Tensor:
     return _unit(x_ND).std(dim=0, correction=0).mean() * math.sqrt(x_ND.shape[1])
 
 
+def dimension_stds(x_ND: Tensor) -> Tensor:
+    """The standard deviation of each dimension of unit embeddings [D], times sqrt(D).
+
+    Their mean is `embedding_std`. Their least, median and largest tell an even spread from one that a few
+    dimensions carry while the others are dead.
+    """
+    return _unit(x_ND).std(dim=0, correction=0) * math.sqrt(x_ND.shape[1])
+
+
 def effective_rank(x_ND: Tensor) -> Tensor:
-    """RankMe: the exponential of the entropy of the singular values' shares, in 1..K.
+    """The exponential of the entropy of the singular values' shares, of unit embeddings, in 1..K.
 
     Not centred: a common mean direction counts as one dimension, so that full collapse gives 1. (If it were
     centred, only the noise of a collapsed cloud would be left, which is isotropic and gives full rank.)
     All-zero embeddings give 1.
 
-    Source: Garrido et al. 2023 (arXiv 2210.02885), who take the embeddings at their own length and add 1e-7
-    to every share.
+    Source: Roy and Vetterli 2007 ("The effective rank"). `rankme` is the same of embeddings at their own
+    length.
     """
     values_K = _squared_singular_values(_unit(x_ND)).sqrt()
     shares_K = values_K / values_K.sum().clamp_min(_TINY)
     entropies_K: Tensor = torch.special.entr(shares_K)
     return entropies_K.sum().exp()
+
+
+def rankme(x_ND: Tensor) -> Tensor:
+    """RankMe: the exponential of the entropy of the singular values' shares, of embeddings as they are.
+
+    Not centred, and not scaled: long embeddings count for more than short ones, and a large common mean
+    makes it small. In 1..K, but for the 1e-7 added to every share. All-zero embeddings give 1.
+
+    Source: Garrido et al. 2023 (arXiv 2210.02885), equations 1 and 2.
+    """
+    values_K = _squared_singular_values(x_ND.detach().double()).sqrt()
+    shares_K = values_K / values_K.sum().clamp_min(_TINY) + RANKME_EPS
+    entropies_K: Tensor = torch.special.entr(shares_K)
+    return entropies_K.sum().exp()
+
+
+def stable_rank(x_ND: Tensor) -> Tensor:
+    """Sum of the squared singular values by the largest, of embeddings as they are, in 1..K.
+
+    Not centred: a point gives 1. (Centred, it would be the NESum.) All-zero embeddings give 0.
+
+    Source: Tsitsulin et al. 2023 (arXiv 2305.16562); the name is Rudelson and Vershynin's (2007).
+    """
+    squares_K = _squared_singular_values(x_ND.detach().double())
+    return squares_K.sum() / squares_K[0].clamp_min(_TINY)
 
 
 def covariance_spectrum(x_ND: Tensor) -> Tensor:
@@ -82,16 +119,6 @@ def covariance_spectrum(x_ND: Tensor) -> Tensor:
     count, size = unit_ND.shape
     spectrum_K = _squared_singular_values(unit_ND - unit_ND.mean(dim=0)) / count
     return F.pad(spectrum_K, (0, size - len(spectrum_K)))
-
-
-def participation_ratio(spectrum_D: Tensor) -> Tensor:
-    """(sum l)^2 / sum l^2 of a `covariance_spectrum`: how many dimensions share the variance, 1..D.
-
-    0 if there is no variance at all. The spectrum is centred, so this cannot show full collapse (the noise
-    that is left has many dimensions): read it together with `embedding_std`.
-    """
-    spectrum_D = spectrum_D.double()
-    return spectrum_D.sum().square() / spectrum_D.square().sum().clamp_min(_TINY)
 
 
 def alignment(x_ND: Tensor, y_ND: Tensor) -> Tensor:
@@ -160,7 +187,7 @@ class Metrics:
     projection_std: float
     """`embedding_std` of the projection."""
     effective_rank: float
-    """`effective_rank` of the representation, 1..dimensions (RankMe, arXiv 2210.02885)."""
+    """`effective_rank` of the representation, 1..dimensions."""
     projection_effective_rank: float
     """`effective_rank` of the projection."""
     alignment: float
@@ -180,9 +207,37 @@ class Metrics:
     samples_per_second: float | None
     """Training images per second since the previous measurement, without the time for measuring; None at
     step 0."""
+    rankme: float
+    """`rankme` of the representation, 1..dimensions (arXiv 2210.02885)."""
+    projection_rankme: float
+    """`rankme` of the projection."""
+    stable_rank: float
+    """`stable_rank` of the representation, 1..dimensions (arXiv 2305.16562)."""
+    projection_stable_rank: float
+    """`stable_rank` of the projection."""
+    representation_positive_cosine: float
+    """Mean cosine between the representations of two views of one image, -1..1."""
+    representation_negative_cosine: float
+    """Mean cosine between the representations of views of different images, -1..1."""
+    representation_std_min: float
+    """Least of the representation's `dimension_stds`: 0 where a dimension is dead."""
+    representation_std_median: float
+    """Median of the representation's `dimension_stds`."""
+    representation_std_max: float
+    """Largest of the representation's `dimension_stds`, at most sqrt(dimensions)."""
+    projection_std_min: float
+    """Least of the projection's `dimension_stds`."""
+    projection_std_median: float
+    """Median of the projection's `dimension_stds`."""
+    projection_std_max: float
+    """Largest of the projection's `dimension_stds`, at most sqrt(dimensions)."""
     representation_spectrum: npt.NDArray[np.float32]
     """`covariance_spectrum` of the representation, descending."""
     projection_spectrum: npt.NDArray[np.float32]
     """`covariance_spectrum` of the projection, descending."""
     probe_accuracy: float | None = None
     """Share of test images that the linear probe labels correctly, 0..1; None where not measured."""
+    lidar: float | None = None
+    """LiDAR (lidar.py) of the representation, 1..dimensions (arXiv 2312.04000); None but at the end."""
+    projection_lidar: float | None = None
+    """LiDAR of the projection; None but at the end."""

@@ -30,6 +30,8 @@ from sweeps.study.designs import Trial
 FORMAT = 3
 """Version of the tables below; a ledger of another format is refused."""
 
+_PROVENANCE = {"device": "TEXT", "commit": "TEXT", "clean": "INTEGER", "versions": "TEXT"}
+"""Columns of trials that say where the last measurement was made."""
 _TRIALS = f"""
 CREATE TABLE IF NOT EXISTS trials (
     number INTEGER PRIMARY KEY,
@@ -52,13 +54,10 @@ CREATE TABLE IF NOT EXISTS trials (
     {", ".join(f"{name} REAL" for name in LAST_VALUES)},
     wall_seconds REAL,
     seconds_before REAL NOT NULL DEFAULT 0,
-    device TEXT,
+    {", ".join(f'"{name}" {kind}' for name, kind in _PROVENANCE.items())},
     error TEXT,
     traceback TEXT
 )"""
-_ADDED = {"commit": "TEXT", "clean": "INTEGER", "versions": "TEXT"}
-"""Columns of trials that ledgers of this format lack if they were begun before the columns existed."""
-_PROVENANCE = ("device", *_ADDED)
 _PLANNED = "trial_id, design, cell_id, seed, labels, settings, steps_planned"
 _METRICS = f"""
 CREATE TABLE IF NOT EXISTS metrics (
@@ -69,6 +68,11 @@ CREATE TABLE IF NOT EXISTS spectra (
     number INTEGER NOT NULL, step REAL NOT NULL, level TEXT NOT NULL, eigenvalues BLOB NOT NULL,
     PRIMARY KEY (number, step, level)
 ) WITHOUT ROWID"""
+_COLUMNS = {
+    "trials": {**dict.fromkeys(LAST_VALUES, "REAL"), **_PROVENANCE},
+    "metrics": dict.fromkeys(METRICS, "REAL"),
+}
+"""Columns that a ledger of this format may lack, for some were added later: they are null there."""
 _FACTS = "CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 
 
@@ -88,9 +92,9 @@ class Ledger:
                 new = not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
                 for table in (_TRIALS, _METRICS, _SPECTRA, _FACTS):
                     self._db.execute(table)
-                present = {row["name"] for row in self._db.execute("PRAGMA table_info(trials)")}
-                for name in _ADDED.keys() - present:
-                    self._db.execute(f'ALTER TABLE trials ADD COLUMN "{name}" {_ADDED[name]}')
+                for table, columns in _COLUMNS.items():
+                    for name in columns.keys() - self._present(table):
+                        self._db.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {columns[name]}')
                 if new:
                     self._db.execute(f"PRAGMA user_version = {FORMAT}")
 
@@ -168,7 +172,8 @@ class Ledger:
                 self._db.execute(f"DELETE FROM {table} WHERE number = ? AND step >= ?", (number, step))
             marks = ", ".join("?" * (1 + len(METRICS)))
             metrics = (number, *(_stored(getattr(measurement, name)) for name in METRICS))
-            self._db.execute(f"INSERT INTO metrics VALUES ({marks})", metrics)
+            names = ", ".join(f'"{name}"' for name in METRICS)
+            self._db.execute(f"INSERT INTO metrics (number, {names}) VALUES ({marks})", metrics)
             self._db.executemany(
                 "INSERT INTO spectra VALUES (?, ?, ?, ?)",
                 [(number, step, level, eigenvalues) for level, eigenvalues in measurement.spectra.items()],
@@ -228,8 +233,10 @@ class Ledger:
 
     def metrics(self) -> Iterator[tuple[int | float | None, ...]]:
         """Yields all measurements in order: the trial's number, then the columns of METRICS."""
-        query = "SELECT m.* FROM metrics m JOIN trials t USING (number) ORDER BY t.position, m.step"
-        for row in self._db.execute(query):
+        present = self._present("metrics")
+        columns = ", ".join(f'm."{name}"' if name in present else f'NULL AS "{name}"' for name in METRICS)
+        query = f"SELECT m.number, {columns} FROM metrics m JOIN trials t USING (number)"
+        for row in self._db.execute(f"{query} ORDER BY t.position, m.step"):
             number, *values = row
             yield number, *map(_read, values)
 
@@ -238,6 +245,14 @@ class Ledger:
         query = "SELECT s.* FROM spectra s JOIN trials t USING (number) ORDER BY t.position, s.step, s.level"
         for row in self._db.execute(query):
             yield row["number"], int(row["step"]), row["level"], row["eigenvalues"]
+
+    def last_spectra(self, level: str) -> dict[int, bytes]:
+        """The eigenvalues of one level at each trial's last measurement, by the trial's number."""
+        query = (
+            "SELECT s.number, s.eigenvalues FROM spectra s JOIN trials t "
+            "ON s.number = t.number AND s.step = t.steps_run WHERE s.level = ?"
+        )
+        return {row["number"]: row["eigenvalues"] for row in self._db.execute(query, (level,))}
 
     def first_accuracies(self) -> dict[int, float]:
         """The kNN accuracy of each trial's untrained encoder, by the trial's number."""
@@ -255,6 +270,10 @@ class Ledger:
     def counts(self) -> dict[str, int]:
         """Counts the trials as `count_trials` does, including those that a search has yet to draw."""
         return count_trials(self.trials(), planned=int(self.facts().get(Fact.PLANNED, 0)))
+
+    def _present(self, table: str) -> set[str]:
+        """The columns that the file has; the writer of a read-only one has not added those that are new."""
+        return {row["name"] for row in self._db.execute(f"PRAGMA table_info({table})")}
 
     def _transaction(self) -> "_Transaction":
         return _Transaction(self._db)
@@ -291,7 +310,7 @@ def _read(value: float | str | None) -> float | None:
 
 
 def _metrics_row(row: sqlite3.Row) -> MetricsRow:
-    values = {name: _read(row[name]) for name in METRICS if name != "step"}
+    values = {name: _read(row[name]) for name in row.keys() if name not in ("number", "step")}  # noqa: SIM118
     return MetricsRow(step=int(row["step"]), **values)
 
 
@@ -300,7 +319,7 @@ def _trial_row(row: sqlite3.Row) -> TrialRow:
     for name in ("collapsed", "projection_collapsed", "dimensional_collapse", "clean"):
         value = columns.get(name)
         columns[name] = None if value is None else bool(value)
-    for name in LAST_VALUES:
+    for name in columns.keys() & set(LAST_VALUES):
         columns[name] = _read(columns[name])
     state, reason = columns.pop("state"), columns.pop("end_reason")
     return TrialRow(

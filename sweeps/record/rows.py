@@ -51,6 +51,10 @@ LAST_VALUES = (
     "projection_std",
     "effective_rank",
     "probe_accuracy",
+    "rankme",
+    "stable_rank",
+    "lidar",
+    "projection_lidar",
 )
 """Columns of the table of trials that repeat the trial's last measurement."""
 
@@ -75,10 +79,27 @@ class MetricsRow:
     tau: float | None
     lr: float | None
     samples_per_second: float | None
+    # Version 0.2.0 did not measure what follows; of its trials it is None.
+    rankme: float | None = None
+    projection_rankme: float | None = None
+    stable_rank: float | None = None
+    projection_stable_rank: float | None = None
+    representation_positive_cosine: float | None = None
+    representation_negative_cosine: float | None = None
+    representation_std_min: float | None = None
+    representation_std_median: float | None = None
+    representation_std_max: float | None = None
+    projection_std_min: float | None = None
+    projection_std_median: float | None = None
+    projection_std_max: float | None = None
 
 
 METRICS = tuple(field.name for field in dataclasses.fields(MetricsRow))
-"""The columns of a measurement. Columns may be added, never renamed."""
+"""The columns of a measurement. Columns may be added at the end, never renamed."""
+
+
+AT_THE_END = ("probe_accuracy", "lidar", "projection_lidar")
+"""What is measured at a trial's last step alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +108,10 @@ class Measurement(MetricsRow):
 
     probe_accuracy: float | None = None
     """Measured only at the end, and kept only in the table of trials."""
+    lidar: float | None = None
+    """Likewise."""
+    projection_lidar: float | None = None
+    """Likewise."""
     spectra: Mapping[str, bytes]
     """Level ("representation", "projection") -> eigenvalues, descending, as little-endian float32."""
     wall_seconds: float
@@ -114,7 +139,7 @@ class Measurement(MetricsRow):
         """Converts what a trainer yields: `byol.measure.metrics.Metrics`, or an object with its fields."""
         return cls(
             **{name: getattr(metrics, name) for name in METRICS},
-            probe_accuracy=metrics.probe_accuracy,
+            **{name: getattr(metrics, name) for name in AT_THE_END},
             spectra={
                 level: getattr(metrics, f"{level}_spectrum").astype("<f4").tobytes()
                 for level in ("representation", "projection")
@@ -232,6 +257,10 @@ class TrialRow:
     """Whether that code was as committed; None if unknown."""
     versions: str | None = None
     """Versions of Python and packages at the last measurement, as one line; None if unknown."""
+    rankme: float | None = None
+    stable_rank: float | None = None
+    lidar: float | None = None
+    projection_lidar: float | None = None
 
     @functools.cached_property
     def labels(self) -> Labels:

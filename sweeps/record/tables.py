@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.spectra import Shape, shape
 from byol.files import replacing
 from sweeps import files
 from sweeps.record.ledger import Ledger
@@ -52,6 +53,8 @@ _CONTROL_COLUMNS = pa.schema(
     ]
 )
 """What a trial's accuracy is compared with, the precision that it was trained in, and on what data."""
+_SHAPE_COLUMNS = pa.schema([(name, pa.float64()) for name in Shape._fields])
+"""How the representation's last spectrum falls."""
 _METRIC_COLUMNS = pa.schema(
     [
         ("trial_id", pa.string()),
@@ -73,7 +76,8 @@ def write_tables(ledger: Ledger, folder: Path) -> None:
     """Writes trials.parquet, metrics.parquet and spectra.parquet to `folder` from the rows of `ledger`."""
     rows = ledger.trials()
     ids = {row.number: row.trial_id for row in rows}
-    _write(folder / files.TRIALS, *_trial_table(rows, _controls(ledger, rows)))
+    derived = zip(_controls(ledger, rows), _shapes(ledger, rows), strict=True)
+    _write(folder / files.TRIALS, *_trial_table(rows, [(*controls, *last) for controls, last in derived]))
     _write(folder / files.METRICS, _METRIC_COLUMNS, _metric_batches(ledger, ids))
     _write(folder / files.SPECTRA, _SPECTRA_COLUMNS, _spectra_batches(ledger, ids))
 
@@ -106,13 +110,25 @@ def _controls(ledger: Ledger, rows: list[TrialRow]) -> list[tuple[Any, ...]]:
     return controls
 
 
-def _trial_table(rows: list[TrialRow], controls: list[tuple[Any, ...]]) -> tuple[Any, Iterator[Any]]:
-    columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in _TRIAL_COLUMNS]
-    columns += [
-        pa.array([values[index] for values in controls], field.type)
-        for index, field in enumerate(_CONTROL_COLUMNS)
+def _shapes(ledger: Ledger, rows: list[TrialRow]) -> list[tuple[float | None, ...]]:
+    """The values of _SHAPE_COLUMNS, by row; null before the first measurement."""
+    spectra = ledger.last_spectra("representation")
+    unknown = (None,) * len(Shape._fields)
+    return [
+        shape(np.frombuffer(spectra[row.number], dtype="<f4")) if row.number in spectra else unknown
+        for row in rows
     ]
-    fields = [*_TRIAL_COLUMNS, *_CONTROL_COLUMNS]
+
+
+def _trial_table(rows: list[TrialRow], derived: list[tuple[Any, ...]]) -> tuple[Any, Iterator[Any]]:
+    """The table; `derived` are the values of _CONTROL_COLUMNS and _SHAPE_COLUMNS, by row."""
+    columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in _TRIAL_COLUMNS]
+    derived_fields = [*_CONTROL_COLUMNS, *_SHAPE_COLUMNS]
+    columns += [
+        pa.array([values[index] for values in derived], field.type)
+        for index, field in enumerate(derived_fields)
+    ]
+    fields = [*_TRIAL_COLUMNS, *derived_fields]
     labels = [row.labels for row in rows]
     for name in _factor_names(labels):
         column = pa.array([label.get(name) for label in labels])

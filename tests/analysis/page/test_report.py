@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from analysis.load import load_results
 from analysis.page.report import render
+from analysis.page.trial_table import trial_table_shell
 from tests.analysis.tables import Row, unfinished, write_sweep
 
 
@@ -158,3 +160,21 @@ def test_a_large_sweep_is_drawn_in_bands(tmp_path: Path) -> None:
     assert len(data["tables"]["s0"]["rows"]) == 528
     assert "There are too many cells for a plot each" in static(page)
     assert len(page) < 2.6e6
+
+
+def test_every_measure_in_the_table_of_trials_is_explained_in_one_line(sweep: Path) -> None:
+    study = load_results([sweep]).studies[0]
+    study = replace(
+        study, trials=study.trials.assign(rankme=9.0, stable_rank=2.0, lidar=8.0, probe_accuracy=0.8)
+    )
+    html = trial_table_shell(study, "s0")
+    _, _, meanings = html.partition("<summary>What the columns mean</summary>")
+    explained = re.findall(r"<dt>(\w+)</dt><dd>([^<]+)</dd>", meanings)
+    shown = set(re.findall(r'<button type="button">(\w+)</button>', html))
+    facts = {"seed", "outcome", "steps_run", "steps_planned", "wall_seconds", "end_reason", "error", "device"}
+    assert {name for name, _ in explained} == shown - facts - {"trial_id", "projection_collapsed"} - {
+        factor.name for factor in study.factors
+    }
+    assert {"rankme", "stable_rank", "lidar", "effective_rank_centred", "alpha_req", "nesum"} <= shown
+    assert "projection_lidar" not in shown  # measured nowhere here
+    assert max(len(text) for _, text in explained) <= 90

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from byol.measure import metrics
+from byol.measure.measurer import _spread
 from byol.measure.metrics import Metrics
 
 ON_ONE: list[Callable[[Tensor], Tensor]] = [
@@ -18,6 +19,8 @@ ON_ONE: list[Callable[[Tensor], Tensor]] = [
     metrics.effective_rank,
     metrics.covariance_spectrum,
     metrics.uniformity,
+    metrics.rankme,
+    metrics.stable_rank,
 ]
 ON_TWO: list[Callable[[Tensor, Tensor], Tensor]] = [
     metrics.alignment,
@@ -72,9 +75,8 @@ def test_equal_directions_have_their_number_as_rank(rank: int) -> None:
     x = torch.cat([corners(rank, copies=5), torch.zeros(10 * rank, 8 - rank)], dim=1)
     rotation, _ = torch.linalg.qr(gaussian(8, 8, seed=1))
     assert value(metrics.effective_rank(x @ rotation)) == pytest.approx(rank, rel=1e-4)
-    assert value(metrics.participation_ratio(metrics.covariance_spectrum(x @ rotation))) == pytest.approx(
-        rank
-    )
+    assert value(metrics.rankme(x @ rotation)) == pytest.approx(rank, rel=1e-4)
+    assert value(metrics.stable_rank(x @ rotation)) == pytest.approx(rank, rel=1e-4)
 
 
 def test_effective_rank_of_a_constructed_spectrum() -> None:
@@ -107,8 +109,53 @@ def test_covariance_spectrum_is_numpys() -> None:
     assert expected.sum() == pytest.approx(1 - (unit.mean(axis=0) ** 2).sum())
 
 
-def test_participation_ratio_of_a_given_spectrum() -> None:
-    assert value(metrics.participation_ratio(torch.tensor([3.0, 1.0, 0.0]))) == pytest.approx(16 / 10)
+def scaled_axes(lengths: list[float], copies: int = 3) -> Tensor:
+    """+-l_k e_k for each length: singular values in the proportion of the lengths."""
+    axes = torch.diag(torch.tensor(lengths))
+    return torch.cat([axes, -axes]).repeat(copies, 1)
+
+
+def test_rankme_and_stable_rank_take_embeddings_at_their_own_length() -> None:
+    x = scaled_axes([3.0, 2.0, 1.0])
+    shares = np.array([3, 2, 1]) / 6
+    assert value(metrics.rankme(x)) == pytest.approx(math.exp(-(shares * np.log(shares)).sum()), rel=1e-5)
+    assert value(metrics.stable_rank(x)) == pytest.approx((9 + 4 + 1) / 9)
+    assert value(metrics.effective_rank(x)) == pytest.approx(3)  # at unit length the axes are alike
+
+
+def test_rankme_is_the_formula_of_its_paper() -> None:
+    """Equations 1 and 2 of arXiv 2210.02885, with numpy's singular values."""
+    x = gaussian(300, 40) * torch.logspace(0, -5, 40) + 0.3
+    values = np.linalg.svd(x.double().numpy(), compute_uv=False)
+    p = values / np.abs(values).sum() + 1e-7
+    assert value(metrics.rankme(x)) == pytest.approx(math.exp(-(p * np.log(p)).sum()), rel=1e-9)
+    assert value(metrics.stable_rank(x)) == pytest.approx(
+        np.linalg.norm(x.double().numpy(), "fro") ** 2 / np.linalg.norm(x.double().numpy(), 2) ** 2
+    )
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_ranks_at_own_length_do_not_see_a_common_scale(scale: float) -> None:
+    x = gaussian(200, 12) + 0.5
+    for measure in (metrics.rankme, metrics.stable_rank):
+        assert value(measure(scale * x)) == pytest.approx(value(measure(x)), rel=1e-5)
+
+
+def test_a_gaussian_cloud_has_full_rank_and_a_point_has_one() -> None:
+    """Singular values of a Gaussian matrix lie within sqrt(N) +- sqrt(D) (Marchenko and Pastur)."""
+    wide, point = gaussian(40_000, 16), torch.ones(1, 16) + 1e-7 * gaussian(500, 16)
+    for measure in (metrics.rankme, metrics.stable_rank):
+        assert 16 * (200 - 4) ** 2 / (200 + 4) ** 2 < value(measure(wide)) < 16.001
+        assert value(measure(point)) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_spread_of_each_dimension_has_the_embeddings_std_as_its_mean() -> None:
+    x = torch.cat([corners(2), torch.zeros(4, 6)], dim=1)
+    # sqrt(8) times sqrt(1/2) on two axes, none on six
+    expected = torch.tensor([2.0, 2, 0, 0, 0, 0, 0, 0], dtype=torch.float64)
+    torch.testing.assert_close(metrics.dimension_stds(x), expected)
+    cloud = gaussian(300, 24) * torch.linspace(0, 2, 24)
+    assert value(metrics.dimension_stds(cloud).mean()) == pytest.approx(value(metrics.embedding_std(cloud)))
 
 
 @pytest.mark.parametrize("count", [5, 1500])
@@ -153,9 +200,9 @@ def test_what_is_not_finite_gives_nan_and_no_exception(bad: float) -> None:
     x[3, 2] = bad
     for measure in ON_ONE:
         assert measure(x).isnan().all(), measure
+    assert all(math.isnan(part) for part in _spread("representation", x).values())
     for measure_pair in ON_TWO:
         assert measure_pair(x, gaussian(12, 5)).isnan().all(), measure_pair
-    assert metrics.participation_ratio(metrics.covariance_spectrum(x)).isnan()
 
 
 def test_dead_embeddings_read_as_collapsed() -> None:
@@ -163,7 +210,9 @@ def test_dead_embeddings_read_as_collapsed() -> None:
     assert value(metrics.embedding_std(dead)) == 0
     assert value(metrics.effective_rank(dead)) == 1
     assert value(metrics.uniformity(dead)) == pytest.approx(0)
-    assert value(metrics.participation_ratio(metrics.covariance_spectrum(dead))) == 0
+    assert value(metrics.rankme(dead)) == pytest.approx(1, abs=1e-4)
+    assert value(metrics.stable_rank(dead)) == 0
+    assert metrics.dimension_stds(dead).tolist() == [0] * 4
 
 
 def test_half_precision_is_measured_at_its_own_values() -> None:

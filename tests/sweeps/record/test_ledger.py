@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from sweeps.record.ledger import Ledger, count_trials
 from sweeps.record.rows import METRICS, Ending, EndReason, Measurement, TrialState
+from sweeps.record.tables import write_tables
 from sweeps.study import Study
 
 FINISHED = Ending(state=TrialState.COMPLETE, end_reason=EndReason.FINISHED, collapsed=True, onset_step=5)
@@ -177,3 +179,35 @@ def test_a_ledger_from_before_provenance_opens_and_takes_it(tmp_path: Path, smal
         assert ledger.append(trial_id, attempt, dataclasses.replace(measurement(5), commit="abc", clean=True))
         (row,) = ledger.trials()
     assert (row.commit, row.clean, row.steps_run) == ("abc", True, 5)
+
+
+def test_a_ledger_from_before_a_metric_opens_and_takes_it(tmp_path: Path, small: Study) -> None:
+    path, trial_id = tmp_path / "ledger.sqlite", small.trials()[0].trial_id
+    with Ledger(path) as ledger:
+        ledger.plan([(small.trials()[0], 20)])
+        attempt = ledger.start(trial_id)
+        ledger.append(trial_id, attempt, measurement(0, uniformity=-2.0))
+    with contextlib.closing(sqlite3.connect(path)) as older:
+        for table, names in (("trials", ("rankme", "lidar")), ("metrics", ("rankme", "projection_std_min"))):
+            for name in names:
+                older.execute(f'ALTER TABLE {table} DROP COLUMN "{name}"')
+    with Ledger(path, read_only=True) as ledger:
+        (row,) = ledger.trials()
+        (numbers,) = ledger.metrics()
+        write_tables(ledger, tmp_path)
+    assert (row.rankme, row.lidar, row.stable_rank) == (None, None, 0.5)
+    known = dict(zip(METRICS, numbers[1:], strict=True))
+    assert (known["uniformity"], known["rankme"], known["stable_rank"]) == (-2.0, None, 0.5)
+    assert pq.read_table(tmp_path / "metrics.parquet")["rankme"].to_pylist() == [None]
+    with Ledger(path) as ledger:
+        assert ledger.append(trial_id, attempt, measurement(5, rankme=7.0, uniformity=-3.0, lidar=2.0))
+        assert [(row.rankme, row.uniformity) for row in ledger.rows(trial_id)] == [(None, -2.0), (7.0, -3.0)]
+        assert (ledger.trials()[0].rankme, ledger.trials()[0].lidar) == (7.0, 2.0)
+
+
+def test_a_report_from_before_a_metric_is_read(small: Study) -> None:
+    """A checkpoint carries the measurements of the version that made it."""
+    report = measurement(5).to_report()
+    for name in ("rankme", "lidar", "representation_std_max"):
+        del report[name]
+    assert Measurement.from_report(report).rankme is None

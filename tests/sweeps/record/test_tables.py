@@ -22,10 +22,14 @@ CONTRACT = {
         steps_run steps_planned knn_accuracy loss representation_std projection_std effective_rank
         wall_seconds device error f_encoder_norm f_heads dimensional_collapse probe_accuracy attempt
         knn_accuracy_start knn_accuracy_pixels chance test_images precision
-        commit clean versions data_digest""",
+        commit clean versions data_digest rankme stable_rank lidar projection_lidar
+        effective_rank_centred alpha_req nesum participation_ratio""",
     "metrics": """trial_id step epoch loss representation_std projection_std effective_rank
         projection_effective_rank alignment uniformity positive_cosine negative_cosine knn_accuracy tau lr
-        samples_per_second""",
+        samples_per_second rankme projection_rankme stable_rank projection_stable_rank
+        representation_positive_cosine representation_negative_cosine
+        representation_std_min representation_std_median representation_std_max
+        projection_std_min projection_std_median projection_std_max""",
     "spectra": "trial_id step level eigenvalues",
 }
 
@@ -47,6 +51,32 @@ def write(folder: Path, study: Study) -> None:
             Ending(state=TrialState.FAIL, end_reason=EndReason.ERROR, error="ValueError: boom"),
         )
         write_tables(ledger, folder)
+
+
+def test_every_column_is_documented() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "result-tables.md").read_text(encoding="utf-8")
+    for table in ("trials", "metrics", "spectra"):
+        _, _, section = text.partition(f"\n## {table}.parquet\n")
+        section, _, _ = section.partition("\n## ")
+        names = {name for name in CONTRACT[table].split() if not name.startswith("f_")}
+        assert not {name for name in names if f"`{name}`" not in section}, table
+
+
+def test_a_trial_has_the_shape_of_its_representations_last_spectrum(tmp_path: Path, small: Study) -> None:
+    first, second, *_ = small.trials()
+    spectra = {0: [1, 1, 1, 1], 5: [4, 2, 1, 1]}
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.plan((trial, 20) for trial in (first, second))
+        attempt = ledger.start(first.trial_id)
+        for step, values in spectra.items():
+            levels = {"representation": np.array(values, "<f4").tobytes(), "projection": bytes(8)}
+            ledger.append(
+                first.trial_id, attempt, dataclasses.replace(measurement(step, lidar=3.0), spectra=levels)
+            )
+        write_tables(ledger, tmp_path)
+    done, waiting = pq.read_table(tmp_path / "trials.parquet").to_pylist()
+    assert (done["nesum"], done["participation_ratio"], done["lidar"]) == (2, 64 / 22, 3)
+    assert [waiting[name] for name in ("nesum", "alpha_req", "lidar", "rankme")] == [None] * 4
 
 
 def test_a_trial_stands_beside_what_it_is_compared_with(tmp_path: Path, small: Study) -> None:
