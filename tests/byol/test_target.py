@@ -155,3 +155,15 @@ def test_no_new_setting_makes_a_step_wait(settings: dict[str, Any]) -> None:
     x1, x2 = views()
     with NoHostReads():
         learner.step(x1, x2)
+
+
+def test_in_train_mode_running_statistics_come_from_the_targets_own_batches_alone() -> None:
+    learner = build_learner(tau_base=0.5, target_init="fresh")
+    alone = copy.deepcopy(learner.target)
+    x1, x2 = views()
+    with torch.no_grad():
+        alone(x1)
+        alone(x2)
+    learner.step(x1, x2)
+    assert equal(running_statistics(learner.target), running_statistics(alone))
+    assert not equal(parameters(learner.target), parameters(alone))
