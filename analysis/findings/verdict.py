@@ -85,7 +85,7 @@ def _sentences(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, lev
         case Case.CLAIMED | Case.TIED:
             assert verdict.found is not None
             return [
-                *_collapsed_reference(cells, verdict.found),
+                *_collapsed_reference(cells),
                 _claim(study, verdict, verdict.found, level),
                 *_limits(study, cells, verdict, verdict.found),
             ]
@@ -177,20 +177,20 @@ def _exceptions(study: StudyResults, verdict: Verdict) -> list[str]:
     return [f"Without it, {'this' if len(cells) == 1 else 'these'} did not collapse either: {named}{more}."]
 
 
-def _collapsed_reference(cells: Sequence[Cell], found: Search) -> list[str]:
+def _collapsed_reference(cells: Sequence[Cell]) -> list[str]:
     reference = reference_of(cells)
-    if reference is None or not found.rule.reversed:
+    if reference is None or not reference.judged or reference.collapsed < reference.judged:
         return []
     return [f"The reference itself collapsed in all {plural(reference.judged, 'trial')}."]
 
 
 def _undetermined(study: StudyResults, cells: Sequence[Cell], verdict: Verdict) -> list[str]:
-    found, reference = verdict.found, reference_of(cells)
+    found, reference = verdict.found, _collapsed_reference(cells)
     counts = f"so far the representation collapsed in {_of(verdict.collapsed)} trials"
     texts = [f"What prevents collapse is undetermined: {counts}, and no rule over the components passes."]
-    if reference is not None and reference.judged and reference.collapsed == reference.judged:
+    if reference:
         survivors = [cell for cell in cells if cell.judged and not cell.collapsed]
-        texts.append(f"The reference itself collapsed in all {plural(reference.judged, 'trial')}.")
+        texts += reference
         if survivors:
             n = plural(len(survivors), "other cell")
             texts.append(f"{n} did not collapse, among them {changes_text(study, survivors[0])}.")

@@ -27,22 +27,21 @@ class Outlook:
     """The largest number that was tried."""
 
 
-def outlook(collapsed_CS: Floats, family: Family, found: Search, reference: int | None) -> Outlook:
+def outlook(collapsed_CS: Floats, family: Family, found: Search) -> Outlook:
     """What would make the best rule pass.
 
     Args:
         collapsed_CS: 1 where the trial of a cell and seed collapsed, 0 where not, NaN without one.
         family: the rules.
         found: what `search` found with these; not significant.
-        reference: index of the reference's cell.
     """
     judged_CS = ~np.isnan(collapsed_CS)
     perfect_CS = np.where(judged_CS, ~found.inside_C[:, None], np.nan)
-    perfect = search(perfect_CS, family, reference=reference)
+    perfect = search(perfect_CS, family)
     least_p = 1.0 if perfect is None or perfect.rule != found.rule else perfect.adjusted_p
     n = int(judged_CS.any(axis=0).sum())
     for times in range(2, _MOST_TIMES + 1):
-        repeated = search(np.tile(collapsed_CS, times), family, reference=reference)
+        repeated = search(np.tile(collapsed_CS, times), family)
         if repeated is not None and repeated.rule == found.rule and repeated.adjusted_p <= LEVEL:
             return Outlook(least_p=least_p, seeds=n * times, most_seeds=n * _MOST_TIMES)
     return Outlook(least_p=least_p, seeds=None, most_seeds=n * _MOST_TIMES)

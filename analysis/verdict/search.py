@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+from scipy import sparse, special
 
 from analysis.stats import Floats
 from analysis.verdict.rules import Family, Rule
@@ -63,7 +63,7 @@ class Search:
     adjusted_p: float
     z: float
     """The quantile for an interval that makes up for the search: the 95 % quantile, over the permutations, of
-    the largest standardised difference of any rule; at least 1.96."""
+    the best rule's standardised difference; at least 1.96."""
     rules: int
     """How many were searched: those that the cells can tell apart."""
     permutations: int
@@ -78,83 +78,44 @@ class Search:
         return tuple(rule for rule in self.aliases if (rule.mentions, rule.uses_absence) == best)
 
 
-def search(collapsed_CS: Floats, family: Family, *, reference: int | None = None) -> Search | None:
+def search(collapsed_CS: Floats, family: Family) -> Search | None:
     """Finds the best rule; None if there is none: too few cells, or all outcomes are alike.
 
     Args:
         collapsed_CS: 1 where the trial of a cell and seed collapsed, 0 where not, NaN without one.
         family: the rules; see `rules.family`.
-        reference: index of the reference's cell. Where all of its trials collapsed, the reversed rules are
-            searched, else the others; in each permutation likewise.
     """
     judged_CS = ~np.isnan(collapsed_CS)
     judged_C, counts_C = judged_CS.sum(axis=1), np.nansum(collapsed_CS, axis=1).astype(np.int64)
     total, trials = int(counts_C.sum()), int(judged_C.sum())
-    if total in (0, trials):
+    if total in (0, trials) or not family.rules:
         return None
-    directions = _directions(family, judged_C, total)
-    if reference is not None and not judged_C[reference]:
-        reference = None
-    chosen, scorer = directions[int(_is_reversed(counts_C[None], judged_C, reference)[0])]
-    if not len(chosen):
-        return None
-    scores_R = scorer.scores(counts_C[None])[0]
+    scorer = _Scorer(family, judged_C, total)
+    scores_R = scorer.scores(counts_C[:, None])[:, 0]
     best = int(scores_R.argmax())
     if scores_R[best] == -math.inf:
         return None
     exact = _n_arrangements(collapsed_CS) <= _EXACT_UP_TO
     permuted_PC = _arrangements(collapsed_CS) if exact else _permutations(collapsed_CS)
-    best_P, largest_P = _largest(directions, permuted_PC, _is_reversed(permuted_PC, judged_C, reference))
+    best_P, difference_P = scorer.best(permuted_PC.T)
     at_least = int((best_P >= max(0.0, scores_R[best]) - _ROUNDING).sum())
     near = np.argsort(-scores_R, kind="stable")
     near = near[scores_R[near] > scores_R[best] - math.log(trials) + _ROUNDING]
-    inside_C = family.inside_RC[chosen[best]]
+    inside_C = family.inside_RC[best]
     return Search(
-        rule=family.rules[chosen[best]],
-        aliases=family.aliases[chosen[best]],
-        ties=tuple(family.rules[chosen[other]] for other in near if other != best),
+        rule=family.rules[best],
+        aliases=family.aliases[best],
+        ties=tuple(family.rules[other] for other in near if other != best),
         inside_C=inside_C,
         inside=Side(collapsed=int(counts_C[inside_C].sum()), trials=int(judged_C[inside_C].sum())),
         outside=Side(collapsed=int(counts_C[~inside_C].sum()), trials=int(judged_C[~inside_C].sum())),
         score=float(scores_R[best]),
         adjusted_p=at_least / len(best_P) if exact else (1 + at_least) / (1 + len(best_P)),
-        z=max(_Z, float(np.quantile(largest_P, 0.95))),
-        rules=len(chosen),
+        z=max(_Z, float(np.quantile(difference_P, 0.95))),
+        rules=len(family.rules),
         permutations=len(best_P),
         exact=exact,
     )
-
-
-_Directions: TypeAlias = "tuple[tuple[Ints, _Scorer], tuple[Ints, _Scorer]]"
-
-
-def _directions(family: Family, judged_C: Ints, total: int) -> _Directions:
-    """The indices of the rules that are not reversed and their scorer, then those of the reversed rules."""
-    reversed_R = np.array([rule.reversed for rule in family.rules], dtype=np.bool_)
-    mentions_R = np.array([rule.mentions for rule in family.rules], dtype=np.int64)
-    first, second = np.flatnonzero(~reversed_R), np.flatnonzero(reversed_R)
-    return (
-        (first, _Scorer(family.inside_RC[first], mentions_R[first], judged_C, total)),
-        (second, _Scorer(family.inside_RC[second], mentions_R[second], judged_C, total)),
-    )
-
-
-def _is_reversed(counts_PC: Ints, judged_C: Ints, reference: int | None) -> npt.NDArray[np.bool_]:
-    """Whether the whole reference collapsed, by arrangement."""
-    if reference is None:
-        return np.zeros(len(counts_PC), dtype=np.bool_)
-    return np.asarray(counts_PC[:, reference] == judged_C[reference])
-
-
-def _largest(
-    directions: _Directions, counts_PC: Ints, reversed_P: npt.NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
-    """The best score (at least 0) and the largest standardised difference of each arrangement. Shapes [P]"""
-    best_P, largest_P = np.zeros(len(counts_PC)), np.zeros(len(counts_PC))
-    for rows_P, (chosen, scorer) in zip((~reversed_P, reversed_P), directions, strict=True):
-        if len(chosen) and rows_P.any():
-            best_P[rows_P], largest_P[rows_P] = scorer.largest(counts_PC[rows_P])
-    return best_P, largest_P
 
 
 class _Scorer:
@@ -164,10 +125,9 @@ class _Scorer:
     are looked up in a table.
     """
 
-    def __init__(
-        self, inside_RC: npt.NDArray[np.bool_], mentions_R: Ints, judged_C: Ints, total: int
-    ) -> None:
-        trials = int(judged_C.sum())
+    def __init__(self, family: Family, judged_C: Ints, total: int) -> None:
+        inside_RC, trials = family.inside_RC, int(judged_C.sum())
+        mentions_R = np.array([rule.mentions for rule in family.rules], dtype=np.int64)
         kinds_K2, row_R = np.unique(
             np.stack([judged_C @ inside_RC.T, mentions_R], axis=1), axis=0, return_inverse=True
         )
@@ -182,27 +142,29 @@ class _Scorer:
         lower = difference > _ROUNDING
         self._scores = np.where(lower, 2 * ratio - math.log(trials) * mentions_K, -math.inf).ravel()
         self._standardised = np.where(lower, difference / error_K, 0.0).ravel()
-        self._member_CR = inside_RC.T.astype(np.float32)
+        self._inside_RC = sparse.csr_array(inside_RC.astype(np.int32))  # no threads, unlike a dense product
         self._first_R = (row_R.ravel() * (total + 1)).astype(np.int32)
 
-    def scores(self, counts_PC: Ints) -> Floats:
-        """Penalised scores; minus infinity where the rate inside is not lower. [P, R]"""
-        return np.asarray(self._scores[self._places(counts_PC)])
+    def scores(self, counts_CP: Ints) -> Floats:
+        """Penalised scores; minus infinity where the rate inside is not lower. [R, P]"""
+        return np.asarray(self._scores[self._places(counts_CP)])
 
-    def _places(self, counts_PC: Ints) -> npt.NDArray[np.int32]:
-        inside_PR = (counts_PC.astype(np.float32) @ self._member_CR).astype(np.int32)  # exact below 2 ** 24
-        return np.asarray(self._first_R + inside_PR)
+    def _places(self, counts_CP: Ints) -> npt.NDArray[np.int32]:
+        return np.asarray(self._first_R[:, None] + self._inside_RC @ counts_CP.astype(np.int32))
 
-    def largest(self, counts_PC: Ints) -> tuple[Floats, Floats]:
-        """The best score (at least 0) and the largest standardised difference of each arrangement. [P]"""
+    def best(self, counts_CP: Ints) -> tuple[Floats, Floats]:
+        """The best rule's score (at least 0) and its standardised difference, by arrangement. [P]"""
         size = max(1, _CHUNK // len(self._first_R))
-        best_P, largest_P = np.zeros(len(counts_PC)), np.zeros(len(counts_PC))
-        for begin in range(0, len(counts_PC), size):
+        best_P, difference_P = np.zeros(counts_CP.shape[1]), np.zeros(counts_CP.shape[1])
+        for begin in range(0, counts_CP.shape[1], size):
             chunk = slice(begin, begin + size)
-            places_PR = self._places(counts_PC[chunk])
-            best_P[chunk] = np.maximum(self._scores[places_PR].max(axis=1), 0.0)
-            largest_P[chunk] = self._standardised[places_PR].max(axis=1)
-        return best_P, largest_P
+            places_RP = self._places(counts_CP[:, chunk])
+            scores_RP = self._scores[places_RP]
+            chosen_P = scores_RP.argmax(axis=0)
+            columns_P = np.arange(len(chosen_P))
+            best_P[chunk] = np.maximum(scores_RP[chosen_P, columns_P], 0.0)
+            difference_P[chunk] = self._standardised[places_RP[chosen_P, columns_P]]
+        return best_P, difference_P
 
 
 def _log_likelihood(k: Ints, n: Ints) -> Floats:

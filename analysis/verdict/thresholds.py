@@ -21,9 +21,7 @@ def threshold_grid(threshold: float) -> Sequence[float]:
     return sorted({threshold, *(number for number in numbers if low <= number <= high)})
 
 
-def stable_range(
-    std_CS: Floats, found: Search, family: Family, threshold: float, reference: int | None
-) -> Interval | None:
+def stable_range(std_CS: Floats, found: Search, family: Family, threshold: float) -> Interval | None:
     """The thresholds around the study's at which the same rule is best and passes, of those that were tried.
 
     None if a judged trial has no std, or if it is not even so at the study's own threshold: then the tables
@@ -34,7 +32,6 @@ def stable_range(
         found: the claimed rule.
         family: the rules that it was searched among.
         threshold: the study's, above 0.
-        reference: index of the reference's cell.
     """
     if int((~np.isnan(std_CS)).sum()) != found.inside.trials + found.outside.trials:
         return None
@@ -44,7 +41,7 @@ def stable_range(
         collapsed_CS = np.where(np.isnan(std_CS), np.nan, std_CS < value)
         key = collapsed_CS.tobytes()
         if key not in known:
-            other = search(collapsed_CS, family, reference=reference)
+            other = search(collapsed_CS, family)
             known[key] = other is not None and other.rule == found.rule and other.adjusted_p <= LEVEL
         return known[key]
 

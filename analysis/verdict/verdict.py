@@ -120,9 +120,8 @@ def _verdict(cells: Sequence[Cell], collapsed_CS: Floats, std_CS: Floats, thresh
         return Verdict(case=case, collapsed=collapsed, open_cells=open_cells, seeds=seeds)
     kept = [cell for cell, has in zip(cells, has_result_C, strict=True) if has]
     collapsed_CS, std_CS = collapsed_CS[has_result_C], std_CS[has_result_C]
-    reference = next((index for index, cell in enumerate(kept) if cell.is_reference), None)
     rules = family([cell.codes for cell in kept])
-    found = search(collapsed_CS, rules, reference=reference)
+    found = search(collapsed_CS, rules)
     passes = found is not None and seeds > 1 and found.adjusted_p <= LEVEL
     tied = found is not None and bool(found.equals)
     ranged = found is not None and passes and threshold > 0
@@ -131,11 +130,9 @@ def _verdict(cells: Sequence[Cell], collapsed_CS: Floats, std_CS: Floats, thresh
         collapsed=collapsed,
         found=found,
         interval=reduction(collapsed_CS, found.inside_C, found.z) if found and passes else None,
-        thresholds=stable_range(std_CS, found, rules, threshold, reference) if found and ranged else None,
+        thresholds=stable_range(std_CS, found, rules, threshold) if found and ranged else None,
         exceptions=_exceptions(kept, collapsed_CS, found) if found else (),
-        outlook=outlook(collapsed_CS, rules, found, reference)
-        if found and not passes and seeds > 1
-        else None,
+        outlook=outlook(collapsed_CS, rules, found) if found and not passes and seeds > 1 else None,
         open_cells=open_cells,
         seeds=seeds,
     )

@@ -36,7 +36,7 @@ def test_the_rule_with_both_sides_in_trials(sweep: Path) -> None:
         "encoder_norm = batch, or head_norm = batch: the representation collapsed in 0 of 36 trials with, "
         "12 of 12 without (100 points fewer, 95 % "
     )
-    assert "adjusted p 0.001; the same rule for every threshold tried from 0.01 to 0.8)." in text
+    assert "adjusted p 0.001; the same rule for every threshold tried from 0.01 to 0.7)." in text
     assert (
         "head_norm = batch and predictor = mlp, or head_norm = batch and tau_base = 0.99: the projection "
         "collapsed in 0 of 18 trials with, 30 of 30 without" in text
@@ -49,8 +49,8 @@ def test_the_values_are_plain_data(sweep: Path) -> None:
     assert values["levels"] == [[["batch"]], [["batch"]]]
     assert values["inside"] == {"collapsed": 0, "trials": 36}
     assert values["outside"] == {"collapsed": 12, "trials": 12}
-    assert (values["level"], values["adjusted_p"], values["rules"]) == ("representation", 0.001, 166)
-    assert values["thresholds"] == [0.01, 0.8]
+    assert (values["level"], values["adjusted_p"], values["rules"]) == ("representation", 0.001, 2168)
+    assert values["thresholds"] == [0.01, 0.7]
     low, high = values["interval"]
     assert 0 < low < values["difference"] == high == 1
     assert values["projection"]["rule"] == [["head_norm", "predictor"], ["head_norm", "tau_base"]]
@@ -89,7 +89,7 @@ def test_undetermined_says_what_would_decide_it(tmp_path: Path) -> None:
     assert text.startswith(
         "What prevents collapse is undetermined: so far the representation collapsed in 2 of 10"
     )
-    assert "The best of 15 is predictor = mlp: collapse in 0 of 8 trials with, 2 of 2 without" in text
+    assert "The best of 30 is predictor = mlp: collapse in 0 of 8 trials with, 2 of 2 without" in text
     assert "With 2 seeds not even a clean separation by it could pass (p 0.16); 4 seeds that coll" in text
 
 
@@ -117,10 +117,28 @@ def test_a_reference_that_collapsed_everywhere_names_no_cause(tmp_path: Path) ->
         "The reference itself collapsed in all 3 trials. predictor = none: the representation collapsed in "
         "0 of 24 trials with"
     )
-    assert (item.values["rule"], item.values["changes"]) == (None, [["predictor"]])
+    assert item.values["rule"] == [["predictor = none"]]
+    assert item.values["levels"] == [[["none"]]]
     assert "made it collapse" not in removals
     assert removals.startswith("The reference itself collapsed in 3 of 3 seeds")
     assert "No collapse was seen with predictor = none (0 of 3 seeds" in removals
+
+
+def test_a_remedy_is_named_with_its_level(tmp_path: Path) -> None:
+    """As with negatives in BYOL: they prevent collapse, and so do predictor and slow target together."""
+    factors = {"negatives_weight": [0, 1], **TWO}
+    flat = collapsing(
+        lambda row: (
+            row["f_negatives_weight"] == 0 and (row["f_predictor"] == "none" or row["f_tau_base"] == 0)
+        )
+    )
+    item = finding(write_sweep(tmp_path, factors=factors, seeds=range(5), edit=flat))
+    assert item.text.startswith(
+        "negatives_weight = 1, or predictor = mlp and tau_base = 0.99: the representation collapsed in 0 of "
+        "25 trials with, 15 of 15 without (100 points fewer"
+    )
+    assert item.values["rule"] == [["negatives_weight = 1"], ["predictor", "tau_base"]]
+    assert item.values["levels"] == [[["1"]], [["mlp"], ["0.99"]]]
 
 
 def test_cells_with_fewer_seeds_are_not_counted_as_if_they_had_all(tmp_path: Path) -> None:
