@@ -14,15 +14,18 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from byol.errors import ConfigError
 from sweeps import __version__, files
 from sweeps.arguments import amount, count, count_or_zero, duration, positive
 from sweeps.errors import RequestError, one_line
 from sweeps.progress import clock
-from sweeps.study import list_studies, load_study
+from sweeps.study import Study, list_studies, load_study
 from sweeps.trainer import Trainer, byol_trainer
+
+if TYPE_CHECKING:
+    from analysis.findings.power import Outlooks
 
 
 class _Parser(ArgumentParser):
@@ -95,8 +98,10 @@ def _parser() -> ArgumentParser:
         "--to",
         type=Path,
         metavar="FILE",
-        help="default: report.html in DIR; for several, in the current directory",
+        help="default: report.html in DIR, or for several sweeps in the current directory; the findings are "
+        "written beside it, as findings.txt",
     )
+    report.add_argument("--json", action="store_true", help="print the findings as JSON, for scripts")
 
     replay = command("replay", _replay, "show what stopping collapsed trials early would have saved")
     replay.add_argument("out", type=Path, metavar="DIR", help="the sweep's directory")
@@ -127,7 +132,11 @@ def _add_plan(plan: ArgumentParser) -> None:
         "--calibrate", action="store_true", help="time a few steps of each shape of trial on this machine"
     )
     source.add_argument(
-        "--from", type=Path, dest="earlier", metavar="DIR", help="take the times from an earlier sweep"
+        "--from",
+        type=Path,
+        dest="earlier",
+        metavar="DIR",
+        help="take the times from an earlier sweep, and show what n seeds could tell",
     )
     plan.add_argument("--out", type=Path, metavar="DIR", help="keep the calibration there, for `run`")
     plan.add_argument("--json", action="store_true", help="as JSON, for scripts")
@@ -204,7 +213,7 @@ def _add_address(command: ArgumentParser) -> None:
 
 def _studies(options: Namespace) -> int:
     for study in list_studies():
-        print(f"{study.name:<32} {study.trial_count:>4} trials  {study.title}")
+        print(f"{study.name:<32} {study.trials_text:>11}  {study.title}")
     return 0
 
 
@@ -226,8 +235,25 @@ def _plan(options: Namespace) -> int:
     else:
         estimate = estimates.of_study(study, cells, options.out)
     plan = make_plan(study, workers=options.workers, estimate=estimate, price=options.price)
-    print(json.dumps(as_json(plan), indent=2) if options.json else as_text(plan))
+    power = _power(study, options.earlier) if options.earlier else None
+    if options.json:
+        print(json.dumps({**as_json(plan), **({"power": power.values} if power else {})}, indent=2))
+    else:
+        print("\n".join((as_text(plan), *(("", f"from {options.earlier}", *power.lines) if power else ()))))
     return 0
+
+
+def _power(study: Study, earlier: Path) -> "Outlooks":
+    """What the sweep in `earlier` says about how many seeds `study` needs."""
+    from analysis.findings.power import Outlooks, outlooks
+    from analysis.load import load_results
+
+    try:
+        [results] = load_results([earlier]).studies
+    except ValueError as error:  # its ledger tells the times even so
+        return Outlooks(lines=(f"What n seeds could show is unknown: {one_line(error)}",), values={})
+    planned = [len(study.seeds), len(study.at_most().seeds)]
+    return outlooks(results, [] if study.search else planned)
 
 
 def _show(line: str) -> None:
@@ -268,7 +294,8 @@ def _run(options: Namespace) -> int:
         reason = "The time budget is used up." if outcome.out_of_time else "Interrupted."
         closing.append(f"{reason} Run the same command again to resume.")
     if outcome.ran or not _is_current(options.out):
-        _finish([options.out], options.out / files.REPORT, closing)
+        text, _ = _write_results([options.out], options.out / files.REPORT)
+        print("\n".join((text, *closing, f"Report: {options.out / files.REPORT}")))
     else:
         print((options.out / files.FINDINGS).read_text(encoding="utf-8"))
         print("\n".join((*closing, f"Report: {options.out / files.REPORT}")))
@@ -305,7 +332,12 @@ def _report(options: Namespace) -> int:
     for out in options.out:
         refresh_tables(out)
     folder = options.out[0] if len(options.out) == 1 else Path()
-    _finish(options.out, options.to or folder / files.REPORT, [])
+    path = options.to or folder / files.REPORT
+    text, data = _write_results(options.out, path)
+    print(data.rstrip() if options.json else f"{text}\nReport: {path}")
+    if len(options.out) > 1 and not options.json:
+        written = (path.name, files.FINDINGS, files.FINDINGS_DATA, files.EFFECTS)
+        print(f"Written to {path.resolve().parent}: {', '.join(written)}")
     return 0
 
 
@@ -317,31 +349,37 @@ def _replay(options: Namespace) -> int:
 
 
 def _is_current(out: Path) -> bool:
-    """Whether report and findings were written after what they are made from."""
-    results = [out / files.REPORT, out / files.FINDINGS]
+    """Whether report, findings and effects were written after what they are made from."""
+    results = [out / name for name in (files.REPORT, files.FINDINGS, files.FINDINGS_DATA, files.EFFECTS)]
     sources = [out / name for name in (files.STUDY, files.TRIALS, files.METRICS, files.SPECTRA)]
     if not all(path.exists() for path in results):
         return False
     return min(path.stat().st_mtime for path in results) >= max(path.stat().st_mtime for path in sources)
 
 
-def _finish(folders: list[Path], path: Path, closing: list[str]) -> None:
-    """Writes the report, and the findings in words beside it and here, followed by `closing`."""
-    from analysis.findings import findings
-    from analysis.load import load_results
-    from analysis.page.report import render
-    from byol.files import write_text
+def _write_results(folders: list[Path], path: Path) -> tuple[str, str]:
+    """Writes the report to `path`, findings and effects beside it; returns the findings, also as JSON."""
+    from analysis import api
+    from analysis.document import document_text
+    from byol.files import replacing, write_text
 
     try:
-        results = load_results(folders)
+        results = api.load_results(folders)
     except ValueError as error:
         raise RequestError(one_line(error)) from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = "\n".join(("", *findings(results).sentences, ""))
-    for place, content in ((path, render(results)), (path.with_name(files.FINDINGS), text)):
+    text = "\n".join(("", *api.findings(results).sentences, ""))
+    data = document_text(api.findings_document(results))
+    effects = path.with_name(files.EFFECTS)
+    with replacing(effects) as partial:
+        api.effects(results).to_parquet(partial, compression="zstd", index=False)
+    texts = {path: api.report(results)}
+    texts |= {path.with_name(files.FINDINGS): text, path.with_name(files.FINDINGS_DATA): data}
+    for place, content in texts.items():
         write_text(place, content)
+    for place in (effects, *texts):
         place.touch()  # also where the content is as it was: it is up to date now
-    print("\n".join((text, *closing, f"Report: {path}")))
+    return text, data
 
 
 def _export(options: Namespace) -> int:

@@ -50,7 +50,7 @@ class PairResult:
     """Of the estimate."""
     agreement: Agreement
     reason: str
-    """Why it cannot be told; empty where it can."""
+    """Why it cannot be told, or disagrees although the direction is as published; empty otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +117,8 @@ def _compare(
     )
     estimate, n, interval = _ratio(higher, lower) if _is_ratio(pair) else _difference(higher, lower)
     agreement, reason = _judged(pair, estimate, interval)
+    if pair.measure.is_of_spread and agreement is Agreement.AGREES:
+        agreement, reason = _collapsed(lower, _threshold(study, pair.measure))
     if obstacle and pair.measure.is_of_accuracy:
         agreement, reason = Agreement.CANNOT_TELL, obstacle
     return PairResult(
@@ -128,6 +130,22 @@ def _compare(
         agreement=agreement,
         reason=reason,
     )
+
+
+def _threshold(study: StudyResults, measure: Measure) -> float:
+    is_projection = measure is Measure.PROJECTION
+    return study.projection_threshold if is_projection else study.representation_threshold
+
+
+def _collapsed(lower_S: Floats, threshold: float) -> tuple[Agreement, str]:
+    """What is published of a spread is a collapse, and a std that is only somewhat lower is none."""
+    known = lower_S[~np.isnan(lower_S)]
+    n = int((known < threshold).sum())
+    if n == len(known):
+        return Agreement.AGREES, ""
+    if n == 0:
+        return Agreement.DISAGREES, "lower, but it did not collapse"
+    return Agreement.CANNOT_TELL, f"it collapsed in {n} of {len(known)} seeds"
 
 
 def _obstacle(learned: Learning | None) -> str:

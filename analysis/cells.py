@@ -27,6 +27,8 @@ class Cell:
 
     codes: tuple[int, ...]
     """Index of each factor's level, or ABSENT."""
+    factors: tuple[str, ...]
+    """Names of the factors."""
     labels: tuple[str, ...]
     """The levels, or NOT_SET."""
     trials: pd.DataFrame
@@ -43,8 +45,15 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """The levels in the order of the factors."""
-        return " · ".join(self.labels)
+        """What it changes in the reference: `predictor = none, tau_base = 0`; or `the reference`."""
+        changes = (f"{self.factors[index]} = {self.labels[index]}" for index in self.changed)
+        return ", ".join(changes) or "the reference"
+
+    @property
+    def levels_text(self) -> str:
+        """All its levels, the reference's too: `predictor = mlp, tau_base = 0`."""
+        pairs = zip(self.factors, self.labels, strict=True)
+        return ", ".join(f"{name} = {label}" for name, label in pairs)
 
     @property
     def is_reference(self) -> bool:
@@ -62,7 +71,7 @@ class Cell:
         return np.asarray(values, dtype=np.float64)
 
 
-@lru_cache(maxsize=4)  # every figure asks for them, and 10,000 trials take a second
+@lru_cache(maxsize=16)  # every figure asks for them, and 10,000 trials take a second
 def cells_of(study: StudyResults) -> tuple[Cell, ...]:
     """The cells of a design that were planned, the reference first, in the order of the levels.
 
@@ -72,6 +81,7 @@ def cells_of(study: StudyResults) -> tuple[Cell, ...]:
         return ()
     codes_by_label = [{label: code for code, label in enumerate(factor.levels)} for factor in study.factors]
     rows: dict[tuple[int, ...], list[int]] = {}
+    names = tuple(factor.name for factor in study.factors)
     columns = [study.trials[factor.column].tolist() for factor in study.factors]
     for row, labels in enumerate(zip(*columns, strict=True)):
         codes = (code.get(label, ABSENT) for code, label in zip(codes_by_label, labels, strict=True))
@@ -84,6 +94,7 @@ def cells_of(study: StudyResults) -> tuple[Cell, ...]:
     return tuple(
         Cell(
             codes=codes,
+            factors=names,
             labels=tuple(column[rows[codes][0]] for column in columns),
             trials=study.trials.iloc[rows[codes]],
             judged=int(judged[rows[codes]].sum()),

@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.cells import Cell, cells_of, reference_of, values_by_seed
 from analysis.results import StudyResults
-from analysis.stats import Mean, paired_difference
+from analysis.stats import Floats, Mean, paired_difference
 
 
 class Side(StrEnum):
@@ -34,6 +34,8 @@ class Gain:
     """The control's mean, over the seeds of the difference."""
     difference: Mean
     """Trained minus control, paired by seed."""
+    differences: Floats
+    """The same by seed. Shape [seeds with both]."""
 
     @property
     def side(self) -> Side:
@@ -84,7 +86,11 @@ def gain(cell: Cell, seeds: Sequence[int], column: str) -> Gain | None:
     both = ~np.isnan(trained - control)
     if not both.any():
         return None
-    return Gain(control=float(control[both].mean()), difference=paired_difference(control, trained))
+    return Gain(
+        control=float(control[both].mean()),
+        difference=paired_difference(control, trained),
+        differences=trained[both] - control[both],
+    )
 
 
 class Control(StrEnum):

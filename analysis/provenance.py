@@ -92,7 +92,7 @@ def mixtures(study: StudyResults) -> tuple[Mixture, ...]:
     trials = judged(study.trials)
     found = []
     for condition in CONDITIONS:
-        values = _values(trials, condition)
+        values = ran_under(trials, condition)
         if _differs(trials, values, _setting(study.factors, condition)):
             seeds = values.groupby(trials["seed"]).nunique()
             found.append(
@@ -118,7 +118,7 @@ def confounded(study: StudyResults) -> Mapping[str, str]:
     reasons: dict[str, list[str]] = {}
     for mixture in mixtures(study):
         condition = mixture.condition
-        values = _values(trials, condition)
+        values = ran_under(trials, condition)
         for factor in _setting(study.factors, condition, negate=True):
             if reason := _along(trials, values, study.factors, factor, condition):
                 reasons.setdefault(factor.name, []).append(f"the {condition.name} ({reason})")
@@ -130,9 +130,9 @@ def provenance_rows(study: StudyResults) -> list[tuple[str, str]]:
     trials = judged(study.trials)
     rows = []
     for condition in CONDITIONS if len(trials) else ():
-        values = _values(trials, condition)
+        values = ran_under(trials, condition)
         unknown = int(values.isna().sum())
-        short = _shortened(values.dropna().unique().tolist(), condition)
+        short = short_names(values.dropna().unique().tolist(), condition)
         counts = values.value_counts()
         parts = []
         for place, (value, number) in enumerate(counts.head(_GROUPS_UP_TO).items()):
@@ -148,7 +148,7 @@ def provenance_rows(study: StudyResults) -> list[tuple[str, str]]:
     return rows
 
 
-def _values(trials: pd.DataFrame, condition: Condition) -> pd.Series:
+def ran_under(trials: pd.DataFrame, condition: Condition) -> pd.Series:
     """What each trial ran under, as text, or null where it is not known. Shape [trials]."""
     if condition is CODE:
         changed = trials["clean"].eq(False).fillna(False).astype(bool)
@@ -189,7 +189,7 @@ def _along(
             continue
         shares = [side.value_counts(normalize=True) for side in sides]
         if float(pd.concat(shares, axis=1).min(axis=1, skipna=False).sum()) < _OVERLAP:
-            short = _shortened(pd.concat(sides).unique().tolist(), condition)
+            short = short_names(pd.concat(sides).unique().tolist(), condition)
             texts = [
                 f"{shortened(label, 40)}: {_numbers(_counts(side, short))}"
                 for label, side in zip((factor.levels[0], level), sides, strict=True)
@@ -199,7 +199,7 @@ def _along(
 
 
 def _groups(values: pd.Series, condition: Condition) -> dict[str, int]:
-    return _counts(values, _shortened(values.dropna().unique().tolist(), condition))
+    return _counts(values, short_names(values.dropna().unique().tolist(), condition))
 
 
 def _counts(values: pd.Series, short: Mapping[str, str]) -> dict[str, int]:
@@ -216,7 +216,7 @@ def _numbers(groups: Mapping[str, int]) -> str:
     return listed(parts)
 
 
-def _shortened(values: Sequence[str], condition: Condition) -> dict[str, str]:
+def short_names(values: Sequence[str], condition: Condition) -> dict[str, str]:
     """What the values are called in sentences, each by another name: of versions, only those that differ."""
     names: dict[str, str] = {}
     common = set.intersection(*(set(value.split(", ")) for value in values)) if len(values) > 1 else set()

@@ -29,6 +29,11 @@ class Measure(StrEnum):
     """Standard deviation over seeds of the last kNN accuracy, compared as a ratio."""
 
     @property
+    def is_of_spread(self) -> bool:
+        """Whether it is a std: what is published is then that the lower side collapses."""
+        return self in (Measure.REPRESENTATION, Measure.PROJECTION)
+
+    @property
     def is_of_accuracy(self) -> bool:
         """Whether it says nothing if the reference did not learn."""
         return self in (Measure.ACCURACY, Measure.FLUCTUATION, Measure.SEED_SPREAD)

@@ -160,7 +160,8 @@ def _provenance(study: StudyResults) -> list[str]:
     lines = []
     for directory, manifest in zip(study.directories, study.manifests, strict=True):
         lines.append(f"`{directory}`: {_made(manifest) if manifest else 'no manifest'}")
-    return lines
+    precisions = sorted(study.trials["precision"].dropna().unique())
+    return [*lines, *([f"trained in {listed(precisions)}"] if precisions else [])]
 
 
 def _made(manifest: Mapping[str, Any]) -> str:
@@ -173,7 +174,6 @@ def _made(manifest: Mapping[str, Any]) -> str:
     parts = [
         f"{hardware.get('cpu', 'hardware unknown')}{cores}{accelerators}",
         ", ".join(named),
-        str(manifest.get("precision", "precision unknown")),
         commit + changed,
         str(manifest.get("created", ""))[:10],
         f"{_duration(float(manifest['wall_seconds']))} in all" if "wall_seconds" in manifest else "",
@@ -191,7 +191,7 @@ def _cell_row(study: StudyResults, cell: Cell) -> tuple[str, ...]:
     accuracies = cell.values("knn_accuracy")
     fate = information(judged(cell.trials))
     return (
-        cell.text + (" (reference)" if cell.is_reference else ""),
+        " · ".join(cell.labels) + (" (reference)" if cell.is_reference else ""),
         f"{cell.collapsed} of {cell.judged}",
         f"{cell.projection_collapsed} of {cell.projection_judged}",
         *(_average(cell, f"{level}_std") for level in ("representation", "projection")),

@@ -30,6 +30,17 @@ class Factor:
         return f"f_{self.name}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class SeedSequence:
+    """Seeds that are run one after the other until the verdict is settled. There is a look after each from
+    `least` on."""
+
+    least: int
+    """Seeds before the first look, at least 2."""
+    most: int
+    """Seeds before the last look, more than `least`."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StudyResults:
     """One study: all trials of it that any of the directories holds. Equal only to itself."""
@@ -61,6 +72,8 @@ class StudyResults:
     """study.yaml of each."""
     manifests: tuple[Mapping[str, Any], ...]
     """manifest.json of each; empty where there is none."""
+    sequence: SeedSequence | None = None
+    """Where the seeds were run until the verdict was settled; None where their number was fixed."""
     duplicates: int = 0
     """Trials that stood in more than one directory, and were read once."""
 
@@ -75,4 +88,13 @@ class Results:
     """What `load_results` read."""
 
     studies: tuple[StudyResults, ...]
-    """In the order of the directories."""
+    """A sweep each, in the order of the directories; those that complete each other are one."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What tells the sweeps apart: the study, and where several are of that study, the directory."""
+        studies = [study.name for study in self.studies]
+        return tuple(
+            study.name if studies.count(study.name) == 1 else f"{study.name} in {study.directories[0]}"
+            for study in self.studies
+        )

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from analysis.results import SeedSequence
 from analysis.tables import level_text
 
 
@@ -93,6 +94,21 @@ def thresholds(document: Mapping[str, Any], path: Path) -> tuple[float, float]:
             raise ValueError(f"{path}: collapse.{key}: must be a number, but got {value!r}")
         found.append(float(value))
     return found[0], found[1]
+
+
+def sequence_of(document: Mapping[str, Any], path: Path) -> SeedSequence | None:
+    """The looks of a study whose seeds run until the verdict is settled; None for any other.
+
+    Raises:
+        ValueError: they are not whole numbers in order.
+    """
+    seeds = document.get("seeds")
+    if not isinstance(seeds, Mapping):
+        return None
+    least, most = seeds.get("min"), seeds.get("max")
+    if not isinstance(least, int) or not isinstance(most, int) or not 2 <= least < most:
+        raise ValueError(f"{path}: seeds: must have min, at least 2, and a larger max, but got {dict(seeds)}")
+    return SeedSequence(least=least, most=most)
 
 
 def _levels(name: str, body: Any) -> StatedFactor:

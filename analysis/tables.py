@@ -47,7 +47,20 @@ def read_trials(path: Path) -> pd.DataFrame:
     Raises:
         ValueError: it cannot be read, lacks a required column, or holds a value that cannot be true.
     """
-    trials = _read(path, TRIAL_COLUMNS, required=REQUIRED)
+    return checked_trials(_read(path), path)
+
+
+def checked_trials(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """A table of trials, as `read_trials` returns it.
+
+    Args:
+        table: as pandas reads it. It is not changed.
+        path: what errors call it.
+
+    Raises:
+        ValueError: as of `read_trials`.
+    """
+    trials = _typed(table, path, TRIAL_COLUMNS, required=REQUIRED)
     for name in ("trial_id", "seed", "state"):
         refuse(path, name, trials[name], trials[name].isna(), "must not be null")
     for name, words in (("state", TrialState), ("end_reason", EndReason)):
@@ -73,9 +86,19 @@ def read_metrics(path: Path) -> pd.DataFrame:
     Raises:
         ValueError: it cannot be read, or has two rows for one step of a trial.
     """
-    if not path.exists():
+    return checked_metrics(_read(path) if path.exists() else None, path)
+
+
+def checked_metrics(table: pd.DataFrame | None, path: Path) -> pd.DataFrame:
+    """A table of measurements, as `read_metrics` returns it; empty for None. For arguments see
+    `checked_trials`.
+
+    Raises:
+        ValueError: as of `read_metrics`.
+    """
+    if table is None:
         return _empty(METRIC_COLUMNS)
-    metrics = _read(path, METRIC_COLUMNS, required=("trial_id", "step"))
+    metrics = _typed(table, path, METRIC_COLUMNS, required=("trial_id", "step"))
     for name in ("trial_id", "step"):
         refuse(path, name, metrics[name], metrics[name].isna(), "must not be null")
     outside = (metrics["knn_accuracy"] < 0) | (metrics["knn_accuracy"] > 1)
@@ -92,8 +115,18 @@ def read_spectra(path: Path) -> pd.DataFrame:
     Raises:
         ValueError: it cannot be read.
     """
-    required = tuple(SPECTRUM_COLUMNS)
-    return _read(path, SPECTRUM_COLUMNS, required=required) if path.exists() else _empty(SPECTRUM_COLUMNS)
+    return checked_spectra(_read(path) if path.exists() else None, path)
+
+
+def checked_spectra(table: pd.DataFrame | None, path: Path) -> pd.DataFrame:
+    """A table of spectra, as `read_spectra` returns it; empty for None. For arguments see `checked_trials`.
+
+    Raises:
+        ValueError: it lacks a column, or holds a value that cannot be true.
+    """
+    if table is None:
+        return _empty(SPECTRUM_COLUMNS)
+    return _typed(table, path, SPECTRUM_COLUMNS, required=tuple(SPECTRUM_COLUMNS))
 
 
 def refuse(path: Path, column: str, values: pd.Series, wrong: pd.Series, rule: str) -> None:
@@ -130,13 +163,23 @@ def refuse_duplicates(path: Path, table: pd.DataFrame, columns: Sequence[str]) -
     )
 
 
-def _read(path: Path, columns: Mapping[str, str], *, required: Sequence[str]) -> pd.DataFrame:
+def _read(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(path)
+        return pd.read_parquet(path)
     except OSError as error:
         raise ValueError(f"{path.parent}: holds no sweep: {path.name}: {error.strerror or error}") from None
     except ValueError as error:  # pyarrow's own errors are ValueErrors too
         raise ValueError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _typed(
+    table: pd.DataFrame, path: Path, columns: Mapping[str, str], *, required: Sequence[str]
+) -> pd.DataFrame:
+    """A copy with the columns in their types; those that it lacks are null.
+
+    Raises:
+        ValueError: it lacks a required column, or a value does not fit.
+    """
     # A filtered table keeps its old row numbers, and a table by trial has its ids there.
     table = table.reset_index(drop=all(name is None for name in table.index.names))
     missing = [name for name in required if name not in table]

@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from analysis.verdict.decide import LEVEL
 from analysis.verdict.interval import reduction
 from analysis.verdict.rules import Component, Family, family
-from analysis.verdict.search import search
+from analysis.verdict.search import LEVEL, Search, search
 
 Floats = npt.NDArray[np.float64]
 Truth = tuple[tuple[int, ...], ...]
@@ -62,9 +61,9 @@ class Result:
 
 def simulate(scenario: Scenario, seeds: int, sweeps: int, rng: np.random.Generator) -> Result:
     """Judges `sweeps` made-up sweeps of a scenario."""
-    rules, codes = family(scenario.codes), list(scenario.codes)
-    rates_C = np.array([scenario.inside if scenario.holds(code) else scenario.outside for code in codes])
-    rows = [_judge(scenario, rules, _outcomes(scenario, rates_C, seeds, rng), rates_C) for _ in range(sweeps)]
+    rules = family(scenario.codes)
+    rates_C = rates(scenario)
+    rows = [_judge(scenario, rules, outcomes(scenario, seeds, rng), rates_C) for _ in range(sweeps)]
     claimed, right, hedged, covered, width = np.array(rows, dtype=np.float64).T
     known = ~np.isnan(covered)
     return Result(
@@ -81,7 +80,16 @@ def _mean(values: Floats) -> float:
     return float(values.mean()) if len(values) else math.nan
 
 
-def _outcomes(scenario: Scenario, rates_C: Floats, seeds: int, rng: np.random.Generator) -> Floats:
+def rates(scenario: Scenario) -> Floats:
+    """The true rate of collapse by cell."""
+    return np.array(
+        [scenario.inside if scenario.holds(code) else scenario.outside for code in scenario.codes]
+    )
+
+
+def outcomes(scenario: Scenario, seeds: int, rng: np.random.Generator) -> Floats:
+    """A made-up sweep: 1 where a cell collapsed with a seed. Shape [cells, seeds]"""
+    rates_C = rates(scenario)
     draws_CS = rng.random((len(rates_C), seeds))
     if scenario.by_seed:
         decided_C = np.array([scenario.truth is None or not scenario.holds(code) for code in scenario.codes])
@@ -97,14 +105,18 @@ def _judge(
     if found is None:
         return 0.0, 0.0, 0.0, math.nan, math.nan
     claimed = found.adjusted_p <= LEVEL
-    named = {frozenset(map(_polar, components)) for components in found.rule.alternatives}
-    true = scenario.truth is not None and named == set(map(frozenset, scenario.truth))
-    right = claimed and true and not found.equals
+    right = claimed and is_true(scenario, found)
     interval = reduction(collapsed_CS, found.inside_C, found.z)
     difference = rates_C[~found.inside_C].mean() - rates_C[found.inside_C].mean()
     covered = interval.low - 1e-9 <= difference <= interval.high + 1e-9
     width = interval.high - interval.low
     return float(claimed), float(right), float(right and bool(found.ties)), float(covered), width
+
+
+def is_true(scenario: Scenario, found: Search) -> bool:
+    """Whether the best rule is the true one, and no other says the same."""
+    named = {frozenset(map(_polar, components)) for components in found.rule.alternatives}
+    return scenario.truth is not None and named == set(map(frozenset, scenario.truth)) and not found.equals
 
 
 def _polar(component: Component) -> int:
@@ -161,7 +173,18 @@ _TRUTHS: dict[str, tuple[Truth, Callable[[Code], bool]]] = {
 }
 
 
-def _scenario(design: str, codes: Sequence[Code], truth: str, stray: float, outside: float = 1.0) -> Scenario:
+def truth_scenario(
+    design: str, codes: Sequence[Code], truth: str, stray: float, outside: float = 1.0
+) -> Scenario:
+    """A scenario in which one of the truths holds.
+
+    Args:
+        design: its name.
+        codes: its cells.
+        truth: its name in _TRUTHS.
+        stray: rate of collapse inside.
+        outside: rate of collapse outside.
+    """
     factors, holds = _TRUTHS[truth]
     name = f"{design}: {truth}, {stray:.0%}".replace("%", " %")
     if outside < 1:
@@ -175,28 +198,28 @@ def _with_effect() -> Iterator[Scenario]:
     for factors in (3, 4, 5, 6):
         for truth in ("A", "A or B", "A and B"):
             for stray in (0.03, 0.1):
-                yield _scenario(f"2^{factors}", full(factors), truth, stray)
+                yield truth_scenario(f"2^{factors}", full(factors), truth, stray)
     for truth in ("A", "A or B", "A and B"):
-        yield _scenario("2^4", full(4), truth, 0.1, 0.9)
-    yield _scenario("2^4", full(4), "A, or B and C", 0.03)
-    yield _scenario("2^4", full(4), "A", 0.1, 0.7)
+        yield truth_scenario("2^4", full(4), truth, 0.1, 0.9)
+    yield truth_scenario("2^4", full(4), "A, or B and C", 0.03)
+    yield truth_scenario("2^4", full(4), "A", 0.1, 0.7)
     for stray, outside in ((0.0, 1.0), (0.03, 1.0), (0.03, 0.97)):
-        yield _scenario("leave-one-out of 6", leave_one_out(6), "A", stray, outside)
-    yield _scenario("add-one-in of 5", add_one_in(5), "A", 0.03)
-    yield _scenario("2^(5-1)", half_fraction(), "A or B", 0.03)
-    yield _scenario("2^(5-1)", half_fraction(), "A and B", 0.03)
+        yield truth_scenario("leave-one-out of 6", leave_one_out(6), "A", stray, outside)
+    yield truth_scenario("add-one-in of 5", add_one_in(5), "A", 0.03)
+    yield truth_scenario("2^(5-1)", half_fraction(), "A or B", 0.03)
+    yield truth_scenario("2^(5-1)", half_fraction(), "A and B", 0.03)
 
 
 def _with_remedies() -> Iterator[Scenario]:
     for factors in (3, 4, 5, 6):
         for truth in ("not A", "A, or not B", "A and not B", "not A, or B and C"):
-            yield _scenario(f"2^{factors}", full(factors), truth, 0.03)
+            yield truth_scenario(f"2^{factors}", full(factors), truth, 0.03)
     for truth in ("not A", "A, or not B", "not A, or B and C"):
-        yield _scenario("2^4", full(4), truth, 0.1)
-    yield _scenario("2^4", full(4), "A, or B and not C", 0.03)
-    yield _scenario("leave-one-out of 6", leave_one_out(6), "not A", 0.03)
-    yield _scenario("add-one-in of 5", add_one_in(5), "not A", 0.03)
-    yield _scenario("2^(5-1)", half_fraction(), "A, or not B", 0.03)
+        yield truth_scenario("2^4", full(4), truth, 0.1)
+    yield truth_scenario("2^4", full(4), "A, or B and not C", 0.03)
+    yield truth_scenario("leave-one-out of 6", leave_one_out(6), "not A", 0.03)
+    yield truth_scenario("add-one-in of 5", add_one_in(5), "not A", 0.03)
+    yield truth_scenario("2^(5-1)", half_fraction(), "A, or not B", 0.03)
 
 
 def _levels_and_conditions() -> Iterator[Scenario]:

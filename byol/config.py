@@ -72,9 +72,9 @@ def _choice(default: str, *options: str) -> Any:
     return dataclasses.field(default=default, metadata={"options": (default, *options)})
 
 
-def _newer(default: bool, *, since: str) -> Any:
+def _newer(default: Any, *, since: str, **rule: Any) -> Any:
     """A field that an earlier version did not have: at its default it is no part of `to_settings`."""
-    return dataclasses.field(default=default, metadata={"since": since})
+    return dataclasses.field(default=default, metadata={"since": since, **rule})
 
 
 def _check_fields(config: object) -> None:
@@ -293,6 +293,9 @@ class TrialConfig:
     `clip_lr`; not used by the other optimisers."""
     batch_size: int = _number(128, 2)
     """Images per step; each gives two views."""
+    accumulate: int = _newer(1, since="0.3.0", low=1, high=math.inf)
+    """Equal parts of the batch that go through the networks one after the other, their gradients averaged:
+    batch statistics and negatives are then of a part, and all else stays as it is (BYOL, section 5)."""
     epochs: float = _number(0.0, 0)
     """Length of the trial in passes over the training images; 0 if `steps` says it."""
     steps: int = _number(100, 0)
@@ -341,6 +344,9 @@ class TrialConfig:
         if self.negatives_weight and self.loss_norm != "l2":
             rule = 'above 0 requires loss_norm "l2", for negatives are compared by cosine'
             raise ConfigError("negatives_weight", self.negatives_weight, rule)
+        if self.batch_size % self.accumulate or self.part_size < 2:
+            rule = f"must divide batch_size = {self.batch_size} into equal parts of at least two images"
+            raise ConfigError("accumulate", self.accumulate, rule)
         if self.knn_every % self.eval_every:
             rule = f"must be a multiple of eval_every = {self.eval_every}"
             raise ConfigError("knn_every", self.knn_every, rule)
@@ -364,6 +370,11 @@ class TrialConfig:
         """Whether the target is the online network itself at every step, as in SimSiam."""
         stays_at_zero = self.tau_base == 0 and (self.tau_schedule == "constant" or self.tau_final == 0)
         return stays_at_zero and self.target_init == "copy"
+
+    @property
+    def part_size(self) -> int:
+        """Images that go through the networks together."""
+        return self.batch_size // self.accumulate
 
     def steps_per_epoch(self, train_images: int) -> int:
         """Steps in one pass over `train_images` images; an incomplete last batch is dropped.

@@ -117,14 +117,16 @@ class Learner:
 
     def step(self, view1_BCHW: Tensor, view2_BCHW: Tensor) -> None:
         """One optimiser step on two views of a batch, then the target's update. Adds to `loss_sum`."""
-        loss = self.loss(view1_BCHW, view2_BCHW)
+        parts = self.config.accumulate
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        for part1_BCHW, part2_BCHW in zip(view1_BCHW.chunk(parts), view2_BCHW.chunk(parts), strict=True):
+            loss = self.loss(part1_BCHW, part2_BCHW) / parts
+            loss.backward()
+            self.loss_sum.add_(loss.detach())
         set_lr(self.optimizer, self._this_step(self.lr_table), self._this_step(self.undecayed_lr_table))
         self.optimizer.step()
         self._update_target()
         self.step_index.add_(1)
-        self.loss_sum.add_(loss.detach())
 
     def loss(self, view1_BCHW: Tensor, view2_BCHW: Tensor) -> Tensor:
         """The training loss of two views [B, C, H, W], a 0-dim tensor. Networks run in train mode.

@@ -20,7 +20,7 @@ class Inputs:
     """The inputs of a sweep, from `prepare`."""
 
     trials: Sequence[Trial]
-    """Those of the design, or samples from the corners of a search's space."""
+    """Those of the design with all seeds that may run, or samples from the corners of a search's space."""
     data: DataSets
     """The data sets that the trials train on."""
     steps: Mapping[str, int]
@@ -46,7 +46,7 @@ def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, s
         DirectoryError: the sweep was started with other data.
     """
     # A search has no trials yet; the corners of its space must fit the data.
-    trials = corner_samples(study.reference, study.search) if study.search else study.trials()
+    trials = corner_samples(study.reference, study.search) if study.search else study.at_most().trials()
     facts: dict[str, str] = {}
     if directory.has_ledger(source):
         with directory.open_ledger(source) as ledger:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from byol.files import write_text
-from sweeps import files
+from sweeps import files, looks
 from sweeps.inputs import Inputs, prepare
 from sweeps.options import RunOptions, RunOutcome
 from sweeps.planning import estimates
@@ -48,6 +48,8 @@ class Sweep:
     """Data, steps, resources and estimate; set by `execute`."""
     tracker: Tracker
     """Records the events of trials; set by `execute`."""
+    display: Display
+    """Shows the progress; set by `execute`."""
 
     def __init__(
         self,
@@ -95,11 +97,13 @@ class Sweep:
             StorageError: the store cannot be used, or another driver is using it.
         """
         options = options or RunOptions()
-        trial_ids = {trial.trial_id for trial in study.trials()}
+        trial_ids = {trial.trial_id for trial in study.at_most().trials()}
         directory.check(out, study, trial_ids)
         store = Store.at(options.storage) if options.storage else None
         with Mirror(out, store, every=options.mirror_every).opened(study, trial_ids) as mirror:
-            yield cls(study, out, mirror, options=options, trainer=trainer, stream=stream)
+            yield cls(
+                _begun(study, mirror.source), out, mirror, options=options, trainer=trainer, stream=stream
+            )
 
     @property
     def is_complete(self) -> bool:
@@ -109,6 +113,8 @@ class Sweep:
             return False
         with directory.open_ledger(source) as ledger:
             if self.study.search and not is_settled(ledger, self.study):
+                return False
+            if self.study.sequence and not self._is_settled(ledger):
                 return False
             rows, pending = ledger.trials(), ledger.pending(retry_failed=self.options.retry_failed)
         running = any(row.state == TrialState.RUNNING for row in rows)
@@ -140,13 +146,13 @@ class Sweep:
             room = runtime.room(self.inputs.resources, self._available)
             self._plan(room)
             self.record()
-            display = Display(self.stream, columns=shutil.get_terminal_size().columns)
-            self._track(display)
+            self.display = Display(self.stream, columns=shutil.get_terminal_size().columns)
+            self._track(self.display)
             try:
-                with self.mirror.following(stop=interruption.request, warn=display.note):
+                with self.mirror.following(stop=interruption.request, warn=self.display.note):
                     self._run(self._driver(interruption), room)
             finally:
-                display.close()
+                self.display.close()
                 self.ledger.interrupt()
                 self.record()
             self._outcome = RunOutcome(
@@ -195,8 +201,7 @@ class Sweep:
     def _announce(self) -> None:
         address = self.options.address
         where = f"on the cluster at {address}" if address else "on this machine"
-        count = self.study.trial_count
-        planned = f"{count} trial{'' if count == 1 else 's'} planned"
+        planned = f"{self.study.trials_text} planned"
         print(f"{self.study.name}: {planned}; starting Ray {where}", file=self.stream, flush=True)
 
     @contextlib.contextmanager
@@ -236,6 +241,7 @@ class Sweep:
         ledger.set_fact(Fact.STUDY, study.name)
         ledger.set_fact(Fact.COLLAPSE, directory.rule_text(study))
         ledger.set_fact(Fact.SEARCH, directory.search_text(study))
+        ledger.set_fact(Fact.SEQUENCE, directory.sequence_text(study))
         if store is not None:
             ledger.set_fact(Fact.STORAGE, store.uri)
         ledger.plan(((trial, steps[trial_id]) for trial_id, trial in self.trials.items()), design=study.kind)
@@ -281,8 +287,9 @@ class Sweep:
         if driver.interruption.stop_all():
             return
         if self.study.search is None:
-            pending = self.ledger.pending(retry_failed=self.options.retry_failed)
-            driver.run([self.trials[trial_id] for trial_id in pending], resources=resources, workers=workers)
+            self._run_pending(driver)
+            while self.study.sequence and not driver.interruption.stop_all() and self._begin_replicate():
+                self._run_pending(driver)
             return
         from sweeps.search.run import SearchRun
 
@@ -296,3 +303,37 @@ class Sweep:
             steps=self.inputs.data.steps,
             retry_failed=self.options.retry_failed,
         ).execute(driver, resources=resources, workers=workers or room)
+
+    def _run_pending(self, driver: "Driver") -> None:
+        pending = self.ledger.pending(retry_failed=self.options.retry_failed)
+        trials = [self.trials[trial_id] for trial_id in pending]
+        if trials:  # of a sequence, all may have run before
+            driver.run(trials, resources=self.inputs.resources, workers=self.options.workers)
+
+    def _begin_replicate(self) -> bool:
+        """Looks at the verdict. Unless it is settled, enters the trials of one more seed."""
+        seeds = len(self.study.seeds)
+        self.record()
+        if looks.settled(self.out):
+            self.ledger.set_fact(Fact.SETTLED, str(seeds))
+            return False
+        self.study = self.study.with_seeds(seeds + 1)
+        self.trials = {trial.trial_id: trial for trial in self.study.trials()}
+        write_text(self.out / files.STUDY, self.study.to_yaml())
+        for trial_id, trial in self.trials.items():
+            self.tracker.add(trial, self.inputs.steps[trial_id], design=self.study.kind)
+        self.display.note(f"The verdict is not settled after {seeds} seeds: one more.")
+        return True
+
+    def _is_settled(self, ledger: Ledger) -> bool:
+        """Whether a sequence ended with the seeds that it has begun."""
+        return ledger.facts().get(Fact.SETTLED) == str(len(self.study.seeds))
+
+
+def _begun(study: Study, source: Path) -> Study:
+    """A sequence with the seeds that the ledger in `source` has; any other study as it is."""
+    if study.sequence is None or not directory.has_ledger(source):
+        return study
+    with directory.open_ledger(source) as ledger:
+        seeds = 1 + max((row.seed for row in ledger.trials()), default=-1)
+    return study.with_seeds(max(seeds, study.sequence.least))

@@ -1,7 +1,10 @@
-"""The examples in docstrings, and of tables made elsewhere, do what they show."""
+"""The examples in docstrings, of tables made elsewhere and of the analysis from Python do what they show."""
 
+import contextlib
 import doctest
 import importlib
+import io
+import re
 from pathlib import Path
 
 import pytest
@@ -40,8 +43,28 @@ def test_tables_made_elsewhere_are_judged_without_a_ledger(
     assert sorted(path.name for path in folder.iterdir()) == ["study.yaml", "trials.parquet"]
     assert main(command.split()[2:]) == 0
     assert "predictor" in capsys.readouterr().out
-    made = ["findings.txt", "report.html", "study.yaml", "trials.parquet"]
+    made = ["effects.parquet", "findings.json", "findings.txt", "report.html", "study.yaml", "trials.parquet"]
     assert sorted(path.name for path in folder.iterdir()) == made
+
+
+@pytest.mark.timeout(60)
+def test_the_page_on_the_analysis_shows_what_its_blocks_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs" / "analysis.md").read_text()
+    blocks = re.findall(r"```(python|text)\n(.*?)```\n", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    printed = ""
+    for kind, block in blocks:
+        if kind == "text":
+            assert block == printed
+            continue
+        with contextlib.redirect_stdout(io.StringIO()) as shown:
+            exec(block, names)
+        printed = shown.getvalue()
+    assert [kind for kind, _ in blocks].count("text") == 6
+    assert (tmp_path / "report.html").stat().st_size > 1_000_000
 
 
 def test_a_wrong_example_is_seen(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,11 +14,12 @@ HEADER = ("published", "size there", "here (95 % interval)", "verdict")
 HOW = (
     "Published pairs are compared by direction only, never by size. A pair agrees if the 95 % interval of "
     "the difference, paired by seed, excludes 0 in the published direction, disagrees if it excludes 0 in "
-    "the other, and cannot be told otherwise. Where no difference was published (≈), it agrees if the whole "
-    f"interval lies within ±{100 * ALIKE_WITHIN:g} points, and disagrees if it lies wholly outside. "
-    "Intervals are t intervals; those of a spread over seeds are of a ratio, by Pitman and Morgan, and have "
-    "to exclude 1. The pairs were named by the publications, so none is chosen by its result here, and each "
-    "interval is 95 % by itself."
+    "the other, and cannot be told otherwise. Where no difference was published (≈), it agrees if the "
+    f"whole interval lies within ±{100 * ALIKE_WITHIN:g} points, and disagrees if it lies wholly outside. "
+    "Intervals are t intervals; those of a spread over seeds are of a ratio, by Pitman and Morgan, and "
+    "have to exclude 1. What is published of a std is a collapse: it agrees if, besides, the lower side "
+    "collapsed in every seed, and disagrees if in none. The pairs were named by the publications, so none "
+    "is chosen by its result here, and each interval is 95 % by itself."
 )
 """How a verdict on a pair is made, for pages."""
 
@@ -29,7 +30,6 @@ _MEASURES = {
     Measure.FLUCTUATION: "fluctuation of kNN accuracy: ",
     Measure.SEED_SPREAD: "spread over seeds: ",
 }
-_SPREADS = (Measure.REPRESENTATION, Measure.PROJECTION)
 
 
 def agreement_findings(study: StudyResults) -> list[Finding]:
@@ -41,7 +41,7 @@ def _finding(result: TableResult) -> Finding:
     counts, n = tally(result.pairs), len(result.pairs)
     text = f"Of {plural(n, 'published ordering')} of {result.table.title}, {counts_text(result.pairs)}."
     values = {agreement.replace(" ", "_"): count for agreement, count in counts.items()}
-    return Finding(kind="agreement", text=text, values={"table": result.table.name, "n": n, **values})
+    return Finding(kind="agreement", text=text, values={"table": result.table.name, "n": n, **values}, n=n)
 
 
 def counts_text(results: Sequence[PairResult]) -> str:
@@ -87,13 +87,13 @@ def _here(item: PairResult) -> str:
 def _amount(measure: Measure, value: float) -> str:
     if measure is Measure.SEED_SPREAD:
         return f"{number(value, 2)} times"
-    return _signed(value) if measure in _SPREADS else f"{points(value)} points"
+    return _signed(value) if measure.is_of_spread else f"{points(value)} points"
 
 
 def _range(measure: Measure, interval: Interval) -> str:
     if measure is Measure.SEED_SPREAD:
         return f"{number(interval.low, 2)} to {number(interval.high, 2)}"
-    if measure in _SPREADS:
+    if measure.is_of_spread:
         return f"{_signed(interval.low)} to {_signed(interval.high)}"
     return points_range(interval)
 

@@ -34,8 +34,8 @@ def caveats(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> tuple
     return tuple(item for item in candidates if item is not None)
 
 
-def _caveat(kind: str, text: str, values: Mapping[str, Value]) -> Finding:
-    return Finding(kind=kind, text=text, values=values, caveat=True)
+def _caveat(kind: str, text: str, values: Mapping[str, Value], n: int | None = None) -> Finding:
+    return Finding(kind=kind, text=text, values=values, n=n, caveat=True)
 
 
 def _missing(cells: Sequence[Cell], counts: Counts) -> Finding | None:
@@ -45,7 +45,7 @@ def _missing(cells: Sequence[Cell], counts: Counts) -> Finding | None:
     empty = sum(cell.judged == 0 for cell in cells)
     text = f"Not finished: {remaining} of {plural(counts.planned, 'trial')} still to come"
     text += f", and {plural(empty, 'cell')} without any result" if empty else ""
-    return _caveat("missing", f"{text}.", {"remaining": remaining, "empty": empty})
+    return _caveat("missing", f"{text}.", {"remaining": remaining, "empty": empty}, remaining)
 
 
 _CONFOUNDED_UP_TO = 3
@@ -71,7 +71,7 @@ def _ends(counts: Counts) -> Finding | None:
     n = sum(excluded.values())
     text = f"Of {plural(counts.planned, 'trial')}, {listed(parts)}"
     text += f"; {n} {'is' if n == 1 else 'are'} left out of the rates." if n else "."
-    return _caveat("ends", text, {"left_out": n, "dimensional": counts.dimensional})
+    return _caveat("ends", text, {"left_out": n, "dimensional": counts.dimensional}, n)
 
 
 def _seeds(study: StudyResults, counts: Counts) -> Finding | None:
@@ -79,13 +79,13 @@ def _seeds(study: StudyResults, counts: Counts) -> Finding | None:
     if study.is_search or n >= 6 or not counts.judged:
         return None
     if n == 1:
-        return _caveat("seeds", "One seed only: nothing here has an interval or can be tested.", {"n": 1})
+        return _caveat("seeds", "One seed only: nothing here has an interval or can be tested.", {"n": 1}, 1)
     least = number(2 ** (1 - n), 2)
     text = (
         f"{n} seeds are too few for p < .05 where two cells are compared, one pair a seed, by an exact test "
         f"(the smallest possible is {least})."
     )
-    return _caveat("seeds", text, {"n": n})
+    return _caveat("seeds", text, {"n": n}, n)
 
 
 def _early(counts: Counts) -> Finding | None:
@@ -93,7 +93,7 @@ def _early(counts: Counts) -> Finding | None:
         return None
     text = f"{plural(counts.stopped_early, 'trial')} ended before the planned number of steps: "
     text += "their kNN accuracy and last std are not compared with those of full-length trials."
-    return _caveat("early", text, {"n": counts.stopped_early})
+    return _caveat("early", text, {"n": counts.stopped_early}, counts.stopped_early)
 
 
 def _lengths(study: StudyResults) -> Finding | None:
@@ -114,7 +114,7 @@ def _confounded(study: StudyResults) -> Finding | None:
     parts += [f"{plural(more, 'more factor')} likewise"] if more else []
     whose = "its effects" if len(factors) == 1 else "their effects"
     text = f"{'; '.join(parts)}. Nothing here can tell {whose} from that."
-    return _caveat("confounded", text, dict(factors))
+    return _caveat("confounded", text, dict(factors), len(factors))
 
 
 def _mixtures(study: StudyResults) -> list[Finding]:
@@ -137,7 +137,7 @@ def _merged(study: StudyResults) -> Finding | None:
         return None
     text = f"{len(study.directories)} directories were merged, and for {unknown} of {len(trials)} trials "
     text += "it is not known on which data they ran (no data_digest), so it may differ."
-    return _caveat("merged", text, {"unknown": unknown, "n": len(trials)})
+    return _caveat("merged", text, {"unknown": unknown, "n": len(trials)}, unknown)
 
 
 def _unequal(study: StudyResults, cells: Sequence[Cell]) -> Finding | None:
@@ -153,9 +153,9 @@ def _labels(counts: Counts) -> Finding | None:
         return None
     if counts.without_knn == counts.judged:
         text = "No trial has a kNN accuracy (no labels); collapse is judged without it."
-        return _caveat("labels", text, {"n": counts.judged})
+        return _caveat("labels", text, {"n": counts.judged}, counts.judged)
     text = f"{counts.without_knn} of {plural(counts.judged, 'judged trial')} have no kNN accuracy."
-    return _caveat("labels", text, {"n": counts.without_knn})
+    return _caveat("labels", text, {"n": counts.without_knn}, counts.without_knn)
 
 
 def _threshold(study: StudyResults) -> Finding | None:
@@ -172,4 +172,5 @@ def _threshold(study: StudyResults) -> Finding | None:
         f"{as_written(threshold)} (the study's), {high} below {as_written(threshold * 2)}."
     )
     stable_low = threshold_sensitivity(std, threshold).stable.low
-    return _caveat("threshold", text, {"low": low, "middle": middle, "high": high, "stable_low": stable_low})
+    values = {"low": low, "middle": middle, "high": high, "stable_low": stable_low}
+    return _caveat("threshold", text, values, int(np.isfinite(std).sum()))

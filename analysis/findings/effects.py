@@ -43,7 +43,8 @@ def knn_finding(study: StudyResults) -> Finding | None:
     values: dict[str, Value] = {"effect": mean.estimate, "seeds": mean.n, "pairs": largest.matched}
     values |= {"cells": survivors, "factor": factor.name, "family": largest.family}
     values |= {"adjusted_p": largest.adjusted_p, "superiority": ahead.estimate, **_ends(largest)}
-    return Finding(kind="knn", text=text[0].upper() + text[1:], values=values)
+    text = text[0].upper() + text[1:]
+    return Finding(kind="knn", text=text, values=values, interval=largest.simultaneous, n=mean.n)
 
 
 def interaction_finding(study: StudyResults, measure: Measure) -> Finding | None:
@@ -88,7 +89,7 @@ def interaction_finding(study: StudyResults, measure: Measure) -> Finding | None
     for name, cells in zip(("both", "either", "neither"), corners, strict=True):
         values |= {f"{name}_collapsed": sum(cell.collapsed for cell in cells)}
         values |= {f"{name}_trials": sum(cell.judged for cell in cells)}
-    return Finding(kind="interaction", text=text, values=values)
+    return Finding(kind="interaction", text=text, values=values, interval=largest.simultaneous, n=mean.n)
 
 
 def _carries(effect: Effect, mains: Mapping[tuple[int, int], Effect]) -> bool:

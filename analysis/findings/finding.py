@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from analysis.stats import Interval
+
 Value: TypeAlias = "float | int | str | bool | Sequence[Value] | Mapping[str, Value] | None"
 """Plain data, as in JSON."""
 
@@ -18,6 +20,10 @@ class Finding:
     """One or two sentences."""
     values: Mapping[str, Value]
     """The numbers in it."""
+    interval: Interval | None = None
+    """Of the estimate that the text is about, in its own units; None where it has none."""
+    n: int | None = None
+    """How many trials, seeds or cells it is over: docs/result-tables.md says which."""
     caveat: bool = False
     """Whether it limits what the others say."""
 

@@ -43,7 +43,8 @@ def learned_finding(result: Learning) -> Finding:
             f"{mean_points(pixels.difference)}{_zero(pixels)}."
         )
         values |= _values("pixels", pixels)
-    return Finding(kind="learned", text=text, values=values)
+    interval, n = (start.difference.interval, start.difference.n) if start is not None else (None, None)
+    return Finding(kind="learned", text=text, values=values, interval=interval, n=n)
 
 
 def not_learned_caveat(study: StudyResults) -> Finding | None:

@@ -34,7 +34,7 @@ def loss_finding(study: StudyResults) -> Finding | None:
         text += f"; low loss and high kNN correlate at {correlation} (Spearman, full-length trials)"
     values: dict[str, Value] = {"rank": agreement.best_loss_knn_rank, "n": agreement.n}
     values |= {"spearman": agreement.spearman, "misleads": misleads}
-    return Finding(kind="loss", text=f"{text}.", values=values)
+    return Finding(kind="loss", text=f"{text}.", values=values, n=agreement.n)
 
 
 def _disagree(agreement: RankAgreement) -> bool:

@@ -37,7 +37,8 @@ def removals_finding(study: StudyResults, cells: Sequence[Cell], removals: Remov
             else f"Changing only {changed} did not make it collapse {end}"
         )
     values: dict[str, Value] = {"fatal": len(fatal), "harmless": len(harmless)}
-    return Finding(kind="removals", text=" ".join(parts), values=values)
+    n = len(fatal) + len(harmless)
+    return Finding(kind="removals", text=" ".join(parts), values=values, n=n)
 
 
 def _seeds_of(study: StudyResults, cell: Cell) -> str:

@@ -24,6 +24,9 @@ def _component(study: StudyResults, component: Component) -> str:
     factor = study.factors[component.factor]
     levels = [factor.levels[code] for code in component.codes if code != ABSENT]
     levels += [NOT_SET] if ABSENT in component.codes else []
+    others = [level for level in factor.levels if level not in levels]
+    if len(others) == 1 and len(levels) > 2:
+        return f"{factor.name} = any but {others[0]}"
     return f"{factor.name} = {listed(levels, 'or')}"
 
 

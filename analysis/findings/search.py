@@ -18,7 +18,7 @@ def _headline(study: StudyResults, result: SearchResult) -> Finding:
     samples, fresh, objective = len(result.samples), len(result.fresh), result.objectives[0]
     if result.winner is None:
         text = f"No winner yet: none of {plural(samples, 'sample')} has a {objective.name}."
-        return Finding(kind="verdict", text=text, values={"samples": samples})
+        return Finding(kind="verdict", text=text, values={"samples": samples}, n=0)
     winner = result.samples.iloc[result.winner]
     winning_value = float(result.values[result.winner, 0])
     values: dict[str, Value] = {
@@ -37,7 +37,7 @@ def _headline(study: StudyResults, result: SearchResult) -> Finding:
     if score is None:
         why = "no trial with a fresh seed has a value" if fresh else "it has yet to run on fresh seeds"
         text = f"{best} It has no score: {why}. {optimistic}"
-        return Finding(kind="verdict", text=text, values=values)
+        return Finding(kind="verdict", text=text, values=values, n=0)
     scores = [
         f"{objective.name} {objective.score_text(mean)}"
         for objective, mean in zip(result.objectives, result.scores, strict=True)
@@ -50,7 +50,7 @@ def _headline(study: StudyResults, result: SearchResult) -> Finding:
     if fresh > score.n:
         text += f" {fresh - score.n} of {plural(fresh, 'fresh seed')} ended without a value."
     values |= {"score": score.estimate, "seeds": score.n, "fresh_collapsed": collapsed}
-    return Finding(kind="verdict", text=text, values=values)
+    return Finding(kind="verdict", text=text, values=values, interval=score.interval, n=score.n)
 
 
 def _front(result: SearchResult) -> Finding | None:
@@ -62,7 +62,7 @@ def _front(result: SearchResult) -> Finding | None:
         f"By {names} together, {size} of {plural(samples, 'sample')} are not beaten by any other "
         f"(the Pareto front); the winner is the one of them with the best {result.objectives[0].name}."
     )
-    return Finding(kind="front", text=text, values={"front": size, "samples": samples})
+    return Finding(kind="front", text=text, values={"front": size, "samples": samples}, n=samples)
 
 
 def _collapse(result: SearchResult) -> Finding | None:
@@ -74,7 +74,7 @@ def _collapse(result: SearchResult) -> Finding | None:
         f"The representation collapsed in {k} of {plural(len(samples), 'sample')}. This is a description "
         "without an interval: samples of a search are not a design."
     )
-    return Finding(kind="collapse", text=text, values={"k": k, "n": len(samples)})
+    return Finding(kind="collapse", text=text, values={"k": k, "n": len(samples)}, n=len(samples))
 
 
 def _unfinished(result: SearchResult) -> Finding | None:
@@ -83,4 +83,4 @@ def _unfinished(result: SearchResult) -> Finding | None:
     if remaining <= 0 or len(result.fresh):  # a repeated configuration is one trial, however often drawn
         return None
     text = f"Not finished: {remaining} of {plural(planned, 'sample')} still to be drawn."
-    return Finding(kind="missing", text=text, values={"remaining": remaining}, caveat=True)
+    return Finding(kind="missing", text=text, values={"remaining": remaining}, n=remaining, caveat=True)

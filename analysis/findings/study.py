@@ -10,11 +10,13 @@ from analysis.findings.agreement import agreement_findings
 from analysis.findings.caveats import caveats
 from analysis.findings.effects import interaction_finding, knn_finding
 from analysis.findings.finding import Finding, Value
-from analysis.findings.information import information_finding
+from analysis.findings.information import information_finding, shortcut_finding
 from analysis.findings.learning import learned_finding
 from analysis.findings.loss import loss_finding
+from analysis.findings.overview import overview_findings
 from analysis.findings.removals import removals_finding
 from analysis.findings.search import search_findings
+from analysis.findings.sequence import sequence_finding
 from analysis.findings.verdict import headline
 from analysis.onset import cadence, kaplan_meier, onset_times
 from analysis.outcomes import Counts, count
@@ -31,7 +33,7 @@ class Findings:
     """What a sweep, or several, showed."""
 
     items: tuple[Finding, ...]
-    """The verdict first, caveats last; with several studies, one study after the other."""
+    """The verdict first, caveats last; several sweeps one after the other, and before them the overview."""
     counts: Counts
     """Over all studies."""
 
@@ -42,9 +44,11 @@ class Findings:
 
 
 def findings(results: Results) -> Findings:
-    """What the results show. With several studies, each sentence begins with its study's name.
+    """What the results show. With several sweeps, a sentence on each comes first, and then the findings of
+    one after the other, which begin with its name.
 
     >>> from pathlib import Path
+    >>> import pandas as pd
     >>> from tempfile import TemporaryDirectory
     >>> from analysis.load import load_results
     >>> trials = {"trial_id": ["a", "b"], "state": "COMPLETE", "seed": 0, "collapsed": [False, True]}
@@ -58,13 +62,13 @@ def findings(results: Results) -> Findings:
     'What prevents collapse is undetermined'
     """
     several = len(results.studies) > 1
-    items: list[Finding] = []
+    items = [*overview_findings(results)]
     totals = dict.fromkeys((field.name for field in fields(Counts)), 0)
-    for study in results.studies:
+    for sweep, study in zip(results.names, results.studies, strict=True):
         of_study = study_findings(study)
         for name in totals:
             totals[name] += getattr(of_study.counts, name)
-        prefix = f"{study.name}: " if several else ""
+        prefix = f"{sweep}: " if several else ""
         items += [replace(item, text=prefix + item.text) for item in of_study.items]
     return Findings(items=tuple(items), counts=Counts(**totals))
 
@@ -73,6 +77,8 @@ def study_findings(study: StudyResults) -> Findings:
     """What one study's results show."""
     cells, counts = cells_of(study), count(study.trials)
     items = search_findings(study) if study.is_search else [headline(study, cells, counts)]
+    sequence = sequence_finding(study)
+    items += [sequence] if sequence else []
     if counts.judged:
         changes, learned = removals(cells), learning(cells, study.seeds)
         candidates = (
@@ -82,6 +88,7 @@ def study_findings(study: StudyResults) -> Findings:
             _split(cells),
             _projection(counts),
             information_finding(study),
+            shortcut_finding(study),
             _onset(study),
             interaction_finding(study, Measure.COLLAPSE),
             knn_finding(study),
@@ -100,7 +107,7 @@ def _reference(cells: Sequence[Cell]) -> Finding | None:
     collapse = clopper_pearson(reference.collapsed, reference.judged)
     interval = rate(collapse) if collapse.n > 1 else "one seed, so no interval"
     seeds = f"{collapse.k} of {plural(collapse.n, 'seed')}"
-    text = f"The reference ({reference.text}) collapsed in {seeds} ({interval})"
+    text = f"The reference ({reference.levels_text}) collapsed in {seeds} ({interval})"
     values: dict[str, Value] = {"k": collapse.k, "n": collapse.n}
     accuracies = reference.values("knn_accuracy")
     if len(accuracies):
@@ -111,7 +118,8 @@ def _reference(cells: Sequence[Cell]) -> Finding | None:
     if len(stds):
         text += f", its last representation std {number(float(stds.mean()))}"
         values["std"] = float(stds.mean())
-    return Finding(kind="reference", text=f"{text}.", values=values)
+    ends = collapse.interval if collapse.n > 1 else None
+    return Finding(kind="reference", text=f"{text}.", values=values, interval=ends, n=collapse.n)
 
 
 def _split(cells: Sequence[Cell]) -> Finding | None:
@@ -130,14 +138,15 @@ def _split(cells: Sequence[Cell]) -> Finding | None:
         text += f"; {some or 'none'} {'depends' if some < 2 else 'depend'} on the seed"
         text += f", as far as {plural(single, 'cell')} with one seed can tell." if single else "."
     values = {"cells": len(judged_cells), "every": every, "none": none, "some": some}
-    return Finding(kind="split", text=text, values=values)
+    return Finding(kind="split", text=text, values=values, n=len(judged_cells))
 
 
 def _projection(counts: Counts) -> Finding:
     collapsed, only = counts.projection_collapsed, counts.projection_only
     text = f"The projection collapsed in {collapsed} of {plural(counts.judged, 'trial')}"
     text += f"; in {only} of them the representation did not." if collapsed else "."
-    return Finding(kind="projection", text=text, values={"k": collapsed, "n": counts.judged, "only": only})
+    values: dict[str, Value] = {"k": collapsed, "n": counts.judged, "only": only}
+    return Finding(kind="projection", text=text, values=values, n=counts.judged)
 
 
 def _onset(study: StudyResults) -> Finding | None:
@@ -155,4 +164,4 @@ def _onset(study: StudyResults) -> Finding | None:
     text += f", measured every {plural(interval, 'step')})." if interval else ")."
     values: dict[str, Value] = {"first": float(onsets.min()), "last": float(onsets.max()), "median": median}
     values |= {"n": len(onsets), "cadence": interval, "restricted_mean": curve.restricted_mean}
-    return Finding(kind="onset", text=text, values=values)
+    return Finding(kind="onset", text=text, values=values, n=len(onsets))

@@ -37,7 +37,8 @@ def headline(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> Find
     ]
     values = verdict_values(study, verdicts.representation, "representation")
     values["projection"] = verdict_values(study, verdicts.projection, "projection")
-    return Finding(kind="verdict", text=" ".join(texts), values=values)
+    interval, n = verdicts.representation.interval, verdicts.representation.collapsed.trials
+    return Finding(kind="verdict", text=" ".join(texts), values=values, interval=interval, n=n)
 
 
 def _without_results(study: StudyResults, counts: Counts) -> Finding:
@@ -59,7 +60,7 @@ def _without_results(study: StudyResults, counts: Counts) -> Finding:
         text += f" Errors, with their number of trials: {'; '.join(quoted)}{more}."
     verdict = Verdict(case=case, collapsed=Side(collapsed=0, trials=0))
     values = verdict_values(study, verdict, "representation")
-    return Finding(kind="verdict", text=text, values=values)
+    return Finding(kind="verdict", text=text, values=values, n=0)
 
 
 def _description(study: StudyResults, counts: Counts) -> Finding:
@@ -70,7 +71,7 @@ def _description(study: StudyResults, counts: Counts) -> Finding:
     collapsed = Side(collapsed=counts.collapsed, trials=counts.judged)
     verdict = Verdict(case=Case.UNDETERMINED, collapsed=collapsed)
     values = verdict_values(study, verdict, "representation")
-    return Finding(kind="verdict", text=text, values=values)
+    return Finding(kind="verdict", text=text, values=values, n=counts.judged)
 
 
 def _sentences(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, level: str) -> list[str]:
@@ -202,10 +203,11 @@ def _undetermined(study: StudyResults, cells: Sequence[Cell], verdict: Verdict) 
     )
     if 2 * found.outside.rate >= 1:
         texts += _exceptions(study, verdict)
-    return [*texts, _would_decide(verdict)]
+    return [*texts, would_decide(verdict)]
 
 
-def _would_decide(verdict: Verdict) -> str:
+def would_decide(verdict: Verdict) -> str:
+    """How many seeds would settle a verdict that is undetermined."""
     outlook, seeds = verdict.outlook, plural(verdict.seeds, "seed")
     if outlook is None:
         return "With one seed nothing is claimed, since what hangs on the seed cannot be seen."

@@ -14,23 +14,27 @@ from analysis.findings.rules import alternative_text
 from analysis.findings.verdict import p_text
 from analysis.outcomes import MEANINGS, Counts, outcome_counts
 from analysis.page.collapse_map import collapse_map
-from analysis.page.markup import element, escaped, pairs, table
+from analysis.page.markup import element, escaped, pairs, prose, table
 from analysis.results import StudyResults
 from analysis.verdict import Case, Verdict, study_verdict
 
 
-def head(study: StudyResults) -> str:
-    """The study's title and question."""
+def head(study: StudyResults, name: str = "") -> str:
+    """The study's title and question, and above it the sweep's name, if it needs one."""
+    above = element("p", escaped(name), class_="sweep") if name else ""
     question = element("p", escaped(study.question), class_="question") if study.question else ""
-    return element("h1", escaped(study.title)) + question
+    return above + element("h1", escaped(study.title)) + question
 
 
 def answer(study: StudyResults, cells: Sequence[Cell], findings: Findings) -> str:
     """The first screen: the counts, the verdict, the other findings, the collapse map."""
     first, *others = findings.items
-    lead = element("section", element("p", escaped(first.text)), class_="card lead", aria_label="Verdict")
+    sentence, _, rest = first.text.partition(". ")
+    text = element("p", prose(f"{sentence}." if rest else sentence))
+    text += element("p", prose(rest)) if rest else ""
+    lead = element("section", text, class_="card lead", aria_label="Verdict")
     items = "".join(
-        element("li", escaped(item.text), **({"class_": "caveat"} if item.caveat else {})) for item in others
+        element("li", prose(item.text), **({"class_": "caveat"} if item.caveat else {})) for item in others
     )
     card = element("section", element("ul", items), class_="card findings", aria_label="Findings")
     body = lead + (card if others else "")
@@ -56,8 +60,7 @@ def _counts(counts: Counts) -> str:
 
 
 def _map(study: StudyResults, cells: Sequence[Cell]) -> str:
-    names = escaped(" · ".join(factor.name for factor in study.factors))
-    note = f"Tiles: collapsed of judged trials, with the exact 95 % interval. Framed: the reference. {names}."
+    note = "Tiles: collapsed of judged trials, with the exact 95 % interval. Framed: the reference."
     inner = element("h3", "Collapse map") + element("p", note, class_="note")
     inner += collapse_map(study, cells) + _smallest_set(study)
     return element("section", inner, class_="card", aria_label="Collapse map")

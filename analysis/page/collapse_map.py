@@ -4,14 +4,14 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from analysis.cells import ABSENT, Cell
+from analysis.cells import Cell
+from analysis.figures.collapse_map import is_crossed, rows_of
 from analysis.outcomes import Outcome, outcome_counts
 from analysis.page.markup import element, escaped
 from analysis.results import Factor, StudyResults
 from analysis.stats import clopper_pearson
 from analysis.wording import percent
 
-_TILES_UP_TO = 600
 _NOTED = (Outcome.DIMENSIONAL, Outcome.DIVERGED, Outcome.FAILED, Outcome.PRUNED, Outcome.UNKNOWN)
 _TO_COME = (Outcome.RUNNING, Outcome.WAITING, Outcome.INTERRUPTED)
 _VIEWS = (("representation", "Representation"), ("projection", "Projection"), ("knn", "kNN accuracy"))
@@ -23,11 +23,9 @@ def collapse_map(study: StudyResults, cells: Sequence[Cell]) -> str:
 
     A tile shows k of n and the exact 95 % interval; a hatched one has no result.
     """
-    combinations = math.prod(len(factor.levels) for factor in study.factors)
-    crossed = combinations <= _TILES_UP_TO and 2 * len(cells) >= combinations
-    crossed = crossed and all(ABSENT not in cell.codes for cell in cells)
     scale = _knn_scale(cells)
-    body = (_crossed if crossed else _listed)(study.factors, cells, scale)
+    crossed = is_crossed(study.factors, cells)
+    body = _crossed(study.factors, cells, scale) if crossed else _listed(cells, scale)
     switch = "".join(
         f'<button type="button" data-view="{view}" aria-pressed="{str(not index).lower()}">{label}</button>'
         for index, (view, label) in enumerate(_VIEWS)
@@ -55,7 +53,7 @@ def _knn_scale(cells: Sequence[Cell]) -> tuple[float, float]:
 
 def _crossed(factors: Sequence[Factor], cells: Sequence[Cell], scale: tuple[float, float]) -> str:
     """Rows from the first half of the factors, columns from the second; outer headers span the inner ones."""
-    split = (len(factors) + 1) // 2 if len(factors) > 1 else int(len(factors[0].levels) > 4)
+    split = rows_of(factors)
     above, beside = factors[split:], factors[:split]
     by_codes = {cell.codes: cell for cell in cells}
     body = ""
@@ -94,13 +92,11 @@ def _row_titles(beside: Sequence[Factor], row: Sequence[int]) -> str:
     return titles
 
 
-def _listed(factors: Sequence[Factor], cells: Sequence[Cell], scale: tuple[float, float]) -> str:
+def _listed(cells: Sequence[Cell], scale: tuple[float, float]) -> str:
     """A row per cell, named by what it changes."""
     body = ""
     for cell in cells:
-        changes = [f"{factors[index].name} = {cell.labels[index]}" for index in cell.changed]
-        name = ", ".join(changes) or "reference"
-        body += f'<tr><th scope="row">{escaped(name)}</th>{_tile(cell, scale)}</tr>'
+        body += f'<tr><th scope="row">{escaped(cell.text)}</th>{_tile(cell, scale)}</tr>'
     return f'<table class="tiles list"><tbody>{body}</tbody></table>'
 
 

@@ -9,6 +9,11 @@ def escaped(value: object) -> str:
     return html.escape(str(value), quote=True)
 
 
+def prose(text: str) -> str:
+    """Escaped sentences in which no line ends between a number and its percent sign."""
+    return escaped(text).replace(" %", "\N{NO-BREAK SPACE}%")
+
+
 def element(tag: str, inner: str, **attributes: str) -> str:
     """An element; `inner` is HTML. Attributes lose a last underscore; others become dashes."""
     parts = [

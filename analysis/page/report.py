@@ -15,6 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from analysis.figures.theme import dark_map
 from analysis.page.markup import element, escaped
+from analysis.page.overview import overview_part
 from analysis.page.sections import StudyPage, study_page
 from analysis.page.trial_table import trial_rows
 from analysis.results import Results
@@ -38,7 +39,11 @@ def render(results: Results) -> str:
     >>> results = load_results([Path("runs/collapse-quickstart")])  # doctest: +SKIP
     >>> Path("report.html").write_text(render(results), encoding="utf-8")  # doctest: +SKIP
     """
-    pages = {f"s{index}": study_page(study, f"s{index}") for index, study in enumerate(results.studies)}
+    several = len(results.studies) > 1
+    pages = {
+        f"s{index}": study_page(study, f"s{index}", name if several else "")
+        for index, (name, study) in enumerate(zip(results.names, results.studies, strict=True))
+    }
     figures = {name: panel for page in pages.values() for name, panel in page.panels.items()}
     data = {
         "figures": {name: _plain(panel.figure.to_plotly_json()) for name, panel in figures.items()},
@@ -48,16 +53,17 @@ def render(results: Results) -> str:
     }
     packed = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     library, script = get_plotlyjs(), (_PAGE / "report.js").read_text(encoding="utf-8")
-    titles = [study.title for study in results.studies]
+    titles = [*results.names] if several else [results.studies[0].title]
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(script, library)}">'
         f"<title>{escaped(' · '.join(titles))}</title>"
         f"<style>{(_PAGE / 'report.css').read_text(encoding='utf-8')}</style>"
     )
+    parts = (overview_part(results) if several else "") + "".join(page.html for page in pages.values())
     body = (
-        f'{_bar(titles, pages)}<main class="wrap">{_trouble()}{"".join(page.html for page in pages.values())}'
-        f"{_footer()}</main>{_block('data', packed)}{_block('plotly', library)}<script>{script}</script>"
+        f'{_bar(titles, pages)}<main class="wrap">{_trouble()}{parts}{_footer()}</main>'
+        f"{_block('data', packed)}{_block('plotly', library)}<script>{script}</script>"
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}</body></html>\n'
 
@@ -91,7 +97,8 @@ def _bar(titles: list[str], pages: dict[str, StudyPage]) -> str:
     if len(pages) == 1:
         links = [(f"s0-{name}", label) for name, label in _PARTS if f'id="s0-{name}"' in pages["s0"].html]
     else:
-        links = [(f"{prefix}-answer", title) for prefix, title in zip(pages, titles, strict=True)]
+        links = [("overview", "Overview")]
+        links += [(f"{prefix}-answer", title) for prefix, title in zip(pages, titles, strict=True)]
     inner = "".join(f'<a href="#{name}">{escaped(label)}</a>' for name, label in links)
     nav = element("nav", inner, aria_label="Parts of the report")
     theme = '<button class="theme" type="button" aria-label="Switch between light and dark">Dark</button>'

@@ -35,8 +35,8 @@ class StudyPage:
     """Id of the figure's box in the page -> panel, in the order of the page."""
 
 
-def study_page(study: StudyResults, prefix: str) -> StudyPage:
-    """Builds a study's part; all ids in it begin with `prefix`."""
+def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
+    """Builds a sweep's part; all ids in it begin with `prefix`. `name` tells it from the report's others."""
     cells, findings = cells_of(study), study_findings(study)
     panels: dict[str, Panel] = {}
 
@@ -48,7 +48,7 @@ def study_page(study: StudyResults, prefix: str) -> StudyPage:
     def section(name: str, title: str, lead: str, *parts: str) -> str:
         return _section(f"{prefix}-{name}", title, lead, "".join(parts))
 
-    html = section("answer", "", "", cards.head(study), cards.answer(study, cells, findings))
+    html = section("answer", "", "", cards.head(study, name), cards.answer(study, cells, findings))
     html += section(
         "belief",
         "Why believe it",

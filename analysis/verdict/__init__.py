@@ -4,10 +4,10 @@ Read verdict.py first: it says which case a study is. rules.py lists the candida
 the best and tests it. The sentences about it are in analysis/findings.
 """
 
-from analysis.verdict.decide import LEVEL, Outlook
+from analysis.verdict.decide import Outlook
 from analysis.verdict.neighbours import Removals, changed_in_one_factor, removals
 from analysis.verdict.rules import Component, Rule
-from analysis.verdict.search import Search, Side
+from analysis.verdict.search import LEVEL, Search, Side
 from analysis.verdict.seeds import seeds_with_collapse
 from analysis.verdict.verdict import Case, StudyVerdict, Verdict, study_verdict
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.results import SeedSequence
 from analysis.stats import Floats
 from analysis.verdict.rules import Family
-from analysis.verdict.search import Search, search
+from analysis.verdict.search import LEVEL, Search, search
+from analysis.verdict.sequence import level_at
 
-LEVEL = 0.05
-"""A rule is claimed if its adjusted p is not above this."""
 _MOST_TIMES = 5
 """The seeds at hand are repeated up to this often."""
 
@@ -27,21 +27,31 @@ class Outlook:
     """The largest number that was tried."""
 
 
-def outlook(collapsed_CS: Floats, family: Family, found: Search) -> Outlook:
+def outlook(
+    collapsed_CS: Floats,
+    family: Family,
+    found: Search,
+    sequence: SeedSequence | None = None,
+) -> Outlook:
     """What would make the best rule pass.
 
     Args:
         collapsed_CS: 1 where the trial of a cell and seed collapsed, 0 where not, NaN without one.
         family: the rules.
         found: what `search` found with these; not significant.
+        sequence: whose look this is.
     """
+
+    def judge(outcomes_CS: Floats) -> Search | None:
+        return search(outcomes_CS, family, level=level_at(outcomes_CS, sequence))
+
     judged_CS = ~np.isnan(collapsed_CS)
     perfect_CS = np.where(judged_CS, ~found.inside_C[:, None], np.nan)
-    perfect = search(perfect_CS, family)
+    perfect = judge(perfect_CS)
     least_p = 1.0 if perfect is None or perfect.rule != found.rule else perfect.adjusted_p
     n = int(judged_CS.any(axis=0).sum())
     for times in range(2, _MOST_TIMES + 1):
-        repeated = search(np.tile(collapsed_CS, times), family)
+        repeated = judge(np.tile(collapsed_CS, times))
         if repeated is not None and repeated.rule == found.rule and repeated.adjusted_p <= LEVEL:
             return Outlook(least_p=least_p, seeds=n * times, most_seeds=n * _MOST_TIMES)
     return Outlook(least_p=least_p, seeds=None, most_seeds=n * _MOST_TIMES)

@@ -72,7 +72,8 @@ class Rule:
 
     def holds(self, codes: Codes) -> Bools:
         """Which cells are inside. Shape [cells]."""
-        return _unpacked([_inside(self.alternatives, _holders(codes))], len(codes))[0]
+        (inside_C,) = _unpacked([_inside(self.alternatives, _holders(codes))], len(codes))
+        return np.asarray(inside_C)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +91,10 @@ class Family:
 def family(codes: Codes) -> Family:
     """All rules that these cells can tell apart.
 
-    Up to four factors: every unate rule over the reference's levels and their changes. Beyond that, rules over
-    the reference's levels: two alternatives of up to three components (with more than six factors, of four in
-    all), or one alternative of any size (with more than ten factors, of three). For any number of factors,
-    rules of at most three components, each at any of its sets of levels or changed from it.
+    Up to four factors: every unate rule over the reference's levels and their changes. Beyond that, rules
+    over the reference's levels: two alternatives of up to three components (with more than six factors, of
+    four in all), or one alternative of any size (with more than ten factors, of three). For any number of
+    factors, rules of at most three components, each at any of its sets of levels or changed from it.
     """
     holders = _holders(codes)
     groups: dict[int, list[Rule]] = {}
@@ -149,8 +150,8 @@ def _candidates(codes: Codes) -> Iterable[Rule]:
 def _components(factor: int, found: Sequence[int]) -> list[Component]:
     """The reference's level alone comes first, then its change.
 
-    Further sets: the reference's level with those that follow it, all levels but one, and what these leave. Of
-    a factor that does not apply everywhere, each set also together with its absence.
+    Further sets: the reference's level with those that follow it, all levels but one, and what these leave.
+    Of a factor that does not apply everywhere, each set also together with its absence.
     """
     levels = sorted({0, *found} - {ABSENT})
     kept = [tuple(levels[:last]) for last in range(1, len(levels))]

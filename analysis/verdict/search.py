@@ -24,10 +24,11 @@ from analysis.verdict.rules import Family, Rule
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 
+LEVEL = 0.05
+"""A rule is claimed if its adjusted p is not above this."""
 PERMUTATIONS = 999
 _EXACT_UP_TO = 5_000
 """Arrangements of the outcomes that are all tried, instead of permutations."""
-_Z = 1.96
 _ROUNDING = 1e-9
 _CHUNK = 1_000_000
 """Scores that are computed at once."""
@@ -61,9 +62,10 @@ class Search:
     outside: Side
     score: float
     adjusted_p: float
+    """To be compared with LEVEL: at a look of a sequence, the p-value times LEVEL by the look's level."""
     z: float
     """The quantile for an interval that makes up for the search: the 95 % quantile, over the permutations, of
-    the best rule's standardised difference; at least 1.96."""
+    the best rule's standardised difference; at least 1.96. At a look of a sequence likewise, at its level."""
     rules: int
     """How many were searched: those that the cells can tell apart."""
     permutations: int
@@ -78,12 +80,13 @@ class Search:
         return tuple(rule for rule in self.aliases if (rule.mentions, rule.uses_absence) == best)
 
 
-def search(collapsed_CS: Floats, family: Family) -> Search | None:
+def search(collapsed_CS: Floats, family: Family, *, level: float = LEVEL) -> Search | None:
     """Finds the best rule; None if there is none: too few cells, or all outcomes are alike.
 
     Args:
         collapsed_CS: 1 where the trial of a cell and seed collapsed, 0 where not, NaN without one.
         family: the rules; see `rules.family`.
+        level: at which it is tested: less than LEVEL if this is one look of several, 0 if nothing may pass.
     """
     judged_CS = ~np.isnan(collapsed_CS)
     judged_C, counts_C = judged_CS.sum(axis=1), np.nansum(collapsed_CS, axis=1).astype(np.int64)
@@ -99,6 +102,7 @@ def search(collapsed_CS: Floats, family: Family) -> Search | None:
     permuted_PC = _arrangements(collapsed_CS) if exact else _permutations(collapsed_CS)
     best_P, difference_P = scorer.best(permuted_PC.T)
     at_least = int((best_P >= max(0.0, scores_R[best]) - _ROUNDING).sum())
+    p = at_least / len(best_P) if exact else (1 + at_least) / (1 + len(best_P))
     near = np.argsort(-scores_R, kind="stable")
     near = near[scores_R[near] > scores_R[best] - math.log(trials) + _ROUNDING]
     inside_C = family.inside_RC[best]
@@ -110,12 +114,18 @@ def search(collapsed_CS: Floats, family: Family) -> Search | None:
         inside=Side(collapsed=int(counts_C[inside_C].sum()), trials=int(judged_C[inside_C].sum())),
         outside=Side(collapsed=int(counts_C[~inside_C].sum()), trials=int(judged_C[~inside_C].sum())),
         score=float(scores_R[best]),
-        adjusted_p=at_least / len(best_P) if exact else (1 + at_least) / (1 + len(best_P)),
-        z=max(_Z, float(np.quantile(difference_P, 0.95))),
+        adjusted_p=min(1.0, p * LEVEL / level) if level else 1.0,
+        z=max(-float(special.ndtri(level / 2)), float(np.quantile(difference_P, 1 - level))),
         rules=len(family.rules),
         permutations=len(best_P),
         exact=exact,
     )
+
+
+def smallest_p(collapsed_CS: Floats) -> float:
+    """What no p-value of these outcomes can be below, however they lie. Args as for `search`."""
+    ways = _n_arrangements(collapsed_CS)
+    return 1 / (ways if ways <= _EXACT_UP_TO else PERMUTATIONS + 1)
 
 
 class _Scorer:

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.stats import Floats, Interval
-from analysis.verdict.decide import LEVEL
 from analysis.verdict.rules import Family
-from analysis.verdict.search import Search, search
+from analysis.verdict.search import LEVEL, Search, search
 
 _STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
 """Thresholds tried in each power of ten."""
@@ -21,7 +20,13 @@ def threshold_grid(threshold: float) -> Sequence[float]:
     return sorted({threshold, *(number for number in numbers if low <= number <= high)})
 
 
-def stable_range(std_CS: Floats, found: Search, family: Family, threshold: float) -> Interval | None:
+def stable_range(
+    std_CS: Floats,
+    found: Search,
+    family: Family,
+    threshold: float,
+    level: float = LEVEL,
+) -> Interval | None:
     """The thresholds around the study's at which the same rule is best and passes, of those that were tried.
 
     None if a judged trial has no std, or if it is not even so at the study's own threshold: then the tables
@@ -32,6 +37,7 @@ def stable_range(std_CS: Floats, found: Search, family: Family, threshold: float
         found: the claimed rule.
         family: the rules that it was searched among.
         threshold: the study's, above 0.
+        level: at which `found` was tested.
     """
     if int((~np.isnan(std_CS)).sum()) != found.inside.trials + found.outside.trials:
         return None
@@ -41,7 +47,7 @@ def stable_range(std_CS: Floats, found: Search, family: Family, threshold: float
         collapsed_CS = np.where(np.isnan(std_CS), np.nan, std_CS < value)
         key = collapsed_CS.tobytes()
         if key not in known:
-            other = search(collapsed_CS, family)
+            other = search(collapsed_CS, family, level=level)
             known[key] = other is not None and other.rule == found.rule and other.adjusted_p <= LEVEL
         return known[key]
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from analysis.cells import Cell, cells_of, collapse_by_seed, judged_values_by_seed
 from analysis.outcomes import Outcome
-from analysis.results import StudyResults
+from analysis.results import SeedSequence, StudyResults
 from analysis.stats import Floats, Interval
-from analysis.verdict.decide import LEVEL, Outlook, outlook
+from analysis.verdict.decide import Outlook, outlook
 from analysis.verdict.interval import reduction
 from analysis.verdict.rules import Rule, family
-from analysis.verdict.search import Search, Side, search
+from analysis.verdict.search import LEVEL, Search, Side, search
+from analysis.verdict.sequence import level_at
 from analysis.verdict.thresholds import stable_range
 
 
@@ -90,7 +91,7 @@ class StudyVerdict:
     projection: Verdict
 
 
-@lru_cache(maxsize=4)  # the headline, the other findings and the map ask for it
+@lru_cache(maxsize=16)  # the headline, the other findings and the map ask for it
 def study_verdict(study: StudyResults) -> StudyVerdict:
     """The verdicts of a design that has cells."""
     cells = cells_of(study)
@@ -101,12 +102,22 @@ def study_verdict(study: StudyResults) -> StudyVerdict:
         for level in ("representation", "projection")
     )
     return StudyVerdict(
-        representation=_verdict(cells, representation_CS, std_CS, study.representation_threshold),
-        projection=_verdict(cells, projection_CS, projection_std_CS, study.projection_threshold),
+        representation=_verdict(
+            cells, representation_CS, std_CS, study.representation_threshold, study.sequence
+        ),
+        projection=_verdict(
+            cells, projection_CS, projection_std_CS, study.projection_threshold, study.sequence
+        ),
     )
 
 
-def _verdict(cells: Sequence[Cell], collapsed_CS: Floats, std_CS: Floats, threshold: float) -> Verdict:
+def _verdict(
+    cells: Sequence[Cell],
+    collapsed_CS: Floats,
+    std_CS: Floats,
+    threshold: float,
+    sequence: SeedSequence | None,
+) -> Verdict:
     judged_CS = ~np.isnan(collapsed_CS)
     has_result_C = np.asarray(judged_CS.any(axis=1))
     seeds = int(judged_CS.any(axis=0).sum())
@@ -121,7 +132,8 @@ def _verdict(cells: Sequence[Cell], collapsed_CS: Floats, std_CS: Floats, thresh
     kept = [cell for cell, has in zip(cells, has_result_C, strict=True) if has]
     collapsed_CS, std_CS = collapsed_CS[has_result_C], std_CS[has_result_C]
     rules = family([cell.codes for cell in kept])
-    found = search(collapsed_CS, rules)
+    level = level_at(collapsed_CS, sequence)
+    found = search(collapsed_CS, rules, level=level)
     passes = found is not None and seeds > 1 and found.adjusted_p <= LEVEL
     tied = found is not None and bool(found.equals)
     ranged = found is not None and passes and threshold > 0
@@ -130,9 +142,9 @@ def _verdict(cells: Sequence[Cell], collapsed_CS: Floats, std_CS: Floats, thresh
         collapsed=collapsed,
         found=found,
         interval=reduction(collapsed_CS, found.inside_C, found.z) if found and passes else None,
-        thresholds=stable_range(std_CS, found, rules, threshold) if found and ranged else None,
+        thresholds=stable_range(std_CS, found, rules, threshold, level) if found and ranged else None,
         exceptions=_exceptions(kept, collapsed_CS, found) if found else (),
-        outlook=outlook(collapsed_CS, rules, found) if found and not passes and seeds > 1 else None,
+        outlook=outlook(collapsed_CS, rules, found, sequence) if found and not passes and seeds > 1 else None,
         open_cells=open_cells,
         seeds=seeds,
     )

@@ -163,10 +163,10 @@ class Measurer:
         return torch.cat([y_BF for y_BF, _ in parts]), torch.cat([z_BD for _, z_BD in parts])
 
     def _batches(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """Parts of at most `batch_size` rows, of equal size to within a row: no BatchNorm gets a small rest.
+        """Parts of at most `part_size` rows, of equal size to within a row: no BatchNorm gets a small rest.
 
         A part has at least two rows, because a single one has no statistics. So with a batch size of two, an
         odd number of rows gives one part of three.
         """
-        parts = min(-(-len(rows) // self.config.batch_size), len(rows) // 2)
+        parts = min(-(-len(rows) // self.config.part_size), len(rows) // 2)
         return rows.tensor_split(max(1, parts))

@@ -8,6 +8,7 @@ from sweeps.progress import clock
 from sweeps.study import Study, fractional
 from sweeps.study.designs import Cell, DesignKind, describe, describe_condition
 from sweeps.study.spaces import Parameter, Scheduler, Search
+from sweeps.study.study import SeedSequence
 
 _CELLS_SHOWN = 40
 _ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII"}
@@ -31,7 +32,7 @@ def as_text(plan: Plan) -> str:
         *(_search_lines(study.search, study.seeds) if study.search else _design_lines(plan)),
         f"resources   {study.resources.cpu:g} CPU and {study.resources.gpu:g} GPU per trial",
         f"time        {_time(plan)}",
-        *([] if plan.cost is None else [f"cost        {plan.cost:,.2f}, at the price of a worker's hour"]),
+        *([] if plan.cost is None else [f"cost        {_cost(plan)}, at the price of a worker's hour"]),
         *(f"note        {warning}" for warning in plan.warnings),
         *(["", "cells"] if plan.cells else []),
         *(f"  {cell.cell_id}  {describe(cell.labels)}" for cell in plan.cells[:_CELLS_SHOWN]),
@@ -49,6 +50,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "design": study.kind,
         **({"search": study.search.document()} if study.search else {}),
         "trial_count": study.trial_count,
+        **(_sequence(plan, study.sequence) if study.sequence else {}),
         "aliases": _aliases(study),
         "alias_sets": _alias_sets(study),
         "factors": {factor.name: [level.label for level in factor.levels] for factor in study.factors},
@@ -70,6 +72,18 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "wall_seconds": plan.wall_seconds,
         "cost": plan.cost,
         "warnings": list(plan.warnings),
+    }
+
+
+def _sequence(plan: Plan, sequence: SeedSequence) -> dict[str, Any]:
+    return {
+        "sequence": {"min": sequence.least, "max": sequence.most, "until": "decided"},
+        "fewest": {
+            "trial_count": plan.fewest,
+            "trial_seconds": plan.fewest_trial_seconds,
+            "wall_seconds": plan.fewest_wall_seconds,
+            "cost": plan.fewest_cost,
+        },
     }
 
 
@@ -109,14 +123,24 @@ def _design_lines(plan: Plan) -> list[str]:
         + (f" (where {describe_condition(factor)})" if factor.when else "")
         for factor in study.factors
     )
-    seeds = ", ".join(map(str, study.seeds))
     return [
         *_titled("factors", factors),
         f"design      {study.design.kind}",
         f"aliases     {_aliases(study)}",
         *(f"{'':<11} {line}" for line in _alias_sets(study)),
-        f"trials      {len(plan.cells)} cells x {len(study.seeds)} seeds ({seeds}) = {len(plan.trials)}",
+        f"trials      {len(plan.cells)} cells x {_seeds(study)} = {_range(plan.fewest, len(plan.trials))}",
     ]
+
+
+def _seeds(study: Study) -> str:
+    if study.sequence is None:
+        return f"{len(study.seeds)} seeds ({', '.join(map(str, study.seeds))})"
+    return f"{study.sequence.least} to {study.sequence.most} seeds (until the verdict is settled)"
+
+
+def _range(fewest: object, most: object) -> str:
+    """`12 to 40`; `40` if both are that."""
+    return f"{most}" if fewest == most else f"{fewest} to {most}"
 
 
 def _search_lines(search: Search, seeds: Sequence[int]) -> list[str]:
@@ -155,11 +179,15 @@ def _scheduler(scheduler: Scheduler) -> str:
 def _time(plan: Plan) -> str:
     if plan.wall_seconds is None or plan.trial_seconds is None:
         return "unknown (--calibrate measures it)"
-    hours = plan.trial_seconds / 3600
-    return (
-        f"about {clock(plan.wall_seconds)} with {plan.workers} at a time, {hours:.2f} trial-hours "
-        f"({plan.source})"
-    )
+    assert plan.fewest_wall_seconds is not None
+    assert plan.fewest_trial_seconds is not None
+    walls = _range(clock(plan.fewest_wall_seconds), clock(plan.wall_seconds))
+    hours = _range(f"{plan.fewest_trial_seconds / 3600:.2f}", f"{plan.trial_seconds / 3600:.2f}")
+    return f"about {walls} with {plan.workers} at a time, {hours} trial-hours ({plan.source})"
+
+
+def _cost(plan: Plan) -> str:
+    return _range(f"{plan.fewest_cost:,.2f}", f"{plan.cost:,.2f}")
 
 
 def _length(cells: Sequence[Cell]) -> str:

@@ -22,7 +22,8 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
     """Checks that `out` is free, or holds a sweep that `study` extends. Changes nothing.
 
     A study extends another of the same name if it has the same collapse rule and plans all of its
-    trials: more levels, factors, cells or seeds are fine. A search may only grow in samples and seeds.
+    trials: more levels, factors, cells or seeds are fine. A search may only grow in samples and seeds, and
+    the least and most seeds of a sequence stay.
 
     Raises:
         DirectoryError: neither is the case, or `out` is locked or cannot be written.
@@ -63,6 +64,7 @@ def check_study(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -
             f"{place}: holds {study.name} with another collapse rule: {facts[Fact.COLLAPSE]}"
         )
     _check_same_search(place, study, facts.get(Fact.SEARCH, ""))
+    _check_same_sequence(place, study, facts.get(Fact.SEQUENCE, ""))
     if study.search:
         _check_search(place, study, rows)
         return
@@ -88,6 +90,16 @@ def _check_same_search(place: str, study: Study, recorded: str) -> None:
     )
 
 
+def _check_same_sequence(place: str, study: Study, recorded: str) -> None:
+    """A sequence that is begun must go on as planned: its looks share one error rate."""
+    if recorded and recorded != sequence_text(study):
+        planned = json.loads(recorded)
+        raise DirectoryError(
+            f"{place}: holds {study.name} with seeds: {{min: {planned['least']}, max: {planned['most']}, "
+            "until: decided}, which must not change: their error rate holds for the looks that were planned"
+        )
+
+
 def _check_search(place: str, study: Study, rows: Sequence[TrialRow]) -> None:
     assert study.search
     samples = [row for row in rows if row.design == SAMPLE]
@@ -107,6 +119,11 @@ def _check_search(place: str, study: Study, rows: Sequence[TrialRow]) -> None:
 def search_text(study: Study) -> str:
     """Returns the parts of a search that must not change, as JSON; empty for a design."""
     return study.search.text(study.reference) if study.search else ""
+
+
+def sequence_text(study: Study) -> str:
+    """Returns the study's sequence of seeds as JSON; empty where their number is fixed."""
+    return json.dumps(dataclasses.asdict(study.sequence)) if study.sequence else ""
 
 
 def rule_text(study: Study) -> str:

@@ -17,13 +17,11 @@ from sweeps.study.entries import Entry, parse
 from sweeps.study.factor_section import check_shared_settings, read_factors, read_settings
 from sweeps.study.reproduces_section import check_reproduced_cells, read_reproduces
 from sweeps.study.search_section import read_search
+from sweeps.study.seeds_section import read_seeds
 from sweeps.study.study import Resources, StatedCost, Study
 
 SHIPPED = Path(__file__).parent.parent / "studies"
 """The folder of the studies that ship."""
-
-MOST_SEEDS = 10_000
-"""More replicates than that are a slip of the pen."""
 
 _ON_BROKEN: tuple[OnBroken, ...] = get_args(OnBroken)
 
@@ -90,27 +88,17 @@ def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study
     Traceback (most recent call last):
     sweeps.errors.StudyError: norms.yaml:2: seeds: must be a whole number, at least 1, but got 'many'
     """
-    root = parse(text, file)
-    _refuse_schedulers(root)
-    entries = dict(root.mapping([field.name for field in dataclasses.fields(Study)]))
-    overrides = dict(map(_override, settings))
-    if overrides:
-        given = entries["reference"].mapping() if "reference" in entries else {}
-        entries["reference"] = Entry(file, None, "reference", {**given, **overrides})
-    if "name" not in entries:
-        raise StudyError("is missing", file=file, line=1, key="name")
-    if "factors" not in entries and "search" not in entries:
-        raise StudyError(
-            "is missing (a study has either factors or a search)", file=file, line=1, key="factors"
-        )
+    entries, overrides = _entries(text, file, settings)
     name = _read_name(entries["name"])
     reference = read_settings(entries["reference"]) if "reference" in entries else {}
-    seeds, collapse = _read_seeds(entries.get("seeds")), _read_collapse(entries.get("collapse"))
+    (seeds, sequence), collapse = read_seeds(entries.get("seeds")), _read_collapse(entries.get("collapse"))
     search = None
     if "search" in entries:
         for key in ("factors", "design", "reproduces"):
             if key in entries:
                 raise entries[key].error("must be left out of a search, which draws its own cells")
+        if sequence:
+            raise entries["seeds"].error("must be a number or a list in a search, which has no verdict")
         search = read_search(entries["search"], reference, seeds, collapse)
     factors = () if search else read_factors(entries["factors"])
     design = read_design(entries.get("design"), factors)
@@ -128,6 +116,7 @@ def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study
         design=design,
         search=search,
         seeds=seeds,
+        sequence=sequence,
         resources=_read_resources(entries.get("resources")),
         collapse=collapse,
         on_broken=entries["on_broken"].option(_ON_BROKEN) if "on_broken" in entries else "fail",
@@ -138,6 +127,25 @@ def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study
         _check_cells(study, entries)
         check_reproduced_cells(entries.get("reproduces"), study)
     return study
+
+
+def _entries(text: str, file: str, settings: Sequence[str]) -> tuple[dict[str, Entry], dict[str, Entry]]:
+    """The keys of a study, its reference with the command line's settings in it; and these alone, by name."""
+    root = parse(text, file)
+    _refuse_schedulers(root)
+    keys = [field.name for field in dataclasses.fields(Study) if field.name != "sequence"]  # part of seeds
+    entries = dict(root.mapping(keys))
+    overrides = dict(map(_override, settings))
+    if overrides:
+        given = entries["reference"].mapping() if "reference" in entries else {}
+        entries["reference"] = Entry(file, None, "reference", {**given, **overrides})
+    if "name" not in entries:
+        raise StudyError("is missing", file=file, line=1, key="name")
+    if "factors" not in entries and "search" not in entries:
+        raise StudyError(
+            "is missing (a study has either factors or a search)", file=file, line=1, key="factors"
+        )
+    return entries, overrides
 
 
 def _override(text: str) -> tuple[str, Entry]:
@@ -177,22 +185,6 @@ def _read_name(entry: Entry) -> str:
 def _read_text(entries: Mapping[str, Entry], key: str) -> str:
     # An empty text is what to_yaml writes for one that is not given.
     return "" if key not in entries or entries[key].value == "" else entries[key].text()
-
-
-def _read_seeds(entry: Entry | None) -> tuple[int, ...]:
-    if entry is None:
-        return (0, 1, 2)
-    if not isinstance(entry.value, list):
-        if entry.whole(1) > MOST_SEEDS:
-            raise entry.wrong_value(f"must be at most {MOST_SEEDS:,}")
-        return tuple(range(entry.whole(1)))
-    seeds = tuple(item.whole(0) for item in entry.value)
-    for item, seed in zip(entry.value, seeds, strict=True):
-        if seed >= 2**63:
-            raise item.wrong_value("must be below 2**63")
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise entry.error("must be a number of seeds, or a list of distinct ones")
-    return seeds
 
 
 def _read_resources(entry: Entry | None) -> Resources:

@@ -40,6 +40,16 @@ class StatedCost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SeedSequence:
+    """Seeds that run one after the other until the verdict is settled."""
+
+    least: int
+    """How many run before the verdict is looked at."""
+    most: int
+    """How many run if it is never settled."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """A reference configuration, the factors to vary, the design and the seeds."""
 
@@ -62,7 +72,9 @@ class Study:
     search: Search | None
     """The search, if the study is one: it has no factors, and its cells are drawn while it runs."""
     seeds: tuple[int, ...]
-    """The replicates, distinct; in a search those of its winner."""
+    """The replicates, distinct; in a search those of its winner, in a sequence those that are begun."""
+    sequence: SeedSequence | None
+    """Until when seeds are added; None where their number is fixed."""
     resources: Resources
     """What one trial occupies."""
     collapse: CollapseRule
@@ -96,6 +108,23 @@ class Study:
         """The number of trials: those of the design, or a search's samples and the trials of its winner."""
         return self.search.trials + len(self.seeds) if self.search else len(self.trials())
 
+    def with_seeds(self, count: int) -> "Study":
+        """The same sequence with its first `count` seeds begun."""
+        return dataclasses.replace(self, seeds=tuple(range(count)))
+
+    def at_most(self) -> "Study":
+        """The study with all seeds that may run."""
+        return self.with_seeds(self.sequence.most) if self.sequence else self
+
+    @property
+    def trials_text(self) -> str:
+        """`15 trials`; of a sequence `15 to 50 trials`."""
+        count = f"{self.trial_count} trial{'' if self.trial_count == 1 else 's'}"
+        if self.sequence is None:
+            return count
+        per_seed = len(self.cells())
+        return f"{per_seed * self.sequence.least} to {per_seed * self.sequence.most} trials"
+
     @property
     def kind(self) -> DesignKind | Literal["search"]:
         """The kind of the design, or "search"."""
@@ -105,7 +134,8 @@ class Study:
         """The study as resolved, all keys explicit. Loading that text gives an equal study."""
         document = dataclasses.asdict(self)
         document["factors"] = [factor_document(factor) for factor in self.factors]
-        document["seeds"] = list(self.seeds)
+        document["seeds"] = self._seeds_document()
+        del document["sequence"]
         document["design"] = {
             "kind": self.design.kind,
             "listed": list(self.design.listed),
@@ -122,3 +152,9 @@ class Study:
         if self.estimate is None:
             del document["estimate"]
         return dump(document)
+
+    def _seeds_document(self) -> list[int] | dict[str, int | str]:
+        if self.sequence is None:
+            return list(self.seeds)
+        sequence = {"min": self.sequence.least, "max": self.sequence.most}
+        return {**sequence, "until": "decided", "begun": len(self.seeds)}

@@ -161,7 +161,9 @@ def test_fluctuation_is_compared_by_trial(tmp_path: Path) -> None:
     assert item.agreement is Agreement.AGREES
 
 
-def collapse_study(directory: Path, start: float = 0.6, difference: float = 0.0) -> StudyResults:
+def collapse_study(
+    directory: Path, start: float = 0.6, difference: float = 0.0, std: float = 0.01
+) -> StudyResults:
     """Reference, a cell whose projection collapses, and one with another setting that is as good."""
 
     def edit(trials: list[Row], metrics: list[Row]) -> None:
@@ -170,7 +172,7 @@ def collapse_study(directory: Path, start: float = 0.6, difference: float = 0.0)
             row["knn_accuracy"] = 0.7 - gap + 0.001 * row["seed"] * (row["f_variant"] != "full")
             row["knn_accuracy_start"] = start - 0.001 * row["seed"]
             if row["f_variant"] == "bad":
-                row["projection_std"] = 0.01 + 0.001 * row["seed"]
+                row["projection_std"] = std + 0.001 * row["seed"]
 
     conditions = {"reference": {}, "no stop-gradient": {"variant": "bad"}}
     reproduces = {
@@ -181,6 +183,23 @@ def collapse_study(directory: Path, start: float = 0.6, difference: float = 0.0)
     factors = {"variant": ["full", "bad", "same"]}
     write_sweep(directory, factors=factors, study={"reproduces": reproduces}, edit=edit)
     return load_results([directory]).studies[0]
+
+
+@pytest.mark.parametrize(
+    ("std", "agreement", "reason"),
+    [  # the threshold is .1, and the reference has more than .5
+        (0.01, Agreement.AGREES, ""),
+        (0.3, Agreement.DISAGREES, "lower, but it did not collapse"),
+        (0.0985, Agreement.CANNOT_TELL, "it collapsed in 2 of 3 seeds"),
+    ],
+)
+def test_a_std_that_is_only_lower_is_not_the_collapse_that_was_published(
+    tmp_path: Path, std: float, agreement: Agreement, reason: str
+) -> None:
+    item = results(collapse_study(tmp_path, std=std))["projection std: reference > no stop-gradient"]
+    assert item.interval is not None
+    assert item.interval.low > 0
+    assert (item.agreement, item.reason) == (agreement, reason)
 
 
 @pytest.mark.parametrize(

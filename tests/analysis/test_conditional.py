@@ -127,7 +127,7 @@ def test_the_map_lists_every_cell_by_what_changed(study: StudyResults) -> None:
     assert page.count('class="tile"') == 6
     names = [part.split("</th>")[0] for part in page.split('<th scope="row">')[1:]]
     assert names == [
-        "reference", "tau_base = 0", "encoder_norm = group", "encoder_norm = group, tau_base = 0",
+        "the reference", "tau_base = 0", "encoder_norm = group", "encoder_norm = group, tau_base = 0",
         "encoder_norm = group, head_norm = none", "encoder_norm = group, head_norm = none, tau_base = 0",
     ]  # fmt: skip
     assert page.count("data-reference") == 1

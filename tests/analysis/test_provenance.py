@@ -283,11 +283,7 @@ def test_directories_with_other_data_are_not_merged(tmp_path: Path) -> None:
         return directory
 
     one, other, unknown = digest("a", "d" * 64, 0), digest("b", "e" * 64, 1), digest("c", None, 2)
-    with pytest.raises(ValueError, match="must hold the same data") as raised:
-        load_results([one, other])
-    assert str(raised.value) == (
-        f"{other}: must hold the same data as {one}, whose digest is {'d' * 64}, but got {'e' * 64}"
-    )
+    assert load_results([one, other]).names == ("made-up in a", "made-up in b")
     (merged,) = load_results([one, unknown]).studies
     assert "for 16 of 32 trials it is not known on which data they ran" in caveats(merged)["merged"].text
     assert "merged" not in caveats(load_results([one]).studies[0])
@@ -304,8 +300,7 @@ def test_data_sets_are_compared_by_the_factor_that_chooses_them(tmp_path: Path) 
 
     one, same, other = digest("a", 0), digest("b", 1), digest("c", 2, suffix=" again")
     assert not mixtures(load_results([one, same]).studies[0])
-    with pytest.raises(ValueError, match=r"\(where stl10\), whose digest is stl10, but got stl10 again"):
-        load_results([one, same, other])
+    assert load_results([one, same, other]).names == ("made-up in a", "made-up in c")
 
 
 def test_one_cell_and_seed_as_two_trials_is_not_merged(tmp_path: Path) -> None:
@@ -314,13 +309,7 @@ def test_one_cell_and_seed_as_two_trials_is_not_merged(tmp_path: Path) -> None:
 
     one = write_sweep(tmp_path / "a", seeds=(0,))
     other = write_sweep(tmp_path / "b", seeds=(0,), edit=renamed)
-    with pytest.raises(ValueError, match="must not hold the cell") as raised:
-        load_results([one, other])
-    text = str(raised.value)
-    assert text.startswith(
-        f"{other}: must not hold the cell batch, none, mlp, 0 with seed 0 as another trial"
-    )
-    assert f"(another) than {one} (" in text
+    assert load_results([one, other]).names == ("made-up in a", "made-up in b")
 
 
 def test_the_report_says_so(tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ Source: Grill et al. 2020; Richemond et al. 2020
 Expected: Without batch statistics everything collapses; with them nothing does.
 
 - 6 planned, 6 ran, 0 collapsed, 0 failed (trials); seeds 0, 1, 2; 100 steps; images of size 20; batch by default
-- `two`: 2 cores; python 3.11.9, torch 2.15.0; fp32; commit 0123456789ab; 2026-11-01; 3 min 0 s in all
+- `two`: 2 cores; python 3.11.9, torch 2.15.0; commit 0123456789ab; 2026-11-01; 3 min 0 s in all
+- trained in fp32
 
 The reference learned: training changed its kNN accuracy by +21.0 points (95 % interval +18.5 to +23.5, 3 seeds), \
 from the 50.0 % of its own untrained encoder. Compared with raw pixels (70.0 %), it is not shown to differ: \

@@ -83,12 +83,14 @@ def test_settings_round_trip() -> None:
     assert set(config.to_settings()) == set(FIELD_NAMES) - NEWER_FIELDS
 
 
-NEWER_FIELDS = {"lars_clip"}
+NEWER_FIELDS = {"accumulate", "lars_clip"}
 """Fields that version 0.2.0 did not have."""
 
 
 def test_a_field_newer_than_an_id_is_left_out_at_its_default_and_stored_otherwise() -> None:
     assert "lars_clip" not in TrialConfig(lars_clip=False).to_settings()
+    assert "accumulate" not in TrialConfig(accumulate=1).to_settings()
+    assert TrialConfig(accumulate=2).to_settings()["accumulate"] == 2
     clipped = from_settings({"preset": "byol-cifar10-solo"})
     assert clipped.to_settings()["lars_clip"] is True
     assert from_settings(clipped.to_settings()) == clipped

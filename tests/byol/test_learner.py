@@ -102,6 +102,39 @@ def test_byols_loss_is_twice_the_halved_one_and_starts_in_its_range() -> None:
     assert 0 < full.item() < 8
 
 
+def test_accumulated_gradients_are_the_mean_of_those_of_the_parts() -> None:
+    whole, parted = (
+        build_learner(momentum=0.0, weight_decay=0.0),
+        build_learner(momentum=0.0, weight_decay=0.0, accumulate=2),
+    )
+    before = parameters(whole.online)
+    view1, view2 = views()
+    losses = [whole.loss(view1[part], view2[part]) for part in (slice(0, 4), slice(4, 8))]
+    gradients = [torch.autograd.grad(loss, list(whole.online.parameters())) for loss in losses]
+    parted.step(view1, view2)
+    rate = 1.0 * 8 / 256
+    for parameter, old, first, second in zip(parted.online.parameters(), before, *gradients, strict=True):
+        torch.testing.assert_close(parameter.detach(), old - rate * (first + second) / 2)
+    torch.testing.assert_close(parted.take_loss(), (losses[0] + losses[1]).detach() / 2)
+    assert parted.step_index.item() == 1
+
+
+def test_accumulating_changes_nothing_where_images_do_not_meet() -> None:
+    """Without batch statistics and negatives, the mean over parts is the mean over the batch."""
+    norms = {"encoder_norm": "group", "projector_norm": "layer", "predictor_norm": "none"}
+    whole, parted = build_learner(**norms), build_learner(**norms, accumulate=4)
+    for seed in range(3):
+        whole.step(*views(seed))
+        parted.step(*views(seed))
+    for one, other in zip(parameters(whole.online), parameters(parted.online), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+    batch_norm = build_learner(accumulate=4)
+    reference = build_learner()
+    batch_norm.step(*views())
+    reference.step(*views())
+    assert not equal(parameters(batch_norm.online), parameters(reference.online))
+
+
 def test_batch_statistics_are_per_view() -> None:
     """Two forward passes, one a view: concatenating the views gives another loss."""
     learner = build_learner()

@@ -160,8 +160,26 @@ def test_a_complete_sweep_runs_nothing_and_ends_with_findings_and_the_report(
     assert (out / "report.html").exists()
     elsewhere = tmp_path / "new" / "report.html"
     assert main(["report", str(out), "--to", str(elsewhere)]) == 0
-    assert sorted(path.name for path in elsewhere.parent.iterdir()) == ["findings.txt", "report.html"]
+    beside = sorted(path.name for path in elsewhere.parent.iterdir())
+    assert beside == ["effects.parquet", "findings.json", "findings.txt", "report.html"]
     assert elsewhere.read_bytes() == (out / "report.html").read_bytes()
+
+
+@pytest.mark.timeout(60)
+def test_report_prints_the_findings_as_json_and_writes_the_files(
+    tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    complete(out, study_file)
+    assert main(["report", str(out), "--json"]) == 0
+    shown = capsys.readouterr().out
+    assert shown == (out / files.FINDINGS_DATA).read_text()
+    document = json.loads(shown)
+    assert document["items"][0]["kind"] == "verdict"
+    assert document["counts"]["planned"] == 8
+    assert document["items"][0]["text"] in (out / files.FINDINGS).read_text()
+    assert (out / files.REPORT).exists()
+    assert (out / files.EFFECTS).exists()
 
 
 @pytest.mark.timeout(60)
@@ -216,7 +234,8 @@ def test_the_tables_of_a_sweep_say_the_same_without_its_ledger(tmp_path: Path, s
     before = snapshot(copy)
     assert main(["report", str(copy)]) == 0
     assert (copy / files.REPORT).read_bytes() == (out / files.REPORT).read_bytes()
-    assert (copy / files.FINDINGS).read_bytes() == (out / files.FINDINGS).read_bytes()
+    for name in (files.FINDINGS, files.FINDINGS_DATA, files.EFFECTS):
+        assert (copy / name).read_bytes() == (out / name).read_bytes()
     after = snapshot(copy)
     assert {path: after[path] for path in before} == before
     assert not (copy / files.LEDGER).exists()
@@ -420,6 +439,30 @@ def test_the_readmes_python_does_what_the_commands_do(
     assert names["collapsed"].to_dict() == {"batch": 0.5, "group": 0.5}
 
 
+@pytest.mark.timeout(60)
+def test_plan_says_what_n_seeds_could_show_from_an_earlier_sweep(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "earlier"
+    complete(out, study_file)
+    assert main(["run", str(study_file), "--out", str(out)]) == 0
+    study_file.write_text(SMALL.replace("seeds: 2", "seeds: {min: 4, max: 9, until: decided}"))
+    findings = (out / files.FINDINGS).read_text()
+    capsys.readouterr()
+    command = ["plan", str(study_file), "--from", str(out)]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "trials      4 cells x 4 to 9 seeds (until the verdict is settled) = 16 to 36" in shown
+    line = next(line for line in shown.splitlines() if line.startswith("representation: open. "))
+    assert line.removeprefix("representation: open. ") in findings
+    assert main([*command, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["sequence"] == {"min": 4, "max": 9, "until": "decided"}
+    assert (document["fewest"]["trial_count"], document["trial_count"]) == (16, 36)
+    assert document["power"]["representation"]["case"] == "undetermined"
+    assert list(document["power"]["most_rate_after_none"]) == ["3", "4", "5", "8", "9", "10"]
+
+
 def test_plan_says_what_a_sweep_costs_and_what_may_surprise(
     study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -441,6 +484,7 @@ def test_plan_says_what_a_sweep_costs_and_what_may_surprise(
     assert "0 of 4 cells have its shapes" in shown
     assert "cost        8.00, at the price of a worker's hour" in shown  # 8 trials of half a second
     assert "cifar10 is downloaded unless --data-root holds it" in shown
+    assert "What n seeds could show is unknown" in shown, "there are no tables"
     study_file.write_text(text.replace("cifar10", "cifar11"))
     assert main(["plan", str(study_file)]) == 2
     assert """(did you mean "cifar10"?), but got 'cifar11'""" in capsys.readouterr().err

@@ -185,3 +185,34 @@ def test_the_fate_of_some_trials(tmp_path: Path) -> None:
 def test_it_stands_after_the_projection(sweep: Path) -> None:
     order = [item.kind for item in findings(load_results([sweep])).items]
     assert order.index("information") == order.index("projection") + 1
+
+
+def test_a_cell_that_keeps_its_spread_and_ends_below_its_own_start_is_named(tmp_path: Path) -> None:
+    """Two cells kept their spread. Of encoders that started at .7, one ends at .5 and the other at .71; their
+    intervals are at the level 1 - .05/2, at which t with 2 degrees of freedom is 6.205."""
+
+    def edit(trials: list[Row], metrics: list[Row]) -> None:
+        for row in trials:
+            fell = row["f_encoder_norm"] == "group"
+            row["knn_accuracy"] = (0.5 if fell else 0.71) + 0.01 * (row["seed"] - 1)
+            row["knn_accuracy_start"] = 0.7
+
+    finding = kinds(tmp_path, edit)["shortcut"]
+    half = 6.205 * 1 / 3**0.5
+    assert finding.text == (
+        "Spread is not information: 1 cell kept its spread at both levels in every trial, and yet ended with "
+        "a lower kNN accuracy than its own untrained encoders (simultaneous 95 % intervals over 2 cells): "
+        f"encoder_norm = group (50.0 % after 70.0 %: −20.0 points, −{20 + half:.1f} to −{20 - half:.1f}). "
+        "That is no collapse: the spread holds something else than the classes."
+    )
+    assert (finding.values["cells"], finding.values["family"]) == (1, 2)
+
+
+def test_no_shortcut_where_accuracy_rose_or_spread_was_lost(tmp_path: Path) -> None:
+    def rose(trials: list[Row], metrics: list[Row]) -> None:
+        for row in trials:
+            fell = bool(row["projection_collapsed"] or row["collapsed"])
+            row["knn_accuracy"] = (0.3 if fell else 0.8) + 0.01 * row["seed"]
+            row["knn_accuracy_start"] = 0.7
+
+    assert "shortcut" not in kinds(tmp_path, rose)

@@ -126,7 +126,7 @@ def _nan_losses(trials: list[Row], metrics: list[Row]) -> None:
         ({"factors": {"tau_base": [0.99, 0.9, 0.0]}}, "Nothing collapsed"),
         (
             {"factors": {"symmetric": [True, False], "batch_size": [256, 64], "q": ["a", "b"]}},
-            "true · 256 · a",
+            "symmetric = false, batch_size = 64, q = b: show its trials",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -140,9 +140,14 @@ def test_several_studies_in_one_report(sweep: Path, tmp_path: Path) -> None:
     other = write_sweep(tmp_path, seeds=(0,), study={"title": "Another question"})
     third = write_sweep(tmp_path / "more", seeds=(5,), study={"name": "more", "title": "A third"})
     page = static(render(load_results([sweep, other, third])))
+    assert page.index("2 sweeps compared") < page.index("<article")
     # The second is the first study again, seed 0 of it, so there are two.
     assert page.count("<article") == 2
-    assert re.findall("<h1>(.*?)</h1>", page) == ["What keeps a small BYOL from collapsing", "A third"]
+    assert re.findall("<h1>(.*?)</h1>", page) == [
+        "2 sweeps compared",
+        "What keeps a small BYOL from collapsing",
+        "A third",
+    ]
     assert "16 trials, read once" in page
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from analysis.load import load_results
 from analysis.page.report import render
-from tests.analysis.tables import unfinished, write_sweep
+from tests.analysis.tables import Row, unfinished, write_sweep
 from tests.analysis.test_search import SECTION, write_search
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -174,7 +174,10 @@ def test_the_table_sorts_filters_and_exports(wide: Opened) -> None:
     assert lines[0].startswith('"encoder_norm","head_norm","predictor","tau_base","seed","outcome"')
     page.locator("[data-do=all]").click()
     page.locator("button.tile").last.click()
-    assert page.locator(".count").inner_text() == "1–3 of 3 (48 in all) · group · none · none · 0"
+    assert (
+        page.locator(".count").inner_text()
+        == "1–3 of 3 (48 in all) · encoder_norm = group, head_norm = none, predictor = none, tau_base = 0"
+    )
     page.locator("[data-do=all]").click()
 
 
@@ -210,6 +213,23 @@ def test_a_telephone_needs_no_sideways_scrolling(browser: Any, report: Path) -> 
     assert min(narrow.painted().values()) > 0
     assert narrow.messages == []
     narrow.context.close()
+
+
+def test_the_overview_of_several_sweeps(browser: Any, sweep: Path, tmp_path: Path) -> None:
+    def shift(trials: list[Row], metrics: list[Row]) -> None:
+        for row in trials:
+            row["knn_accuracy"] += 0.02 + 0.001 * row["seed"]
+
+    again = write_sweep(tmp_path / "a-long-name-of-a-directory-of-the-same-study", edit=shift)
+    path = tmp_path / "report.html"
+    path.write_text(render(load_results([sweep, again])), encoding="utf-8")
+    for width in (1280, 380):
+        opened = Opened(browser, path, width=width)
+        assert opened.messages == []
+        assert opened.page.evaluate("() => document.documentElement.scrollWidth") <= width
+        assert opened.page.locator("#overview tbody a").count() == 2
+        assert opened.page.locator("#overview .card").first.bounding_box()["y"] < 200
+        opened.context.close()
 
 
 def test_the_figures_of_a_search(browser: Any, tmp_path: Path) -> None:

@@ -94,6 +94,15 @@ def test_a_sweep_its_tables_and_its_growth(tmp_path: Path, small: Study) -> None
     assert {row["attempt"] for row in table(tmp_path, "trials")} == {1}
 
 
+def test_a_sequence_runs_seed_by_seed_until_its_verdict_is_settled(tmp_path: Path) -> None:
+    text = SMALL.replace("seeds: 2", "seeds: {min: 3, max: 6, until: decided}")
+    outcome, shown = run_study(tmp_path, study_from_text(text, "f"), workers=2)
+    assert (outcome.interrupted, outcome.counts["complete"]) == (False, 16)
+    assert "The verdict is not settled after 3 seeds: one more." in shown
+    assert shown.startswith("small: 12 to 24 trials planned")
+    assert [row["seed"] for row in table(tmp_path, "trials")] == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4
+
+
 def test_actors_are_reused_threads_match_and_a_leak_would_show(tmp_path: Path, small: Study) -> None:
     leaky = dataclasses.replace(TRAINER, train=train_with_a_leak)
     run_study(tmp_path, small, trainer=leaky, workers=1)

@@ -18,6 +18,7 @@ def test_the_environment_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
         assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
         assert os.environ["MALLOC_TOP_PAD_"] == "7", "the user's own setting of the allocator is kept"
         assert os.environ["MALLOC_TRIM_THRESHOLD_"] == str(2**29)
+        assert os.environ["MALLOC_ARENA_MAX"] == "2"
     assert dict(os.environ) == before
 
 
