@@ -75,6 +75,7 @@ def verdict_values(study: StudyResults, verdict: Verdict, level: str) -> dict[st
         "difference": verdict.difference,
         "interval": [verdict.interval.low, verdict.interval.high] if verdict.interval else None,
         "thresholds": [verdict.thresholds.low, verdict.thresholds.high] if verdict.thresholds else None,
+        "confounded": [study.factors[index].name for index in verdict.confounded],
         "exceptions": [list(cell.labels) for cell in verdict.exceptions] if passes else [],
     }
     if found is not None and passes:

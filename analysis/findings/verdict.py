@@ -7,6 +7,7 @@ from analysis.cells import Cell, reference_of
 from analysis.findings.finding import Finding
 from analysis.findings.rules import changes_text, rule_text, seeds_text, verdict_values
 from analysis.outcomes import Counts, outcome_counts
+from analysis.provenance import confounded
 from analysis.results import StudyResults
 from analysis.verdict import (
     LEVEL,
@@ -83,6 +84,12 @@ def _sentences(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, lev
                 f"Everything collapsed: the {level} in all {plural(verdict.collapsed.trials, 'trial')}, with "
                 "every component and without. No component is shown to prevent it here."
             ]
+        case Case.CONFOUNDED:
+            return [
+                *_collapsed_reference(cells),
+                f"What prevents collapse cannot be told: {_confounded(study, verdict)}. The {level} "
+                f"collapsed in {_of(verdict.collapsed)} trials.",
+            ]
         case Case.CLAIMED | Case.TIED:
             assert verdict.found is not None
             return [
@@ -92,6 +99,11 @@ def _sentences(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, lev
             ]
         case _:
             return _undetermined(study, cells, verdict)
+
+
+def _confounded(study: StudyResults, verdict: Verdict) -> str:
+    names, reasons = [study.factors[index].name for index in verdict.confounded], confounded(study)
+    return "; ".join(f"{name} is {reasons[name]}" for name in names)
 
 
 def _nothing_collapsed(study: StudyResults, cells: Sequence[Cell], verdict: Verdict) -> str:
@@ -231,6 +243,11 @@ def _projection(study: StudyResults, representation: Verdict, projection: Verdic
         if same and representation.found is not None and representation.found.rule == found.rule:
             return [f"The same rule holds for the projection: it collapsed in {_sides(found)}."]
         return [_claim(study, projection, found, "projection")]
+    if projection.case is Case.CONFOUNDED:
+        known = projection.confounded == representation.confounded
+        why = " either" if known else f": {_confounded(study, projection)}"
+        counts = f"The projection collapsed in {_of(projection.collapsed)} trials"
+        return [f"{counts}; what prevents that cannot be told{why}."]
     if projection.collapsed.collapsed and projection.collapsed != representation.collapsed:
         return [f"The projection collapsed in {_of(projection.collapsed)} trials; no rule passes for it."]
     return []
