@@ -61,6 +61,11 @@ class Rule:
         return sum(map(len, self.alternatives))
 
     @property
+    def remedies(self) -> int:
+        """How many of these are remedies."""
+        return sum(component.is_remedy for term in self.alternatives for component in term)
+
+    @property
     def factors(self) -> tuple[tuple[int, ...], ...]:
         """The factors by alternative."""
         return tuple(tuple(component.factor for component in term) for term in self.alternatives)
@@ -103,12 +108,18 @@ def family(codes: Codes) -> Family:
         if inside not in (0, (1 << len(codes)) - 1):
             groups.setdefault(inside, []).append(rule)
     for rules in groups.values():
-        rules.sort(key=lambda rule: (rule.mentions, rule.uses_absence, len(rule.alternatives)))
+        rules.sort(key=_plainness)
     return Family(
         rules=tuple(rules[0] for rules in groups.values()),
         aliases=tuple(tuple(rules[1:]) for rules in groups.values()),
         inside_RC=_unpacked(list(groups), len(codes)),
     )
+
+
+def _plainness(rule: Rule) -> tuple[bool, int, bool, int, int]:
+    """Sorts rules that say the same: first those over the reference's levels, then the shortest."""
+    is_plain = not rule.remedies and not rule.uses_absence
+    return not is_plain, rule.mentions, rule.uses_absence, rule.remedies, len(rule.alternatives)
 
 
 _Holders: TypeAlias = Callable[[Component], int]

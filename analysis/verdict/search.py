@@ -1,8 +1,9 @@
 """The search for the best rule, and a test that knows that it has searched.
 
 A rule's score is the likelihood-ratio statistic (twice the log of the ratio) of two rates of collapse, inside
-and outside, against one, less log(trials) for each component that it names, as often as it does; inside must
-have the lower rate. No rule at all scores 0.
+and outside, against one, less log(trials) for each component that it names, as often as it does, and less
+2 log 2 more for each of them that is a remedy: as if, beforehand, a change were half as likely to prevent
+collapse as the reference's level. Inside must have the lower rate. No rule at all scores 0.
 The p-value of the best is the share of permutations in which the best rule scores as well: outcomes are
 permuted over the cells within each seed, so seeds stay blocks, and a seed that decides alone shows nothing.
 
@@ -29,6 +30,7 @@ LEVEL = 0.05
 PERMUTATIONS = 999
 _EXACT_UP_TO = 5_000
 """Arrangements of the outcomes that are all tried, instead of permutations."""
+_REMEDY = 2 * math.log(2)
 _ROUNDING = 1e-9
 _CHUNK = 1_000_000
 """Scores that are computed at once."""
@@ -137,11 +139,11 @@ class _Scorer:
 
     def __init__(self, family: Family, judged_C: Ints, total: int) -> None:
         inside_RC, trials = family.inside_RC, int(judged_C.sum())
-        mentions_R = np.array([rule.mentions for rule in family.rules], dtype=np.int64)
+        penalty_R = [math.log(trials) * rule.mentions + _REMEDY * rule.remedies for rule in family.rules]
         kinds_K2, row_R = np.unique(
-            np.stack([judged_C @ inside_RC.T, mentions_R], axis=1), axis=0, return_inverse=True
+            np.stack([judged_C @ inside_RC.T, penalty_R], axis=1), axis=0, return_inverse=True
         )
-        inside_K, mentions_K = kinds_K2[:, :1], kinds_K2[:, 1:]
+        inside_K, penalty_K = kinds_K2[:, :1], kinds_K2[:, 1:]
         outside_K, collapsed = trials - inside_K, np.arange(total + 1)
         with np.errstate(divide="ignore", invalid="ignore"):
             difference = (total - collapsed) / outside_K - collapsed / inside_K
@@ -150,7 +152,7 @@ class _Scorer:
             ratio = _log_likelihood(collapsed, inside_K) + _log_likelihood(total - collapsed, outside_K)
         ratio -= _log_likelihood(np.array(total), np.array(trials))
         lower = difference > _ROUNDING
-        self._scores = np.where(lower, 2 * ratio - math.log(trials) * mentions_K, -math.inf).ravel()
+        self._scores = np.where(lower, 2 * ratio - penalty_K, -math.inf).ravel()
         self._standardised = np.where(lower, difference / error_K, 0.0).ravel()
         self._inside_RC = sparse.csr_array(inside_RC.astype(np.int32))  # no threads, unlike a dense product
         self._first_R = (row_R.ravel() * (total + 1)).astype(np.int32)
