@@ -66,8 +66,9 @@ class Search:
     adjusted_p: float
     """To be compared with LEVEL: at a look of a sequence, the p-value times LEVEL by the look's level."""
     z: float
-    """The quantile for an interval that makes up for the search: the 95 % quantile, over the permutations, of
-    the best rule's standardised difference; at least 1.96. At a look of a sequence likewise, at its level."""
+    """The quantile for a two-sided 95 % interval that makes up for the search: the 97.5 % quantile, over the
+    permutations, of the best rule's standardised difference; at least 1.96. At a look of a sequence likewise,
+    at its level."""
     rules: int
     """How many were searched: those that the cells can tell apart."""
     permutations: int
@@ -117,7 +118,7 @@ def search(collapsed_CS: Floats, family: Family, *, level: float = LEVEL) -> Sea
         outside=Side(collapsed=int(counts_C[~inside_C].sum()), trials=int(judged_C[~inside_C].sum())),
         score=float(scores_R[best]),
         adjusted_p=min(1.0, p * LEVEL / level) if level else 1.0,
-        z=max(-float(special.ndtri(level / 2)), float(np.quantile(difference_P, 1 - level))),
+        z=max(-float(special.ndtri(level / 2)), float(np.quantile(difference_P, 1 - level / 2))),
         rules=len(family.rules),
         permutations=len(best_P),
         exact=exact,
