@@ -29,6 +29,7 @@ def test_a_permutation_written_out() -> None:
     assert result.adjusted_p == pytest.approx(2 / 27)
     assert (result.inside.collapsed, result.inside.trials) == (0, 6)
     assert (result.outside.collapsed, result.outside.trials) == (3, 3)
+    assert result.z == pytest.approx(3)  # 1 by sqrt(1/3 2/3 (1/3 + 1/6)), in 3 of 27
 
 
 def test_the_score_is_the_likelihood_ratio_statistic_less_its_penalty() -> None:
