@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from analysis.findings import Finding, findings, study_findings
+from analysis.findings.overview import overview_findings
 from analysis.results import Results, StudyResults
 
 VERSION = 1
@@ -18,14 +19,19 @@ OF_THE_VERDICT = ("case", "rule", "adjusted_p", "thresholds", "inside", "outside
 def findings_document(results: Results) -> dict[str, Any]:
     """What the results show, as plain data: no NaN, no infinity, no types but JSON's.
 
-    Unlike `findings`, no text begins with the name of its study: each item names it.
+    Items that compare several sweeps come first. Unlike in `findings`, no other text begins with the name of
+    its sweep: each item names it.
     """
-    items = [item for index, study in enumerate(results.studies) for item in _items(study, index)]
+    nothing = {"sweep": None, "study": None, "study_index": None}
+    items = [{**nothing, **_item(item, [])} for item in overview_findings(results)]
+    names = results.names
+    for index, study in enumerate(results.studies):
+        items += _items(study, {"sweep": names[index], "study": study.name, "study_index": index})
     return {
         "schema": "byol-sweeps/findings",
         "version": VERSION,
         "counts": asdict(findings(results).counts),
-        "studies": [_study(study) for study in results.studies],
+        "studies": [_study(study, name) for study, name in zip(results.studies, names, strict=True)],
         "items": items,
     }
 
@@ -35,8 +41,9 @@ def document_text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _study(study: StudyResults) -> dict[str, Any]:
+def _study(study: StudyResults, sweep: str) -> dict[str, Any]:
     return {
+        "sweep": sweep,
         "name": study.name,
         "title": study.title,
         "design": study.design,
@@ -51,13 +58,10 @@ def _study(study: StudyResults) -> dict[str, Any]:
     }
 
 
-def _items(study: StudyResults, index: int) -> list[dict[str, Any]]:
+def _items(study: StudyResults, whose: Mapping[str, Any]) -> list[dict[str, Any]]:
     items = study_findings(study).items
     caveats = [item.kind for item in items if item.caveat]
-    return [
-        {"study": study.name, "study_index": index, **_item(item, [] if item.caveat else caveats)}
-        for item in items
-    ]
+    return [{**whose, **_item(item, [] if item.caveat else caveats)} for item in items]
 
 
 def _item(item: Finding, caveats: Sequence[str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ COLUMNS = {
     **dict.fromkeys(("seeds", "matched", "planned", "cells"), "int64"),
     "aliases": "str",
     **dict.fromkeys(("superiority", "superiority_low", "superiority_high"), "float64"),
+    "sweep": "str",
 }
 """Column -> type; docs/result-tables.md says what they mean."""
 
@@ -29,8 +30,8 @@ def effects(results: Results) -> pd.DataFrame:
     A search has none. Estimates and intervals are differences of shares, from -1 to 1 (interactions -2 to 2).
     """
     rows = [
-        _row(study, measure, effect)
-        for study in results.studies
+        _row(study, measure, effect) | {"sweep": sweep}
+        for sweep, study in zip(results.names, results.studies, strict=True)
         for measure in Measure
         for effect in effects_on(study, measure)
     ]

@@ -68,7 +68,7 @@ def shortcut_finding(study: StudyResults) -> Finding | None:
     )
     values: dict[str, Value] = {"cells": len(below), "family": len(gains)}
     values |= {"lowest": below[0][1].difference.estimate}
-    return Finding(kind="shortcut", text=text, values=values)
+    return Finding(kind="shortcut", text=text, values=values, interval=below[0][2], n=len(below))
 
 
 def _fall(cell: Cell, found: Gain, at_once: Interval) -> str:

@@ -78,7 +78,7 @@ def _sentence(compared: Overview, index: int) -> Finding:
     rows = [row for row in compared.shared if index in [entry.sweep for entry in row.entries[1:]]]
     if rows:
         text += f"; {_comparison(compared, index, rows, values)}"
-    return Finding(kind="overview", text=f"{text}.", values=values)
+    return Finding(kind="overview", text=f"{text}.", values=values, n=counts.judged)
 
 
 def _comparison(compared: Overview, index: int, rows: Sequence[SharedCell], values: dict[str, Value]) -> str:
@@ -130,4 +130,5 @@ def _not_repeatable(compared: Overview, item: NotRepeated) -> Finding:
         "and the same of everything else that is recorded, and their results differ. So a difference of "
         "this size between sweeps needs no other cause."
     )
-    return Finding(kind="not-repeatable", text=text, values={"n": n, "sweeps": [one, other]}, caveat=True)
+    values: dict[str, Value] = {"n": n, "sweeps": [one, other]}
+    return Finding(kind="not-repeatable", text=text, values=values, n=n, caveat=True)

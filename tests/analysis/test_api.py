@@ -33,6 +33,7 @@ def tables(**columns: Any) -> pd.DataFrame:
     return trials.assign(state="COMPLETE", collapsed=trials["f_head_norm"] == "none", **columns)
 
 
+@pytest.mark.timeout(60)
 def test_tables_in_memory_give_what_their_directory_gives(sweep: Path) -> None:
     [expected] = load_results(sweep).studies
     trials, metrics, spectra = (
@@ -107,6 +108,7 @@ def test_the_map_shows_cells_without_a_result_as_such() -> None:
     assert (note.x, note.y, note.text) == (0, 0, "no result")
 
 
+@pytest.mark.timeout(60)
 def test_every_view_of_a_design_is_a_figure_with_its_title(study: StudyResults, tmp_path: Path) -> None:
     figures = {name: view(study, name) for name in VIEWS}
     of_searches = {"history", "parameters", "front"}

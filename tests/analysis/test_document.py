@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from analysis.document import OF_THE_VERDICT, document_text, findings_document
+from analysis.effect_table import effects
 from analysis.findings import findings, study_findings
 from analysis.load import load_results
 from tests.analysis.tables import Row, unfinished, write_sweep
@@ -129,10 +130,29 @@ def test_each_item_names_its_study(tmp_path: Path) -> None:
     assert [study["name"] for study in read["studies"]] == ["made-up", "other"]
     assert read["counts"]["planned"] == 24
     assert [study["counts"]["judged"] for study in read["studies"]] == [12, 0]
-    for item in read["items"]:
-        assert item["study"] == read["studies"][item["study_index"]]["name"]
-        assert not item["text"].startswith(item["study"])
+    comparing = [item for item in read["items"] if item["study_index"] is None]
+    assert [item["kind"] for item in comparing] == ["overview", "overview"]
+    assert read["items"][:2] == comparing
+    for item in read["items"][2:]:
+        study = read["studies"][item["study_index"]]
+        assert (item["study"], item["sweep"]) == (study["name"], study["sweep"])
+        assert not item["text"].startswith(item["sweep"])
     assert [item["study"] for item in read["items"] if item["kind"] == "verdict"] == ["made-up", "other"]
+
+
+def test_two_sweeps_of_one_study_are_told_apart(tmp_path: Path) -> None:
+    def other_data(trials: list[Row], metrics: list[Row]) -> None:
+        for row in trials:
+            row.update(knn_accuracy=row["knn_accuracy"] - 0.01)
+
+    folders = [write_sweep(tmp_path / "one", factors=SMALL)]
+    folders.append(write_sweep(tmp_path / "two", factors=SMALL, edit=other_data))
+    read, table = document(*folders), effects(load_results(folders))
+    sweeps = [study["sweep"] for study in read["studies"]]
+    assert len(set(sweeps)) == 2
+    assert {study["name"] for study in read["studies"]} == set(table["study"]) == {"made-up"}
+    assert [item["sweep"] for item in read["items"] if item["kind"] == "verdict"] == sweeps
+    assert list(table["sweep"].unique()) == sweeps
 
 
 def test_findings_name_the_caveats_of_their_study(tmp_path: Path) -> None:
