@@ -6,6 +6,7 @@ inside if it has all components of any of them. A rule is unate: it names a fact
 """
 
 import itertools
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -30,6 +31,9 @@ _ANY_SIZE_UP_TO = 10
 """Factors up to which a single alternative may name all of them."""
 _SHORT = 3
 """Components that a rule names if they may be any: remedies, and sets of several levels."""
+_SHORT_RULES = 20_000
+"""If about more such rules than this would be tried, they name two components: three factors of 10 levels
+would make 187,000."""
 
 
 @dataclass(frozen=True, order=True)
@@ -99,7 +103,8 @@ def family(codes: Codes) -> Family:
     Up to four factors: every unate rule over the reference's levels and their changes. Beyond that, rules
     over the reference's levels: two alternatives of up to three components (with more than six factors, of
     four in all), or one alternative of any size (with more than ten factors, of three). For any number of
-    factors, rules of at most three components, each at any of its sets of levels or changed from it.
+    factors, rules of at most three components, each at any of its sets of levels or changed from it; of at
+    most two where factors and levels are so many that these would be more than some 20,000.
     """
     holders = _holders(codes)
     groups: dict[int, list[Rule]] = {}
@@ -145,8 +150,10 @@ def _inside(alternatives: Sequence[Alternative], holders: _Holders) -> int:
 
 def _unpacked(bits_R: Sequence[int], cells: int) -> Bools:
     """Bits as truth values. Shape [rules, cells]."""
-    rows = [[bool(bits >> cell & 1) for cell in range(cells)] for bits in bits_R]
-    return np.array(rows, dtype=np.bool_).reshape(len(rows), cells)
+    size = (cells + 7) // 8
+    packed = np.frombuffer(b"".join(bits.to_bytes(size, "little") for bits in bits_R), dtype=np.uint8)
+    bits_RC = np.unpackbits(packed.reshape(len(bits_R), size), axis=1, count=cells, bitorder="little")
+    return bits_RC.astype(np.bool_)
 
 
 def _candidates(codes: Codes) -> Iterable[Rule]:
@@ -187,10 +194,12 @@ def _long(components: Sequence[Sequence[Component]]) -> Iterator[tuple[Alternati
 
 def _short(components: Sequence[Sequence[Component]]) -> Iterator[tuple[Alternative, ...]]:
     """Rules in which a factor may have any of its components."""
+    of_three = sum(math.prod(map(len, three)) for three in itertools.combinations(components, 3))
+    largest = _SHORT if 4 * of_three <= _SHORT_RULES else _SHORT - 1  # A, B, C together; one, or the others
     every = [component for own in components for component in own]
-    terms = [term for term in _terms(every, _SHORT) if _is_unate(term)]
+    terms = [term for term in _terms(every, largest) if _is_unate(term)]
     yield from ((term,) for term in terms)
-    pairs = _pairs([term for term in terms if len(term) < _SHORT], _SHORT)
+    pairs = _pairs([term for term in terms if len(term) < largest], largest)
     yield from (pair for pair in pairs if _is_unate({*pair[0], *pair[1]}))
 
 

@@ -214,6 +214,59 @@ def test_where_everything_failed_the_errors_are_summed_up(tmp_path: Path) -> Non
     )
 
 
+def projection_collapsing(trials: list[Row], metrics: list[Row]) -> None:
+    for row in trials:
+        flat = row["f_predictor"] == "none"
+        row.update(projection_collapsed=flat, projection_std=0.01 if flat else 0.8)
+
+
+def test_what_is_shown_comes_first(tmp_path: Path) -> None:
+    def edit(trials: list[Row], metrics: list[Row]) -> None:
+        collapsing(lambda row: False)(trials, metrics)
+        projection_collapsing(trials, metrics)
+
+    text = finding(write_sweep(tmp_path, factors=TWO, edit=edit)).text
+    assert text.startswith("predictor = mlp: the projection collapsed in 0 of 6 trials with, 6 of 6 without")
+    assert text.endswith(
+        "The representation kept its spread in all 12 trials of 4 cells (collapse in 0 of 3 seeds, 95 % "
+        "interval 0 to 71 %): no component is shown to be needed for that at this scale."
+    )
+    assert "Nothing collapsed" not in text
+
+
+def test_an_open_question_about_the_representation_comes_after_the_projection(tmp_path: Path) -> None:
+    def edit(trials: list[Row], metrics: list[Row]) -> None:
+        collapsing(lambda row: row["seed"] == 1)(trials, metrics)
+        projection_collapsing(trials, metrics)
+
+    text = finding(write_sweep(tmp_path, factors=TWO, edit=edit)).text
+    assert text.startswith("predictor = mlp: the projection collapsed in 0 of 6 trials")
+    assert text.endswith(
+        "What prevents collapse of the representation is undetermined: so far the representation collapsed "
+        "in 4 of 12 trials, and no rule over the components passes. Collapse is as frequent with each "
+        "component as without."
+    )
+
+
+def test_one_trial_and_one_cell_are_counted_in_the_singular(tmp_path: Path) -> None:
+    one_left = collapsing(lambda row: row["f_predictor"] == "mlp" or row["f_tau_base"] == 0)
+    text = finding(write_sweep(tmp_path, factors=TWO, seeds=(0,), edit=one_left)).text
+    assert text.startswith(
+        "What prevents collapse is undetermined: so far the representation collapsed in 3 of 4 trials, all "
+        "of one seed. The reference itself collapsed in its only trial. Of the other 3 cells, 1 did not "
+        "collapse: predictor = none (0 of 1). The best of "
+    )
+
+
+def test_an_interval_that_ends_below_0_by_less_than_half_a_point_has_no_minus_0(tmp_path: Path) -> None:
+    """As in the quickstart, with 0 of 12 and 3 of 3."""
+    fatal = collapsing(lambda row: row["f_predictor"] == "none")
+    item = finding(write_sweep(tmp_path, design="leave-one-out", edit=fatal))
+    assert item.interval is not None
+    assert -0.005 < item.interval.low < 0
+    assert "(100 points fewer, 95 % 0 to 100; adjusted p 0.032" in item.text
+
+
 def test_everything_collapsed(tmp_path: Path) -> None:
     text = finding(write_sweep(tmp_path, edit=collapsing(lambda row: True))).text
     assert text.startswith("Everything collapsed: the representation in all 48 trials")

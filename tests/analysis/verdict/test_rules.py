@@ -113,6 +113,18 @@ def test_where_a_factor_does_not_apply_its_component_is_not_there() -> None:
     assert inside[((Component(0, (0,)),),)] == (True, True, False)
 
 
+def test_many_levels_of_many_factors_make_rules_of_two_components() -> None:
+    """Otherwise 187,000 rules would be tried on a thousand cells."""
+    few, many = (family(list(itertools.product(range(n), repeat=3))) for n in (4, 6))
+    several = [(2, 3), (3, 4, 5)]  # levels that no rule over the first level, or its change, names
+    longest = [
+        max(rule.mentions for rule in rules.rules if rule.alternatives[0][0].codes == codes)
+        for rules, codes in zip((few, many), several, strict=True)
+    ]
+    assert longest == [3, 2]
+    assert len(many.rules) < 20_000
+
+
 def test_a_factor_that_does_not_vary_is_in_no_rule() -> None:
     assert {rule.factors for rule in family([(0, 0), (1, 0)]).rules} == {((0,),)}
     assert family([(0, 0)]).rules == ()

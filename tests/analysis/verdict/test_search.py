@@ -61,6 +61,7 @@ def test_the_p_value_counts_every_arrangement_of_the_best_score() -> None:
                     float(ratio)
                     - math.log(7) * len(rule.replace(" or ", ""))
                     - 2 * math.log(2) * sum(map(str.isupper, rule))
+                    + 2 * math.log(2) * (j == n)
                 )
         return max(scores)
 
@@ -125,7 +126,8 @@ def test_a_remedy_beside_two_components_that_protect_together() -> None:
     assert (result.inside.collapsed, result.inside.trials) == (0, 25)
     assert (result.outside.collapsed, result.outside.trials) == (15, 15)
     statistic = -2 * (15 * math.log(15 / 40) + 25 * math.log(25 / 40))
-    assert result.score == pytest.approx(statistic - 3 * math.log(40) - 2 * math.log(2))
+    remedy_less_certain_collapse = 2 * math.log(2) - 2 * math.log(2)
+    assert result.score == pytest.approx(statistic - 3 * math.log(40) - remedy_less_certain_collapse)
     assert (result.ties, result.equals) == ((), ())
 
 
@@ -135,6 +137,26 @@ def test_a_rule_over_the_reference_s_levels_does_not_pay_for_the_remedies(fatal:
     rule of two components; A or B is preferred to those with one remedy, and they to the one with two."""
     collapsed = [[float(cell == fatal)] * 3 for cell in range(4)]
     assert found(collapsed, full(2)).adjusted_p == pytest.approx(as_good / 64)
+
+
+def test_a_few_strays_do_not_hide_a_clear_rule_behind_a_shorter_one() -> None:
+    """`A or B`: 6 of 6 collapsed without it, and 2 of 18 with it, both where B is gone. By the statistic less
+    log(24) a component alone, `B` with 8 of 12 and 0 of 12 is ahead, by less than 2 log 2."""
+    codes = full(3)
+    collapsed = np.array([[float(code[:2] == (1, 1))] * 3 for code in codes])
+    collapsed[codes.index((0, 1, 0)), 0] = collapsed[codes.index((0, 1, 1)), 2] = 1
+    result = found(collapsed.tolist(), codes)
+    assert result.rule.factors == ((0,), (1,))
+
+    def ratio(k: int, n: int, j: int, m: int) -> float:
+        counts = [[k, n - k], [j, m - j]]
+        return float(stats.chi2_contingency(counts, correction=False, lambda_="log-likelihood").statistic)
+
+    shorter, true = ratio(0, 12, 8, 12) - math.log(24), ratio(2, 18, 6, 6) - 2 * math.log(24)
+    assert 0 < shorter - true < 2 * math.log(2)
+    assert result.score == pytest.approx(true + 2 * math.log(2))
+    collapsed[codes.index((1, 1, 1)), 0] = 0  # nor is it then certain
+    assert found(collapsed.tolist(), codes).rule.factors == ((1,),)
 
 
 def test_rules_that_fit_hardly_less_well_are_ties() -> None:
