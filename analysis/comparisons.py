@@ -34,7 +34,8 @@ def comparison_rows(study: StudyResults, cells: Sequence[Cell]) -> list[tuple[st
 
     A test is over all matched pairs of cells that differ in the row's factor alone, whether or not the
     reference is one of them: with a single pair a seed, three seeds could not reach p < .05. The tests of a
-    column are one family, adjusted by Holm; where none could be below .05, there is no p.
+    column are one family, adjusted by Holm; where none could be below .05, there is no p. Rows of confounded
+    factors show no test, but count in the family, so that the others' p do not hang on what is confounded.
     """
     reference, neighbours = reference_of(cells), changed_in_one_factor(cells)
     if reference is None or not reference.judged or not neighbours:

@@ -16,7 +16,15 @@ from analysis.results import SeedSequence
 from analysis.verdict.rules import Family, family
 from analysis.verdict.search import LEVEL, Search, search
 from analysis.verdict.sequence import level_at
-from benchmarks.verdict_simulation import Floats, Scenario, full, leave_one_out, outcomes, truth_scenario
+from benchmarks.verdict_simulation import (
+    Floats,
+    Scenario,
+    full,
+    is_true,
+    leave_one_out,
+    outcomes,
+    truth_scenario,
+)
 
 LOOKS = SeedSequence(least=3, most=10)
 
@@ -38,13 +46,12 @@ class Result:
 
 def simulate(scenario: Scenario, looks: SeedSequence, sweeps: int, rng: np.random.Generator) -> Result:
     """Judges `sweeps` made-up sweeps, each as a sequence and with all seeds."""
-    rules, codes = family(scenario.codes), list(scenario.codes)
-    reference = next((index for index, code in enumerate(codes) if max(code) <= 0), None)
+    rules = family(scenario.codes)
     rows = []
     for _ in range(sweeps):
         collapsed_CS = outcomes(scenario, looks.most, rng)
-        ended = _sequence(collapsed_CS, rules, reference, looks)
-        fixed = search(collapsed_CS, rules, reference=reference)
+        ended = _sequence(collapsed_CS, rules, looks)
+        fixed = search(collapsed_CS, rules)
         rows.append((*ended, *_judged(scenario, fixed)))
     seeds, claimed, right, claimed_fixed, right_fixed = np.array(
         [(seeds, *_judged(scenario, found), *rest) for seeds, found, *rest in rows], dtype=np.float64
@@ -59,14 +66,12 @@ def simulate(scenario: Scenario, looks: SeedSequence, sweeps: int, rng: np.rando
     )
 
 
-def _sequence(
-    collapsed_CS: Floats, rules: Family, reference: int | None, looks: SeedSequence
-) -> tuple[int, Search | None]:
+def _sequence(collapsed_CS: Floats, rules: Family, looks: SeedSequence) -> tuple[int, Search | None]:
     """With how many seeds a sequence ends, and what was found there."""
     found = None
     for seeds in range(looks.least, looks.most + 1):
         so_far_CS = collapsed_CS[:, :seeds]
-        found = search(so_far_CS, rules, reference=reference, level=level_at(so_far_CS, looks))
+        found = search(so_far_CS, rules, level=level_at(so_far_CS, looks))
         if found is not None and found.adjusted_p <= LEVEL:
             return seeds, found
     return looks.most, found
@@ -76,9 +81,7 @@ def _judged(scenario: Scenario, found: Search | None) -> tuple[bool, bool]:
     """Whether a rule is claimed, and whether it is the true one."""
     if found is None or found.adjusted_p > LEVEL:
         return False, False
-    named = {frozenset(factors) for factors in found.rule.factors}
-    true = scenario.truth is not None and named == set(map(frozenset, scenario.truth))
-    return True, true and not found.equals and found.rule.reversed == scenario.reversed
+    return True, is_true(scenario, found)
 
 
 def _scenarios() -> Iterator[Scenario]:

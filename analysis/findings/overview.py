@@ -16,6 +16,7 @@ _WITHOUT_RULE = {
     Case.NO_RESULTS: "no result yet",
     Case.NOTHING_COLLAPSED: "nothing collapsed",
     Case.EVERYTHING_COLLAPSED: "everything collapsed",
+    Case.CONFOUNDED: "cannot be told: a factor is confounded",
     Case.UNDETERMINED: "undetermined",
 }
 

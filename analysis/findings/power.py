@@ -62,6 +62,8 @@ def _level_text(verdict: Verdict) -> str:
         return f"settled with {plural(verdict.seeds, 'seed')}: a rule passes"
     if verdict.case is Case.UNDETERMINED:
         return f"open. {would_decide(verdict)}"
+    if verdict.case is Case.CONFOUNDED:
+        return "a factor is confounded, which more seeds of the same kind would not change"
     if verdict.case in (Case.NOTHING_COLLAPSED, Case.EVERYTHING_COLLAPSED):
         what = "nothing" if verdict.case is Case.NOTHING_COLLAPSED else "everything"
         return f"{what} collapsed, so no rule can pass, however often that is repeated"

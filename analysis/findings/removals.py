@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from analysis.cells import Cell, reference_of
 from analysis.findings.finding import Finding, Value
 from analysis.findings.rules import seeds_text
+from analysis.provenance import confounded
 from analysis.results import StudyResults
 from analysis.verdict import Removals, seeds_with_collapse
 from analysis.wording import listed
@@ -12,9 +13,13 @@ from analysis.wording import listed
 
 def removals_finding(study: StudyResults, cells: Sequence[Cell], removals: Removals) -> Finding:
     """What happens when one component alone leaves the reference's level."""
-    fatal, harmless = removals.fatal, removals.harmless
     reference = reference_of(cells)
     assert reference is not None
+    every = (*removals.fatal, *removals.harmless)
+    mixed = [cell for cell in every if study.factors[cell.changed[0]].name in confounded(study)]
+    fatal, harmless = (
+        [cell for cell in group if cell not in mixed] for group in (removals.fatal, removals.harmless)
+    )
     parts = []
     if reference.collapsed:
         parts.append(f"The reference itself collapsed in {_seeds_of(study, reference)}.")
@@ -36,7 +41,13 @@ def removals_finding(study: StudyResults, cells: Sequence[Cell], removals: Remov
             if reference.collapsed
             else f"Changing only {changed} did not make it collapse {end}"
         )
-    values: dict[str, Value] = {"fatal": len(fatal), "harmless": len(harmless)}
+    if mixed:
+        changes = [f"{_removed(study, [cell])} ({_seeds_of(study, cell)})" for cell in mixed]
+        whose = "its factor is" if len({cell.changed for cell in mixed}) == 1 else "their factors are"
+        parts.append(
+            f"Collapse with {listed(changes)}; but {whose} confounded, so it cannot be told what does that."
+        )
+    values: dict[str, Value] = {"fatal": len(fatal), "harmless": len(harmless), "confounded": len(mixed)}
     n = len(fatal) + len(harmless)
     return Finding(kind="removals", text=" ".join(parts), values=values, n=n)
 

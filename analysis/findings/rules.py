@@ -31,8 +31,14 @@ def _component(study: StudyResults, component: Component) -> str:
 
 
 def rule_names(study: StudyResults, rule: Rule) -> list[list[str]]:
-    """The factors' names, by alternative."""
-    return [[study.factors[index].name for index in factors] for factors in rule.factors]
+    """The components' names, by alternative: the factor's, or of a remedy `factor = level`."""
+    return [
+        [
+            _component(study, component) if component.is_remedy else study.factors[component.factor].name
+            for component in components
+        ]
+        for components in rule.alternatives
+    ]
 
 
 def changes_text(study: StudyResults, cell: Cell) -> str:
@@ -50,13 +56,11 @@ def verdict_values(study: StudyResults, verdict: Verdict, level: str) -> dict[st
     """A verdict as plain data: what docs/result-tables.md says of the finding of kind `verdict`."""
     found, passes = verdict.found, verdict.passes
     rule = verdict.rule
-    is_reversed = rule is not None and rule.reversed
     aliases = (found.rule, *verdict.aliases) if found is not None and verdict.aliases else ()
     values: dict[str, Value] = {
         "level": level,
         "case": verdict.case.value,
-        "rule": rule_names(study, rule) if rule is not None and not is_reversed else None,
-        "changes": rule_names(study, rule) if rule is not None and is_reversed else None,
+        "rule": rule_names(study, rule) if rule is not None else None,
         "levels": _levels(study, rule) if rule is not None else None,
         "collapsed": verdict.collapsed.collapsed,
         "trials": verdict.collapsed.trials,
@@ -71,6 +75,7 @@ def verdict_values(study: StudyResults, verdict: Verdict, level: str) -> dict[st
         "difference": verdict.difference,
         "interval": [verdict.interval.low, verdict.interval.high] if verdict.interval else None,
         "thresholds": [verdict.thresholds.low, verdict.thresholds.high] if verdict.thresholds else None,
+        "confounded": [study.factors[index].name for index in verdict.confounded],
         "exceptions": [list(cell.labels) for cell in verdict.exceptions] if passes else [],
     }
     if found is not None and passes:

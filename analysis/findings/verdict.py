@@ -7,12 +7,14 @@ from analysis.cells import Cell, reference_of
 from analysis.findings.finding import Finding
 from analysis.findings.rules import changes_text, rule_text, seeds_text, verdict_values
 from analysis.outcomes import Counts, outcome_counts
+from analysis.provenance import confounded
 from analysis.results import StudyResults
 from analysis.verdict import (
     LEVEL,
     Case,
     Search,
     Side,
+    StudyVerdict,
     Verdict,
     seeds_with_collapse,
     study_verdict,
@@ -30,11 +32,13 @@ def headline(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> Find
     if not cells:
         return _description(study, counts)
     verdicts = study_verdict(study)
-    texts = [
-        *_sentences(study, cells, verdicts.representation, "representation"),
-        *_projection(study, verdicts.representation, verdicts.projection),
-        *_open_cells(study, cells, verdicts.representation),
+    levels = [
+        _sentences(study, cells, verdicts),
+        _projection(study, verdicts.representation, verdicts.projection),
     ]
+    if _projection_first(verdicts):
+        levels.reverse()
+    texts = [*levels[0], *levels[1], *_open_cells(study, cells, verdicts.representation)]
     values = verdict_values(study, verdicts.representation, "representation")
     values["projection"] = verdict_values(study, verdicts.projection, "projection")
     interval, n = verdicts.representation.interval, verdicts.representation.collapsed.trials
@@ -74,36 +78,57 @@ def _description(study: StudyResults, counts: Counts) -> Finding:
     return Finding(kind="verdict", text=text, values=values, n=counts.judged)
 
 
-def _sentences(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, level: str) -> list[str]:
+def _projection_first(verdicts: StudyVerdict) -> bool:
+    """What is shown comes before what is not."""
+    return verdicts.projection.passes and not verdicts.representation.passes
+
+
+def _sentences(study: StudyResults, cells: Sequence[Cell], verdicts: StudyVerdict) -> list[str]:
+    """About the representation."""
+    verdict = verdicts.representation
+    what = f"What prevents collapse{' of the representation' if _projection_first(verdicts) else ''}"
     match verdict.case:
         case Case.NOTHING_COLLAPSED:
-            return [_nothing_collapsed(study, cells, verdict)]
+            return [_nothing_collapsed(study, cells, verdicts)]
         case Case.EVERYTHING_COLLAPSED:
+            trials = plural(verdict.collapsed.trials, "trial")
             return [
-                f"Everything collapsed: the {level} in all {plural(verdict.collapsed.trials, 'trial')}, with "
-                "every component and without. No component is shown to prevent it here."
+                f"Everything collapsed: the representation in all {trials}, with every component and "
+                "without. No component is shown to prevent it here."
+            ]
+        case Case.CONFOUNDED:
+            return [
+                *_collapsed_reference(cells),
+                f"{what} cannot be told: {_confounded(study, verdict)}. The representation collapsed in "
+                f"{_of(verdict.collapsed)} trials.",
             ]
         case Case.CLAIMED | Case.TIED:
             assert verdict.found is not None
             return [
-                *_collapsed_reference(cells, verdict.found),
-                _claim(study, verdict, verdict.found, level),
+                *_collapsed_reference(cells),
+                _claim(study, verdict, verdict.found, "representation"),
                 *_limits(study, cells, verdict, verdict.found),
             ]
         case _:
-            return _undetermined(study, cells, verdict)
+            return _undetermined(study, cells, verdict, what)
 
 
-def _nothing_collapsed(study: StudyResults, cells: Sequence[Cell], verdict: Verdict) -> str:
+def _confounded(study: StudyResults, verdict: Verdict) -> str:
+    names, reasons = [study.factors[index].name for index in verdict.confounded], confounded(study)
+    return "; ".join(f"{name} is {reasons[name]}" for name in names)
+
+
+def _nothing_collapsed(study: StudyResults, cells: Sequence[Cell], verdicts: StudyVerdict) -> str:
     judged = [cell.judged for cell in cells if cell.judged]
     seeds = seeds_with_collapse(cells, study.seeds)
     over = f"in {seeds_text(seeds)}" if seeds.n else "no seed has a result in all of them"
     if min(judged) != max(judged):
         over = f"{min(judged)} to {max(judged)} seeds a cell; over the seeds that all of them have: {over}"
-    return (
-        f"Nothing collapsed: the representation kept its spread in all {verdict.collapsed.trials} trials of "
-        f"{plural(len(judged), 'cell')} (collapse {over}). No component is shown to be needed at this scale."
-    )
+    trials = f"{verdicts.representation.collapsed.trials} trials of {plural(len(judged), 'cell')}"
+    text = f"he representation kept its spread in all {trials} (collapse {over})"
+    if verdicts.projection.collapsed.collapsed:
+        return f"T{text}: no component is shown to be needed for that at this scale."
+    return f"Nothing collapsed: t{text}. No component is shown to be needed at this scale."
 
 
 def _claim(study: StudyResults, verdict: Verdict, found: Search, level: str) -> str:
@@ -140,7 +165,7 @@ def _of(side: Side) -> str:
 
 
 def _points(share: float) -> str:
-    return f"{100 * share:.0f}".replace("-", "−")
+    return str(round(100 * share)).replace("-", "−")  # whole, so that there is no −0
 
 
 def p_text(p: float) -> str:
@@ -172,31 +197,44 @@ def _limits(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, found:
 def _exceptions(study: StudyResults, verdict: Verdict) -> list[str]:
     if not verdict.exceptions:
         return []
-    cells = verdict.exceptions
+    which = "this" if len(verdict.exceptions) == 1 else "these"
+    return [f"Without it, {which} did not collapse either: {_changes(study, verdict.exceptions)}."]
+
+
+def _changes(study: StudyResults, cells: Sequence[Cell]) -> str:
+    """The first of the cells that did not collapse, with their trials."""
     named = "; ".join(f"{changes_text(study, cell)} (0 of {cell.judged})" for cell in cells[:_NAMED])
     more = f", and {plural(len(cells) - _NAMED, 'other cell')}" if len(cells) > _NAMED else ""
-    return [f"Without it, {'this' if len(cells) == 1 else 'these'} did not collapse either: {named}{more}."]
+    return f"{named}{more}"
 
 
-def _collapsed_reference(cells: Sequence[Cell], found: Search) -> list[str]:
+def _collapsed_reference(cells: Sequence[Cell]) -> list[str]:
     reference = reference_of(cells)
-    if reference is None or not found.rule.reversed:
+    if reference is None or not reference.judged or reference.collapsed < reference.judged:
         return []
-    return [f"The reference itself collapsed in all {plural(reference.judged, 'trial')}."]
+    all_of_them = "its only trial" if reference.judged == 1 else f"all {reference.judged} trials"
+    return [f"The reference itself collapsed in {all_of_them}."]
 
 
-def _undetermined(study: StudyResults, cells: Sequence[Cell], verdict: Verdict) -> list[str]:
-    found, reference = verdict.found, reference_of(cells)
+def _undetermined(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, what: str) -> list[str]:
+    found, reference = verdict.found, _collapsed_reference(cells)
     counts = f"so far the representation collapsed in {_of(verdict.collapsed)} trials"
-    texts = [f"What prevents collapse is undetermined: {counts}, and no rule over the components passes."]
-    if reference is not None and reference.judged and reference.collapsed == reference.judged:
+    counts += ", all of one seed" if verdict.seeds == 1 else ", and no rule over the components passes"
+    texts = [f"{what} is undetermined: {counts}."]
+    if reference:
         survivors = [cell for cell in cells if cell.judged and not cell.collapsed]
-        texts.append(f"The reference itself collapsed in all {plural(reference.judged, 'trial')}.")
+        texts += reference
         if survivors:
-            n = plural(len(survivors), "other cell")
-            texts.append(f"{n} did not collapse, among them {changes_text(study, survivors[0])}.")
+            others = f"Of the other {len(cells) - 1} cells, {len(survivors)} did not collapse"
+            texts.append(f"{others}: {_changes(study, survivors)}.")
     if found is None:
-        return texts
+        alone = sum(bool(cell.judged) for cell in cells) == 1
+        why = (
+            "Only one cell has a result"
+            if alone
+            else "Collapse is as frequent with each component as without"
+        )
+        return [*texts, f"{why}."]
     texts.append(
         f"The best of {found.rules:,} is {rule_text(study, found.rule)}: collapse in {_sides(found)} "
         f"(adjusted p {p_text(found.adjusted_p)})."
@@ -231,6 +269,11 @@ def _projection(study: StudyResults, representation: Verdict, projection: Verdic
         if same and representation.found is not None and representation.found.rule == found.rule:
             return [f"The same rule holds for the projection: it collapsed in {_sides(found)}."]
         return [_claim(study, projection, found, "projection")]
+    if projection.case is Case.CONFOUNDED:
+        known = projection.confounded == representation.confounded
+        why = " either" if known else f": {_confounded(study, projection)}"
+        counts = f"The projection collapsed in {_of(projection.collapsed)} trials"
+        return [f"{counts}; what prevents that cannot be told{why}."]
     if projection.collapsed.collapsed and projection.collapsed != representation.collapsed:
         return [f"The projection collapsed in {_of(projection.collapsed)} trials; no rule passes for it."]
     return []

@@ -71,6 +71,7 @@ _WITHOUT_RULE = {
     Case.NO_RESULTS: "nothing has finished yet",
     Case.NOTHING_COLLAPSED: "no component: nothing collapsed",
     Case.EVERYTHING_COLLAPSED: "none: everything collapsed",
+    Case.CONFOUNDED: "cannot be told: a factor is confounded",
     Case.UNDETERMINED: "undetermined: no rule over the components passes",
 }
 

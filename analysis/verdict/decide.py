@@ -31,7 +31,6 @@ def outlook(
     collapsed_CS: Floats,
     family: Family,
     found: Search,
-    reference: int | None,
     sequence: SeedSequence | None = None,
 ) -> Outlook:
     """What would make the best rule pass.
@@ -40,12 +39,11 @@ def outlook(
         collapsed_CS: 1 where the trial of a cell and seed collapsed, 0 where not, NaN without one.
         family: the rules.
         found: what `search` found with these; not significant.
-        reference: index of the reference's cell.
         sequence: whose look this is.
     """
 
     def judge(outcomes_CS: Floats) -> Search | None:
-        return search(outcomes_CS, family, reference=reference, level=level_at(outcomes_CS, sequence))
+        return search(outcomes_CS, family, level=level_at(outcomes_CS, sequence))
 
     judged_CS = ~np.isnan(collapsed_CS)
     perfect_CS = np.where(judged_CS, ~found.inside_C[:, None], np.nan)

@@ -1,13 +1,16 @@
-"""The candidate answers: monotone rules over components, such as `A, or B and C`.
+"""The candidate answers: unate rules over components, such as `A, or B and C`.
 
-A component is a factor at the reference's level, or at one of a few sets of levels that include it. A rule
-lists alternatives, each of which names components; a cell is inside if it has all components of any of them.
-The reversed rules, for a reference that itself collapsed, name what must be changed instead.
+A component is a factor at the reference's level, or at one of a few sets of levels that include it; or else a
+remedy: the factor changed from these. A rule lists alternatives, each of which names components; a cell is
+inside if it has all components of any of them. A rule is unate: it names a factor at one set of levels only.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_, or_
 from typing import TypeAlias
 
 import numpy as np
@@ -18,7 +21,7 @@ from analysis.cells import ABSENT, Codes
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
 _ALL_RULES_UP_TO = 4
-"""Factors of which all monotone rules are tried: 166 of four."""
+"""Factors of which all unate rules are tried: 2,168 of four."""
 _LARGEST_OF_TWO = 3
 """Components of an alternative, where there are two."""
 _MENTIONS = {False: 6, True: 4}
@@ -26,8 +29,11 @@ _MENTIONS = {False: 6, True: 4}
 _MANY = 6
 _ANY_SIZE_UP_TO = 10
 """Factors up to which a single alternative may name all of them."""
-_MENTIONS_OF_SETS = 3
-"""Components that a rule names if one of them is a set of several levels."""
+_SHORT = 3
+"""Components that a rule names if they may be any: remedies, and sets of several levels."""
+_SHORT_RULES = 20_000
+"""If about more such rules than this would be tried, they name two components: three factors of 10 levels
+would make 187,000."""
 
 
 @dataclass(frozen=True, order=True)
@@ -38,6 +44,11 @@ class Component:
     codes: tuple[int, ...]
     """The levels; with ABSENT, cells to which the factor does not apply have the component, too."""
 
+    @property
+    def is_remedy(self) -> bool:
+        """Whether the factor must be changed from the reference's level."""
+        return 0 not in self.codes
+
 
 Alternative: TypeAlias = tuple[Component, ...]
 
@@ -47,13 +58,16 @@ class Rule:
     """Alternatives, none of which contains another."""
 
     alternatives: tuple[Alternative, ...]
-    reversed: bool = False
-    """Whether its components are changes of the reference."""
 
     @property
     def mentions(self) -> int:
         """How many components it names, each as often as it does."""
         return sum(map(len, self.alternatives))
+
+    @property
+    def remedies(self) -> int:
+        """How many of these are remedies."""
+        return sum(component.is_remedy for term in self.alternatives for component in term)
 
     @property
     def factors(self) -> tuple[tuple[int, ...], ...]:
@@ -67,7 +81,8 @@ class Rule:
 
     def holds(self, codes: Codes) -> Bools:
         """Which cells are inside. Shape [cells]."""
-        return _inside(self.alternatives, _holders(codes))
+        (inside_C,) = _unpacked([_inside(self.alternatives, _holders(codes))], len(codes))
+        return np.asarray(inside_C)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,103 +98,114 @@ class Family:
 
 
 def family(codes: Codes) -> Family:
-    """All rules that these cells can tell apart, the reversed ones last.
+    """All rules that these cells can tell apart.
 
-    Up to four factors: every monotone rule, and rules of at most three components that may be sets of levels.
-    Beyond that, rules of two alternatives of up to three components (with more than six factors, of four in
-    all), and of one alternative of any size (with more than ten factors, of three).
+    Up to four factors: every unate rule over the reference's levels and their changes. Beyond that, rules
+    over the reference's levels: two alternatives of up to three components (with more than six factors, of
+    four in all), or one alternative of any size (with more than ten factors, of three). For any number of
+    factors, rules of at most three components, each at any of its sets of levels or changed from it; of at
+    most two where factors and levels are so many that these would be more than some 20,000.
     """
     holders = _holders(codes)
-    groups: dict[tuple[bool, bytes], list[Rule]] = {}
+    groups: dict[int, list[Rule]] = {}
     for rule in _candidates(codes):
-        inside_C = _inside(rule.alternatives, holders)
-        if inside_C.any() and not inside_C.all():
-            groups.setdefault((rule.reversed, inside_C.tobytes()), []).append(rule)
+        inside = _inside(rule.alternatives, holders)
+        if inside not in (0, (1 << len(codes)) - 1):
+            groups.setdefault(inside, []).append(rule)
     for rules in groups.values():
-        rules.sort(key=lambda rule: (rule.uses_absence, rule.mentions, len(rule.alternatives)))
-    inside = [np.frombuffer(cells, dtype=np.bool_) for _, cells in groups]
+        rules.sort(key=_plainness)
     return Family(
         rules=tuple(rules[0] for rules in groups.values()),
         aliases=tuple(tuple(rules[1:]) for rules in groups.values()),
-        inside_RC=np.array(inside, dtype=np.bool_).reshape(len(inside), len(codes)),
+        inside_RC=_unpacked(list(groups), len(codes)),
     )
 
 
-_Holders: TypeAlias = Callable[[Component], Bools]
+def _plainness(rule: Rule) -> tuple[bool, int, bool, int, int]:
+    """Sorts rules that say the same: first those over the reference's levels, then the shortest."""
+    is_plain = not rule.remedies and not rule.uses_absence
+    return not is_plain, rule.mentions, rule.uses_absence, rule.remedies, len(rule.alternatives)
+
+
+_Holders: TypeAlias = Callable[[Component], int]
 
 
 def _holders(codes: Codes) -> _Holders:
-    """Component -> which cells have it, remembered."""
-    codes_CF = np.asarray(codes)
-    known: dict[Component, Bools] = {}
+    """Component -> which cells have it, remembered: bit c of an integer stands for cell c."""
+    known: dict[Component, int] = {}
 
-    def holders(component: Component) -> Bools:
+    def holders(component: Component) -> int:
         if component not in known:
-            known[component] = np.isin(codes_CF[:, component.factor], component.codes)
+            has = (code[component.factor] in component.codes for code in codes)
+            known[component] = sum(1 << cell for cell, holds in enumerate(has) if holds)
         return known[component]
 
     return holders
 
 
-def _inside(alternatives: Sequence[Alternative], holders: _Holders) -> Bools:
-    terms = [np.logical_and.reduce([holders(component) for component in term]) for term in alternatives]
-    return np.asarray(np.logical_or.reduce(terms), dtype=np.bool_)
+def _inside(alternatives: Sequence[Alternative], holders: _Holders) -> int:
+    """Which cells are inside, as bits."""
+    return reduce(or_, (reduce(and_, map(holders, term)) for term in alternatives))
 
 
-def _candidates(codes: Codes) -> Iterator[Rule]:
-    """Every rule of the family, some with the same cells inside."""
+def _unpacked(bits_R: Sequence[int], cells: int) -> Bools:
+    """Bits as truth values. Shape [rules, cells]."""
+    size = (cells + 7) // 8
+    packed = np.frombuffer(b"".join(bits.to_bytes(size, "little") for bits in bits_R), dtype=np.uint8)
+    bits_RC = np.unpackbits(packed.reshape(len(bits_R), size), axis=1, count=cells, bitorder="little")
+    return bits_RC.astype(np.bool_)
+
+
+def _candidates(codes: Codes) -> Iterable[Rule]:
+    """Every rule of the family, some with the same cells inside; those over the reference's levels first."""
     found = [sorted(set(column)) for column in zip(*codes, strict=True)]
-    varied = {factor: levels for factor, levels in enumerate(found) if len(levels) > 1}
-    for is_reversed in (False, True):
-        of_factors = [_components(factor, levels, is_reversed) for factor, levels in varied.items()]
-        components = [own for own in of_factors if own]
-        first = [own[0] for own in components]
-        for alternatives in (*_plain(first), *_of_sets(components)):
-            yield Rule(alternatives, reversed=is_reversed)
+    components = [_components(factor, levels) for factor, levels in enumerate(found) if len(levels) > 1]
+    every = itertools.chain(_long(components), _short(components))
+    ordered = (tuple(sorted(alternatives, key=lambda term: (len(term), term))) for alternatives in every)
+    return map(Rule, dict.fromkeys(ordered))
 
 
-def _components(factor: int, found: Sequence[int], is_reversed: bool) -> list[Component]:
-    """The reference's level alone comes first; then it with those that follow it, and all levels but one.
+def _components(factor: int, found: Sequence[int]) -> list[Component]:
+    """The reference's level alone comes first, then its change.
 
-    Of a factor that does not apply everywhere, each of these also together with its absence.
+    Further sets: the reference's level with those that follow it, all levels but one, and what these leave.
+    Of a factor that does not apply everywhere, each set also together with its absence.
     """
     levels = sorted({0, *found} - {ABSENT})
-    sets = [tuple(levels[:last]) for last in range(1, len(levels))]
-    sets += [tuple(code for code in levels if code != left) for left in levels[1:]]
-    sets = list(dict.fromkeys(sets or [(0,)]))
-    if is_reversed:
-        changes = [tuple(code for code in levels if code not in kept) for kept in sets]
-        return [Component(factor, changed) for changed in changes if changed]
-    with_absence = [(ABSENT, *kept) for kept in sets] if ABSENT in found else []
-    return [Component(factor, kept) for kept in (*sets, *with_absence)]
+    kept = [tuple(levels[:last]) for last in range(1, len(levels))]
+    kept += [tuple(code for code in levels if code != left) for left in levels[1:]]
+    changed = [tuple(code for code in levels if code not in own) for own in kept]
+    sets = list(dict.fromkeys([*kept[:1], *changed[:1], *kept, *changed])) or [(0,)]
+    with_absence = [(ABSENT, *own) for own in sets] if ABSENT in found else []
+    return [Component(factor, own) for own in (*sets, *with_absence)]
 
 
-def _plain(components: Sequence[Component]) -> Iterator[tuple[Alternative, ...]]:
-    """Rules over one component a factor."""
+def _long(components: Sequence[Sequence[Component]]) -> Iterator[tuple[Alternative, ...]]:
+    """Rules over the reference's level of each factor; of few factors, also over the changes."""
     if len(components) <= _ALL_RULES_UP_TO:
-        yield from antichains(list(_terms(components, len(components))))
+        for one_each in itertools.product(*(own[:2] for own in components)):
+            yield from antichains(list(_terms(one_each, len(one_each))))
         return
-    largest = len(components) if len(components) <= _ANY_SIZE_UP_TO else _LARGEST_OF_TWO
-    yield from ((term,) for term in _terms(components, largest))
-    mentions = _MENTIONS[len(components) > _MANY]
-    yield from _pairs(list(_terms(components, _LARGEST_OF_TWO)), mentions)
+    first = [own[0] for own in components]
+    largest = len(first) if len(first) <= _ANY_SIZE_UP_TO else _LARGEST_OF_TWO
+    yield from ((term,) for term in _terms(first, largest))
+    yield from _pairs(list(_terms(first, _LARGEST_OF_TWO)), _MENTIONS[len(first) > _MANY])
 
 
-def _of_sets(components: Sequence[Sequence[Component]]) -> Iterator[tuple[Alternative, ...]]:
-    """Short rules in which a factor may have any of its sets of levels, if some factor has several."""
-    if all(len(own) == 1 for own in components):
-        return
-    first = {own[0] for own in components}
+def _short(components: Sequence[Sequence[Component]]) -> Iterator[tuple[Alternative, ...]]:
+    """Rules in which a factor may have any of its components."""
+    of_three = sum(math.prod(map(len, three)) for three in itertools.combinations(components, 3))
+    largest = _SHORT if 4 * of_three <= _SHORT_RULES else _SHORT - 1  # A, B, C together; one, or the others
     every = [component for own in components for component in own]
-    terms = [term for term in _terms(every, _MENTIONS_OF_SETS) if _one_set_a_factor(term)]
-    for alternatives in itertools.chain(((term,) for term in terms), _pairs(terms, _MENTIONS_OF_SETS)):
-        used = {component for term in alternatives for component in term}
-        if _one_set_a_factor(used) and not used <= first:
-            yield alternatives
+    terms = [term for term in _terms(every, largest) if _is_unate(term)]
+    yield from ((term,) for term in terms)
+    pairs = _pairs([term for term in terms if len(term) < largest], largest)
+    yield from (pair for pair in pairs if _is_unate({*pair[0], *pair[1]}))
 
 
-def _one_set_a_factor(components: Sequence[Component] | set[Component]) -> bool:
-    return len({component.factor for component in components}) == len(set(components))
+def _is_unate(components: Collection[Component]) -> bool:
+    """Whether different components are of different factors."""
+    return len({component.factor for component in components}) == len(components)
 
 
 def _terms(components: Sequence[Component], largest: int) -> Iterator[Alternative]:

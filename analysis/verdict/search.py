@@ -1,8 +1,11 @@
 """The search for the best rule, and a test that knows that it has searched.
 
 A rule's score is the likelihood-ratio statistic (twice the log of the ratio) of two rates of collapse, inside
-and outside, against one, less log(trials) for each component that it names, as often as it does; inside must
-have the lower rate. No rule at all scores 0.
+and outside, against one, less log(trials) for each component that it names, as often as it does, and less
+2 log 2 more for each of them that is a remedy: as if, beforehand, a change were half as likely to prevent
+collapse as the reference's level. If all trials outside collapsed, it scores 2 log 2 more: as if, beforehand,
+a rule without which collapse is certain were twice as likely as another. So a few strays do not hide a clear
+rule behind a shorter one. Inside must have the lower rate. No rule at all scores 0.
 The p-value of the best is the share of permutations in which the best rule scores as well: outcomes are
 permuted over the cells within each seed, so seeds stay blocks, and a seed that decides alone shows nothing.
 
@@ -29,6 +32,7 @@ LEVEL = 0.05
 PERMUTATIONS = 999
 _EXACT_UP_TO = 5_000
 """Arrangements of the outcomes that are all tried, instead of permutations."""
+_REMEDY = _CERTAIN = 2 * math.log(2)
 _ROUNDING = 1e-9
 _CHUNK = 1_000_000
 """Scores that are computed at once."""
@@ -64,9 +68,9 @@ class Search:
     adjusted_p: float
     """To be compared with LEVEL: at a look of a sequence, the p-value times LEVEL by the look's level."""
     z: float
-    """The quantile for an interval that makes up for the search: the 95 % quantile, over the permutations, of
-    the largest standardised difference of any rule; at least 1.96. At a look of a sequence likewise, at its
-    level."""
+    """The quantile for a two-sided 95 % interval that makes up for the search: the 97.5 % quantile, over the
+    permutations, of the best rule's standardised difference; at least 1.96. At a look of a sequence likewise,
+    at its level."""
     rules: int
     """How many were searched: those that the cells can tell apart."""
     permutations: int
@@ -81,52 +85,43 @@ class Search:
         return tuple(rule for rule in self.aliases if (rule.mentions, rule.uses_absence) == best)
 
 
-def search(
-    collapsed_CS: Floats, family: Family, *, reference: int | None = None, level: float = LEVEL
-) -> Search | None:
+def search(collapsed_CS: Floats, family: Family, *, level: float = LEVEL) -> Search | None:
     """Finds the best rule; None if there is none: too few cells, or all outcomes are alike.
 
     Args:
         collapsed_CS: 1 where the trial of a cell and seed collapsed, 0 where not, NaN without one.
         family: the rules; see `rules.family`.
-        reference: index of the reference's cell. Where all of its trials collapsed, the reversed rules are
-            searched, else the others; in each permutation likewise.
         level: at which it is tested: less than LEVEL if this is one look of several, 0 if nothing may pass.
     """
     judged_CS = ~np.isnan(collapsed_CS)
     judged_C, counts_C = judged_CS.sum(axis=1), np.nansum(collapsed_CS, axis=1).astype(np.int64)
     total, trials = int(counts_C.sum()), int(judged_C.sum())
-    if total in (0, trials):
+    if total in (0, trials) or not family.rules:
         return None
-    directions = _directions(family, judged_C, total)
-    if reference is not None and not judged_C[reference]:
-        reference = None
-    chosen, scorer = directions[int(_is_reversed(counts_C[None], judged_C, reference)[0])]
-    if not len(chosen):
-        return None
-    scores_R = scorer.scores(counts_C[None])[0]
+    scorer = _Scorer(family, judged_C, total)
+    scores_R = scorer.scores(counts_C[:, None])[:, 0]
     best = int(scores_R.argmax())
     if scores_R[best] == -math.inf:
         return None
     exact = _n_arrangements(collapsed_CS) <= _EXACT_UP_TO
     permuted_PC = _arrangements(collapsed_CS) if exact else _permutations(collapsed_CS)
-    best_P, largest_P = _largest(directions, permuted_PC, _is_reversed(permuted_PC, judged_C, reference))
+    best_P, difference_P = scorer.best(permuted_PC.T)
     at_least = int((best_P >= max(0.0, scores_R[best]) - _ROUNDING).sum())
     p = at_least / len(best_P) if exact else (1 + at_least) / (1 + len(best_P))
     near = np.argsort(-scores_R, kind="stable")
     near = near[scores_R[near] > scores_R[best] - math.log(trials) + _ROUNDING]
-    inside_C = family.inside_RC[chosen[best]]
+    inside_C = family.inside_RC[best]
     return Search(
-        rule=family.rules[chosen[best]],
-        aliases=family.aliases[chosen[best]],
-        ties=tuple(family.rules[chosen[other]] for other in near if other != best),
+        rule=family.rules[best],
+        aliases=family.aliases[best],
+        ties=tuple(family.rules[other] for other in near if other != best),
         inside_C=inside_C,
         inside=Side(collapsed=int(counts_C[inside_C].sum()), trials=int(judged_C[inside_C].sum())),
         outside=Side(collapsed=int(counts_C[~inside_C].sum()), trials=int(judged_C[~inside_C].sum())),
         score=float(scores_R[best]),
         adjusted_p=min(1.0, p * LEVEL / level) if level else 1.0,
-        z=max(-float(special.ndtri(level / 2)), float(np.quantile(largest_P, 1 - level))),
-        rules=len(chosen),
+        z=max(-float(special.ndtri(level / 2)), float(np.quantile(difference_P, 1 - level / 2))),
+        rules=len(family.rules),
         permutations=len(best_P),
         exact=exact,
     )
@@ -138,38 +133,6 @@ def smallest_p(collapsed_CS: Floats) -> float:
     return 1 / (ways if ways <= _EXACT_UP_TO else PERMUTATIONS + 1)
 
 
-_Directions: TypeAlias = "tuple[tuple[Ints, _Scorer], tuple[Ints, _Scorer]]"
-
-
-def _directions(family: Family, judged_C: Ints, total: int) -> _Directions:
-    """The indices of the rules that are not reversed and their scorer, then those of the reversed rules."""
-    reversed_R = np.array([rule.reversed for rule in family.rules], dtype=np.bool_)
-    mentions_R = np.array([rule.mentions for rule in family.rules], dtype=np.int64)
-    first, second = np.flatnonzero(~reversed_R), np.flatnonzero(reversed_R)
-    return (
-        (first, _Scorer(family.inside_RC[first], mentions_R[first], judged_C, total)),
-        (second, _Scorer(family.inside_RC[second], mentions_R[second], judged_C, total)),
-    )
-
-
-def _is_reversed(counts_PC: Ints, judged_C: Ints, reference: int | None) -> npt.NDArray[np.bool_]:
-    """Whether the whole reference collapsed, by arrangement."""
-    if reference is None:
-        return np.zeros(len(counts_PC), dtype=np.bool_)
-    return np.asarray(counts_PC[:, reference] == judged_C[reference])
-
-
-def _largest(
-    directions: _Directions, counts_PC: Ints, reversed_P: npt.NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
-    """The best score (at least 0) and the largest standardised difference of each arrangement. Shapes [P]"""
-    best_P, largest_P = np.zeros(len(counts_PC)), np.zeros(len(counts_PC))
-    for rows_P, (chosen, scorer) in zip((~reversed_P, reversed_P), directions, strict=True):
-        if len(chosen) and rows_P.any():
-            best_P[rows_P], largest_P[rows_P] = scorer.largest(counts_PC[rows_P])
-    return best_P, largest_P
-
-
 class _Scorer:
     """Scores of rules, for many arrangements of the same outcomes. The suffix P counts these.
 
@@ -177,14 +140,13 @@ class _Scorer:
     are looked up in a table.
     """
 
-    def __init__(
-        self, inside_RC: npt.NDArray[np.bool_], mentions_R: Ints, judged_C: Ints, total: int
-    ) -> None:
-        trials = int(judged_C.sum())
+    def __init__(self, family: Family, judged_C: Ints, total: int) -> None:
+        inside_RC, trials = family.inside_RC, int(judged_C.sum())
+        penalty_R = [math.log(trials) * rule.mentions + _REMEDY * rule.remedies for rule in family.rules]
         kinds_K2, row_R = np.unique(
-            np.stack([judged_C @ inside_RC.T, mentions_R], axis=1), axis=0, return_inverse=True
+            np.stack([judged_C @ inside_RC.T, penalty_R], axis=1), axis=0, return_inverse=True
         )
-        inside_K, mentions_K = kinds_K2[:, :1], kinds_K2[:, 1:]
+        inside_K, penalty_K = kinds_K2[:, :1], kinds_K2[:, 1:]
         outside_K, collapsed = trials - inside_K, np.arange(total + 1)
         with np.errstate(divide="ignore", invalid="ignore"):
             difference = (total - collapsed) / outside_K - collapsed / inside_K
@@ -192,30 +154,34 @@ class _Scorer:
             error_K = np.sqrt(rate * (1 - rate) * (1 / inside_K + 1 / outside_K))
             ratio = _log_likelihood(collapsed, inside_K) + _log_likelihood(total - collapsed, outside_K)
         ratio -= _log_likelihood(np.array(total), np.array(trials))
+        certain = _CERTAIN * (total - collapsed == outside_K)
         lower = difference > _ROUNDING
-        self._scores = np.where(lower, 2 * ratio - math.log(trials) * mentions_K, -math.inf).ravel()
+        self._scores = np.where(lower, 2 * ratio - penalty_K + certain, -math.inf).ravel()
         self._standardised = np.where(lower, difference / error_K, 0.0).ravel()
-        self._member_CR = inside_RC.T.astype(np.float32)
+        self._inside_RC = inside_RC.astype(np.float32)  # faster than integers, and exact below 2 ** 24
         self._first_R = (row_R.ravel() * (total + 1)).astype(np.int32)
 
-    def scores(self, counts_PC: Ints) -> Floats:
-        """Penalised scores; minus infinity where the rate inside is not lower. [P, R]"""
-        return np.asarray(self._scores[self._places(counts_PC)])
+    def scores(self, counts_CP: Ints) -> Floats:
+        """Penalised scores; minus infinity where the rate inside is not lower. [R, P]"""
+        return np.asarray(self._scores[self._places(counts_CP)])
 
-    def _places(self, counts_PC: Ints) -> npt.NDArray[np.int32]:
-        inside_PR = (counts_PC.astype(np.float32) @ self._member_CR).astype(np.int32)  # exact below 2 ** 24
-        return np.asarray(self._first_R + inside_PR)
+    def _places(self, counts_CP: Ints) -> npt.NDArray[np.int32]:
+        inside_RP = (self._inside_RC @ counts_CP.astype(np.float32)).astype(np.int32)
+        return np.asarray(self._first_R[:, None] + inside_RP)
 
-    def largest(self, counts_PC: Ints) -> tuple[Floats, Floats]:
-        """The best score (at least 0) and the largest standardised difference of each arrangement. [P]"""
+    def best(self, counts_CP: Ints) -> tuple[Floats, Floats]:
+        """The best rule's score (at least 0) and its standardised difference, by arrangement. [P]"""
         size = max(1, _CHUNK // len(self._first_R))
-        best_P, largest_P = np.zeros(len(counts_PC)), np.zeros(len(counts_PC))
-        for begin in range(0, len(counts_PC), size):
+        best_P, difference_P = np.zeros(counts_CP.shape[1]), np.zeros(counts_CP.shape[1])
+        for begin in range(0, counts_CP.shape[1], size):
             chunk = slice(begin, begin + size)
-            places_PR = self._places(counts_PC[chunk])
-            best_P[chunk] = np.maximum(self._scores[places_PR].max(axis=1), 0.0)
-            largest_P[chunk] = self._standardised[places_PR].max(axis=1)
-        return best_P, largest_P
+            places_RP = self._places(counts_CP[:, chunk])
+            scores_RP = self._scores[places_RP]
+            chosen_P = scores_RP.argmax(axis=0)
+            columns_P = np.arange(len(chosen_P))
+            best_P[chunk] = np.maximum(scores_RP[chosen_P, columns_P], 0.0)
+            difference_P[chunk] = self._standardised[places_RP[chosen_P, columns_P]]
+        return best_P, difference_P
 
 
 def _log_likelihood(k: Ints, n: Ints) -> Floats:

@@ -35,7 +35,7 @@ def reason_to_stop(study: StudyResults) -> Stop | None:
         return None
     verdict = study_verdict(study).representation
     cells = cells_of(study)
-    if verdict.passes:
+    if verdict.passes or verdict.case is Case.CONFOUNDED:
         return Stop.SETTLED
     if seeds >= sequence.most:
         return Stop.MOST

@@ -25,7 +25,6 @@ def stable_range(
     found: Search,
     family: Family,
     threshold: float,
-    reference: int | None,
     level: float = LEVEL,
 ) -> Interval | None:
     """The thresholds around the study's at which the same rule is best and passes, of those that were tried.
@@ -38,7 +37,6 @@ def stable_range(
         found: the claimed rule.
         family: the rules that it was searched among.
         threshold: the study's, above 0.
-        reference: index of the reference's cell.
         level: at which `found` was tested.
     """
     if int((~np.isnan(std_CS)).sum()) != found.inside.trials + found.outside.trials:
@@ -49,7 +47,7 @@ def stable_range(
         collapsed_CS = np.where(np.isnan(std_CS), np.nan, std_CS < value)
         key = collapsed_CS.tobytes()
         if key not in known:
-            other = search(collapsed_CS, family, reference=reference, level=level)
+            other = search(collapsed_CS, family, level=level)
             known[key] = other is not None and other.rule == found.rule and other.adjusted_p <= LEVEL
         return known[key]
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from analysis.cells import Cell, cells_of, collapse_by_seed, judged_values_by_seed
 from analysis.outcomes import TO_COME
+from analysis.provenance import confounded
 from analysis.results import SeedSequence, StudyResults
 from analysis.stats import Floats, Interval
 from analysis.verdict.decide import Outlook, outlook
@@ -30,6 +31,8 @@ class Case(StrEnum):
     """So no component is shown to be needed."""
     EVERYTHING_COLLAPSED = auto()
     """So no component is shown to prevent it."""
+    CONFOUNDED = auto()
+    """A rule passes, and it or another that says the same names a factor that runs along with a condition."""
     TIED = auto()
     """A rule passes, and the cells cannot tell it from another of the same length."""
     CLAIMED = auto()
@@ -53,6 +56,8 @@ class Verdict:
     """Those of the grid at which the same rule is best and passes. Where it passes, if known."""
     exceptions: tuple[Cell, ...] = ()
     """Cells outside of the best rule in which nothing collapsed."""
+    confounded: tuple[int, ...] = ()
+    """Indices of the factors for which no rule is claimed although one passes."""
     outlook: Outlook | None = None
     """Where no rule passes, and with more than one seed."""
     open_cells: tuple[Cell, ...] = ()
@@ -95,6 +100,8 @@ class StudyVerdict:
 def study_verdict(study: StudyResults) -> StudyVerdict:
     """The verdicts of a design that has cells."""
     cells = cells_of(study)
+    names = confounded(study)
+    blocked = frozenset(index for index, factor in enumerate(study.factors) if factor.name in names)
     representation_CS = collapse_by_seed(cells, study.seeds)
     projection_CS = judged_values_by_seed(cells, study.seeds, "projection_collapsed")
     std_CS, projection_std_CS = (
@@ -103,10 +110,10 @@ def study_verdict(study: StudyResults) -> StudyVerdict:
     )
     return StudyVerdict(
         representation=_verdict(
-            cells, representation_CS, std_CS, study.representation_threshold, study.sequence
+            cells, representation_CS, std_CS, study.representation_threshold, study.sequence, blocked
         ),
         projection=_verdict(
-            cells, projection_CS, projection_std_CS, study.projection_threshold, study.sequence
+            cells, projection_CS, projection_std_CS, study.projection_threshold, study.sequence, blocked
         ),
     )
 
@@ -117,6 +124,7 @@ def _verdict(
     std_CS: Floats,
     threshold: float,
     sequence: SeedSequence | None,
+    blocked: frozenset[int],
 ) -> Verdict:
     judged_CS = ~np.isnan(collapsed_CS)
     has_result_C = np.asarray(judged_CS.any(axis=1))
@@ -131,11 +139,19 @@ def _verdict(
         return Verdict(case=case, collapsed=collapsed, open_cells=open_cells, seeds=seeds)
     kept = [cell for cell, has in zip(cells, has_result_C, strict=True) if has]
     collapsed_CS, std_CS = collapsed_CS[has_result_C], std_CS[has_result_C]
-    reference = next((index for index, cell in enumerate(kept) if cell.is_reference), None)
     rules = family([cell.codes for cell in kept])
     level = level_at(collapsed_CS, sequence)
-    found = search(collapsed_CS, rules, reference=reference, level=level)
+    found = search(collapsed_CS, rules, level=level)
     passes = found is not None and seeds > 1 and found.adjusted_p <= LEVEL
+    if found is not None and passes and (named := blocked & _factors(found)):
+        return Verdict(
+            case=Case.CONFOUNDED,
+            collapsed=collapsed,
+            found=found,
+            confounded=tuple(sorted(named)),
+            open_cells=open_cells,
+            seeds=seeds,
+        )
     tied = found is not None and bool(found.equals)
     ranged = found is not None and passes and threshold > 0
     return Verdict(
@@ -143,16 +159,18 @@ def _verdict(
         collapsed=collapsed,
         found=found,
         interval=reduction(collapsed_CS, found.inside_C, found.z) if found and passes else None,
-        thresholds=stable_range(std_CS, found, rules, threshold, reference, level)
-        if found and ranged
-        else None,
+        thresholds=stable_range(std_CS, found, rules, threshold, level) if found and ranged else None,
         exceptions=_exceptions(kept, collapsed_CS, found) if found else (),
-        outlook=outlook(collapsed_CS, rules, found, reference, sequence)
-        if found and not passes and seeds > 1
-        else None,
+        outlook=outlook(collapsed_CS, rules, found, sequence) if found and not passes and seeds > 1 else None,
         open_cells=open_cells,
         seeds=seeds,
     )
+
+
+def _factors(found: Search) -> set[int]:
+    """The factors that the best rule names, or another that says the same."""
+    rules = (found.rule, *found.equals)
+    return {factor for rule in rules for factors in rule.factors for factor in factors}
 
 
 def _to_come(cell: Cell) -> bool:

@@ -89,7 +89,7 @@ def test_each_sweep_has_a_sentence_before_all_others(two: tuple[Path, Path]) -> 
     assert "shares 4 cells with made-up in old, of which kNN is shown to differ in 2" in second.text
     assert second.text.endswith("(changed: code).")
     assert (second.values["shared"], second.values["differ"]) == (4, 2)
-    assert others[0].text.startswith("made-up in old: Nothing collapsed")
+    assert others[0].text.startswith("made-up in old: predictor = mlp, or tau_base = 0.99: the projection")
 
 
 def test_the_page_shows_the_comparison(two: tuple[Path, Path]) -> None:

@@ -13,12 +13,14 @@ from analysis.audit import audit
 from analysis.cells import cells_of
 from analysis.comparisons import comparison_rows
 from analysis.effects import Measure, effects_on
-from analysis.findings import findings
+from analysis.findings import findings, study_findings
 from analysis.findings.finding import Finding
 from analysis.load import load_results
 from analysis.outcomes import count
+from analysis.page.report import render
 from analysis.provenance import confounded, mixtures
 from analysis.results import StudyResults
+from analysis.verdict import Case, study_verdict
 from tests.analysis.tables import Row, write_sweep
 
 PROVENANCE = ("commit", "clean", "versions", "data_digest", "device", "precision")
@@ -38,8 +40,6 @@ def sweep(folder: Path, change: Callable[[Row], dict[str, Any]], **options: Any)
 
 
 def caveats(study: StudyResults) -> dict[str, Finding]:
-    from analysis.findings import study_findings
-
     return {item.kind: item for item in study_findings(study).items if item.caveat}
 
 
@@ -310,6 +310,80 @@ def test_one_cell_and_seed_as_two_trials_is_not_merged(tmp_path: Path) -> None:
     one = write_sweep(tmp_path / "a", seeds=(0,))
     other = write_sweep(tmp_path / "b", seeds=(0,), edit=renamed)
     assert load_results([one, other]).names == ("made-up in a", "made-up in b")
+
+
+def collapsing_without(name: str, change: Callable[[Row], dict[str, Any]]) -> Callable[[Row], dict[str, Any]]:
+    """Collapse at both levels of the network where a factor is at "none", and what `change` says besides."""
+
+    def both(row: Row) -> dict[str, Any]:
+        gone = row[f"f_{name}"] == "none"
+        std = 0.01 if gone else 0.8
+        stds = {"representation_std": std, "projection_std": std}
+        return {"collapsed": gone, "projection_collapsed": gone, **stds, **change(row)}
+
+    return both
+
+
+def on_another_device(name: str) -> Callable[[Row], dict[str, Any]]:
+    return lambda row: CHANGES["device"] if row[f"f_{name}"] == "none" else {}
+
+
+def test_no_rule_over_a_confounded_factor_is_claimed(tmp_path: Path) -> None:
+    study = sweep(tmp_path, collapsing_without("predictor", on_another_device("predictor")))
+    verdict = study_verdict(study).representation
+    assert (verdict.case, verdict.rule, verdict.difference) == (Case.CONFOUNDED, None, None)
+    first = study_findings(study).items[0]
+    assert first.text.startswith(
+        "What prevents collapse cannot be told: predictor is confounded with the device (mlp: cpu in 24; "
+        "none: H100 in 24). The representation collapsed in 24 of 48 trials. The projection collapsed in 24 "
+        "of 48 trials; what prevents that cannot be told either."
+    )
+    values = first.values
+    assert (values["rule"], values["confounded"], values["inside"]) == (None, ["predictor"], None)
+    text = render(load_results([tmp_path]))
+    assert "representation: cannot be told: a factor is confounded" in text
+
+
+def test_a_factor_confounded_that_no_rule_names_is_no_hindrance(tmp_path: Path) -> None:
+    factors = {"predictor": ["mlp", "none"], "head_norm": ["batch", "none"]}
+    change = collapsing_without("predictor", on_another_device("head_norm"))
+    study = sweep(tmp_path, change, factors=factors, seeds=range(4))
+    assert list(confounded(study)) == ["head_norm"]
+    assert study_verdict(study).representation.case == Case.CLAIMED
+    assert study_findings(study).items[0].values["confounded"] == []
+
+
+def test_a_rule_that_says_the_same_as_one_over_a_confounded_factor_is_not_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """p and q change together in all cells that have a result, and q alone counts as confounded."""
+
+    def edit(trials: list[Row], metrics: list[Row]) -> None:
+        trials[:] = [row for row in trials if row["f_p"] == row["f_q"]]
+        for row in trials:
+            row.update(collapsed=row["f_p"] == 2, representation_std=0.01 if row["f_p"] == 2 else 0.8)
+
+    factors = {"p": [1, 2], "q": [1, 2]}
+    study = load_results([write_sweep(tmp_path, factors=factors, seeds=range(7), edit=edit)]).studies[0]
+    assert study_verdict(study).representation.case == Case.TIED
+    study_verdict.cache_clear()
+    monkeypatch.setattr("analysis.verdict.verdict.confounded", lambda study: {"q": "confounded"})
+    verdict = study_verdict(study).representation
+    assert (verdict.case, verdict.confounded) == (Case.CONFOUNDED, (1,))
+    study_verdict.cache_clear()
+
+
+def test_a_confounded_change_is_not_said_to_have_made_it_collapse(tmp_path: Path) -> None:
+    change = collapsing_without("predictor", on_another_device("predictor"))
+    study = sweep(tmp_path, change, design="leave-one-out")
+    item = next(item for item in study_findings(study).items if item.kind == "removals")
+    assert "made it collapse" not in item.text
+    assert "Changing only encoder_norm = group, head_norm = none or tau_base = 0 did not make it" in item.text
+    assert item.text.endswith(
+        "Collapse with predictor = none (3 of 3 seeds, 95 % interval 29 to 100 %); but its factor is "
+        "confounded, so it cannot be told what does that."
+    )
+    assert item.values == {"fatal": 0, "harmless": 3, "confounded": 1}
 
 
 def test_the_report_says_so(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from sweeps.study.designs import Trial
 from sweeps.sweep import Sweep
 from tests.sweeps.conftest import SMALL
 
-SEQUENCE = SMALL.replace("seeds: 2", "seeds: {min: 3, max: 6, until: decided}")
+SEQUENCE = SMALL.replace("seeds: 2", "seeds: {min: 3, max: 8, until: decided}")
 
 
 class FakeDriver:
@@ -81,7 +81,8 @@ def begun(out: Path) -> tuple[int, int]:
 def test_a_sequence_stops_where_the_verdict_is_settled_and_stays_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Of 216 arrangements of three seeds four are as clear, so p is .019; of four seeds, 4 of 1,296.
+    # Of 216 arrangements of three seeds two are as clear, so p is .0093, which is above .05 / 6; of four
+    # seeds, 2 of 1,296.
     outcome = execute(tmp_path, monkeypatch)
     assert (outcome.ran, outcome.interrupted, outcome.counts["complete"]) == (True, False, 16)
     assert begun(tmp_path) == (4, 4)
@@ -109,11 +110,11 @@ def test_without_collapse_seeds_run_until_none_can_help_and_the_looks_may_not_ch
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outcome = execute(tmp_path, monkeypatch, collapses=False)
-    # After the fifth of six seeds: the last has 6 arrangements, and no p of .05.
-    assert (outcome.counts["complete"], begun(tmp_path)) == (20, (5, 5))
+    # After the seventh of eight seeds: the last has 6 arrangements, and no p of .05.
+    assert (outcome.counts["complete"], begun(tmp_path)) == (28, (7, 7))
     for changed in ("{min: 3, max: 9, until: decided}", "6"):
         text = SMALL.replace("seeds: 2", f"seeds: {changed}")
         with pytest.raises(
-            DirectoryError, match=r"with seeds: \{min: 3, max: 6, until: decided\}, which must"
+            DirectoryError, match=r"with seeds: \{min: 3, max: 8, until: decided\}, which must"
         ):
             execute(tmp_path, monkeypatch, text=text)

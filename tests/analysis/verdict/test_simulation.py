@@ -35,7 +35,10 @@ def test_without_an_effect_hardly_anything_is_claimed(seeds: int) -> None:
         ("leave-one-out of 6: A, 3 %", 0.75),  # 90 % of many sweeps
         ("3 x 2 x 2: first or second level of A, 3 %", 0.95),
         ("B only with A: B's other level collapses, 3 %", 0.9),
-        ("2^4, the reference collapses: changing A, 3 %", 0.95),
+        ("2^4: not A, 3 %", 0.95),
+        ("2^4: A, or not B, 3 %", 0.95),
+        ("2^4: not A, or B and C, 3 %", 0.95),
+        ("add-one-in of 5: not A, 3 %", 0.95),
     ],
 )
 def test_what_is_true_is_named_and_its_interval_covers(name: str, least: float) -> None:

@@ -160,10 +160,10 @@ def test_what_would_decide_it() -> None:
     """Two seeds of five cells: 4 of 25 arrangements are as good, 4 of 5^4 with the seeds repeated."""
     rules, collapsed = family(leave_one_out(4)), np.zeros((5, 2))
     collapsed[1] = 1
-    found = search(collapsed, rules, reference=0)
+    found = search(collapsed, rules)
     assert found is not None
     assert found.adjusted_p == pytest.approx(4 / 25)
-    view = outlook(collapsed, rules, found, 0)
+    view = outlook(collapsed, rules, found)
     assert view.least_p == pytest.approx(4 / 25)
     assert view.seeds == 4
 
@@ -171,9 +171,9 @@ def test_what_would_decide_it() -> None:
 def test_some_questions_more_seeds_like_these_do_not_decide() -> None:
     collapsed = np.array([[0.0, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1]])
     rules = family(full(2))
-    found = search(collapsed, rules, reference=0)
+    found = search(collapsed, rules)
     assert found is not None
-    view = outlook(collapsed, rules, found, 0)
+    view = outlook(collapsed, rules, found)
     assert (view.seeds, view.most_seeds) == (None, 15)
 
 
