@@ -153,7 +153,9 @@ def _split(
 ) -> tuple[dict[str, Scalar], list[dict[str, Scalar]]]:
     """Separates what all settings share from what differs: Ray copies a trial's settings many times."""
     first = settings[0] if settings else {}
-    common = {key: value for key, value in first.items() if all(other[key] == value for other in settings)}
+    common = {
+        key: value for key, value in first.items() if all(other.get(key) == value for other in settings)
+    }
     return common, [{key: value for key, value in each.items() if key not in common} for each in settings]
 
 

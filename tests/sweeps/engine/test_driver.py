@@ -15,6 +15,7 @@ import torch
 from byol.config import TrialConfig
 from byol.presets import from_settings
 from sweeps import files, simulated
+from sweeps.engine.driver import _split
 from sweeps.inspect import status
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import METRICS
@@ -303,3 +304,10 @@ def train_and_die_once(
         if config.encoder_norm == "group" and metrics.step == 10 and not marker.exists():
             marker.touch()
             os._exit(1)
+
+
+def test_a_newer_setting_of_the_reference_alone_is_passed_on() -> None:
+    """Settings newer than a trial's own are left out of its record at their defaults, so keys differ."""
+    shared, differing = _split([{"lr": 0.1, "view_count": 4}, {"lr": 0.1}, {"lr": 0.1, "view_count": 8}])
+    assert shared == {"lr": 0.1}
+    assert differing == [{"view_count": 4}, {}, {"view_count": 8}]
