@@ -330,7 +330,8 @@ def _report(options: Namespace) -> int:
     from sweeps.inspect import refresh_tables
 
     for out in options.out:
-        refresh_tables(out)
+        for line in refresh_tables(out):
+            _show(line)
     folder = options.out[0] if len(options.out) == 1 else Path()
     path = options.to or folder / files.REPORT
     text, data = _write_results(options.out, path)

@@ -1,6 +1,5 @@
 """The directory of a sweep: which driver may write to it, and which studies it may hold."""
 
-import contextlib
 import dataclasses
 import fcntl
 import json
@@ -39,15 +38,19 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
     if not has_ledger(out):
         foreign = [name for name in (STUDY, MANIFEST, REPORT, CHECKPOINTS) if (out / name).exists()]
         if foreign:
+            lost = f"a {LEDGER} that holds no plan" if (out / LEDGER).exists() else f"no {LEDGER}"
             raise DirectoryError(
-                f"{out}: must be empty or hold a sweep, but has {foreign[0]} and no {LEDGER}"
+                f"{out}: must be empty or hold a sweep, but has {foreign[0]} and {lost}; if that was lost, "
+                "an empty --out with the --storage of the sweep resumes from there"
             )
         return
     with open_ledger(out) as ledger:
         check_study(ledger, str(out), study, trial_ids)
         samples = sum(row.design == SAMPLE for row in ledger.trials())
     if samples and not (out / JOURNAL).exists():
-        raise DirectoryError(f"{out}: holds {samples} samples of a search, but no {JOURNAL}")
+        raise DirectoryError(
+            f"{out}: holds {samples} samples of a search, but no {JOURNAL}, without which it cannot go on"
+        )
 
 
 def check_study(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -> None:
@@ -136,33 +139,43 @@ def has_ledger(out: Path) -> bool:
     if not (out / LEDGER).exists():
         return False
     try:
-        with contextlib.closing(Ledger(out / LEDGER, read_only=True)) as ledger:
-            return bool(ledger.facts())
+        with Ledger(out / LEDGER, read_only=True) as ledger:
+            return Fact.STUDY in ledger.facts()
     except sqlite3.OperationalError as error:
         return "no such table" not in str(error)
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, DirectoryError):
         return True  # damaged: open_ledger says what is wrong
 
 
-def open_ledger(out: Path) -> Ledger:
+def open_ledger(out: Path, *, name: str | None = None) -> Ledger:
     """Opens the ledger in `out` read-only.
 
+    Args:
+        out: the directory.
+        name: what errors call the file; None is its path.
+
     Raises:
-        DirectoryError: there is none, it cannot be read, or it has another format.
+        DirectoryError: there is none, it is damaged, or it has another format.
     """
+    name = name or str(out / LEDGER)
     if not has_ledger(out):
         rule = f"{LEDGER} holds no plan yet" if (out / LEDGER).exists() else f"no {LEDGER}"
         raise DirectoryError(f"{out}: holds no sweep ({rule})")
     try:
-        ledger = Ledger(out / LEDGER, read_only=True)
-        ledger.facts()
-        if ledger.format != FORMAT:
+        ledger = Ledger(out / LEDGER, read_only=True, name=name)
+    except sqlite3.Error as error:
+        raise DirectoryError(f"{name}: cannot be read: {error}") from None
+    try:
+        if ledger.format not in (None, FORMAT):
             raise DirectoryError(
-                f"{out / LEDGER}: was written by another version of this tool (format {ledger.format}, "
+                f"{name}: was written by another version of this tool (format {ledger.format}, "
                 f"this one writes {FORMAT}): use that version, or start in a new directory"
             )
-    except sqlite3.Error as error:
-        raise DirectoryError(f"{out / LEDGER}: cannot be read: {error}") from None
+        ledger.check_structure()
+        ledger.facts()
+    except BaseException:
+        ledger.close()
+        raise
     return ledger
 
 

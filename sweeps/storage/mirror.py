@@ -93,7 +93,8 @@ class Mirror:
             self._lease.remember()
         if self.source == self._out:
             return
-        for name in (files.MANIFEST, files.STUDY, files.JOURNAL, files.LEDGER):
+        # Once the ledger is there, the directory holds the sweep; it holds the texts, too.
+        for name in (files.JOURNAL, files.LEDGER, files.STUDY, files.MANIFEST):
             if (self.source / name).exists():
                 with replacing(self._out / name) as partial:
                     shutil.copyfile(self.source / name, partial)
@@ -175,7 +176,7 @@ class Mirror:
         """Fetches the store's ledger, and checks it against the study and the directory's ledger."""
         if not store.download(files.LEDGER, fetched / files.LEDGER):
             return
-        with directory.open_ledger(fetched) as ledger:
+        with directory.open_ledger(fetched, name=f"{store}/{files.LEDGER}") as ledger:
             directory.check_study(ledger, str(store), study, trial_ids)
             stored_history = _history(ledger)
         if not directory.has_ledger(self._out):

@@ -156,7 +156,7 @@ def test_foreign_and_broken_directories_are_refused(tmp_path: Path, small: Study
     with pytest.raises(DirectoryError, match=r"has report\.html and no ledger\.sqlite"):
         check(tmp_path, small, ids(small))
     (tmp_path / "ledger.sqlite").write_text("not a database at all, but long enough to look like one" * 20)
-    with pytest.raises(DirectoryError, match=r"ledger\.sqlite: cannot be read: file is not a database"):
+    with pytest.raises(DirectoryError, match=r"ledger\.sqlite: is damaged: file is not a database"):
         check(tmp_path, small, ids(small))
 
 

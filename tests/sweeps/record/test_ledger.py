@@ -170,6 +170,8 @@ def test_a_ledger_from_before_provenance_opens_and_takes_it(tmp_path: Path, smal
     with contextlib.closing(sqlite3.connect(path)) as older:
         for name in ("commit", "clean", "versions"):
             older.execute(f'ALTER TABLE trials DROP COLUMN "{name}"')
+        for table in ("trials", "metrics", "spectra", "facts"):
+            older.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
     with Ledger(path, read_only=True) as ledger:
         (row,) = ledger.trials()
     assert (row.device, row.commit, row.clean, row.versions) == ("cpu", None, None, None)
