@@ -9,6 +9,8 @@ from pathlib import Path
 
 STATE = "state.safetensors"
 """The state from which a trial resumes."""
+PREVIOUS_STATE = "state.previous.safetensors"
+"""The state before, for the case that the latest is damaged."""
 ENCODER = "encoder.safetensors"
 """The trained encoder of a finished trial."""
 

@@ -47,9 +47,11 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
     with open_ledger(out) as ledger:
         check_study(ledger, str(out), study, trial_ids)
         samples = sum(row.design == SAMPLE for row in ledger.trials())
-    if samples and not (out / JOURNAL).exists():
+    problem = journal_problem(out) if samples else ""
+    if problem:
         raise DirectoryError(
-            f"{out}: holds {samples} samples of a search, but no {JOURNAL}, without which it cannot go on"
+            f"{out}: holds {samples} samples of a search, but cannot go on: {problem}; an empty --out with the "
+            "--storage of the sweep resumes from the copy there"
         )
 
 
@@ -132,6 +134,27 @@ def sequence_text(study: Study) -> str:
 def rule_text(study: Study) -> str:
     """Returns the study's collapse rule as JSON."""
     return json.dumps(dataclasses.asdict(study.collapse), sort_keys=True)
+
+
+def journal_problem(out: Path) -> str:
+    """What is wrong with the journal of the search in `out`, as one line; empty if nothing is seen to be.
+
+    A last line without an end is not: its driver died while it wrote it.
+    """
+    path = out / JOURNAL
+    if not path.exists():
+        return f"no {JOURNAL}"
+    lines = path.read_bytes().splitlines(keepends=True)
+    if not lines:
+        return f"{path}: is empty"
+    for number, line in enumerate(lines, 1):
+        try:
+            whole = isinstance(json.loads(line), dict)
+        except ValueError:
+            whole = not line.endswith(b"\n") and number == len(lines)
+        if not whole:
+            return f"{path}: is damaged: line {number}"
+    return ""
 
 
 def has_ledger(out: Path) -> bool:

@@ -1,6 +1,7 @@
 """study.yaml and manifest.json: the ledger holds what they say, and they are written again from there."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,28 @@ def restore(ledger: Ledger, out: Path) -> list[str]:
         OSError: the disk cannot be written.
     """
     facts, lines = ledger.facts(), []
-    for name, fact in _TEXTS.items():
-        path = out / name
-        if fact not in facts:
-            continue
-        problem = "was missing"
-        if path.exists():
-            if path.read_bytes() == facts[fact].encode():
-                continue
-            problem = "was not as it had been written"
-        write_text(path, facts[fact])
-        lines.append(f"{path}: {problem}; written again from {files.LEDGER}")
+    for name, problem in problems(facts, out).items():
+        if problem:
+            write_text(out / name, facts[_TEXTS[name]])
+            lines.append(f"{problem}; written again from {files.LEDGER}")
     return lines
+
+
+def problems(facts: Mapping[str, str], out: Path) -> dict[str, str]:
+    """What is wrong with study.yaml and manifest.json in `out`, by name; empty texts where nothing is.
+
+    Args:
+        facts: the ledger's; those that it lacks, of an earlier version, are not checked.
+        out: the sweep's directory.
+    """
+    found = {}
+    for name, fact in _TEXTS.items():
+        if fact in facts:
+            path = out / name
+            whole = path.exists() and path.read_bytes() == facts[fact].encode()
+            how = "is not as it was written" if path.exists() else "is missing"
+            found[name] = "" if whole else f"{path}: {how}"
+    return found
 
 
 def check_rule(ledger: Ledger, out: Path) -> None:

@@ -125,6 +125,13 @@ class Store:
             )
         return True
 
+    def copy(self, name: str, to: str) -> None:
+        """Copies a file within the store, if there is one, in one step."""
+        if self.modified(name) is None:
+            return
+        with self._file_system() as (system, root), _in_one_step(system, f"{root}/{to}") as partial:
+            system.copy_file(f"{root}/{name}", partial)
+
     def delete(self, name: str) -> None:
         """Removes a file, if there is one."""
         with self._file_system() as (system, root), contextlib.suppress(FileNotFoundError):
