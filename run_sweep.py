@@ -300,6 +300,7 @@ def _run(options: Namespace) -> int:
             log=tuple(options.log),
         ),
         trainer=options.trainer,
+        stream=sys.stdout,
     )
     counts = outcome.counts
     closing = [", ".join(f"{counts[key]} {key}" for key in ("planned", "complete", "collapsed", "failed"))]

@@ -51,6 +51,8 @@ def verified_header(
     with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
         header, metadata = _header(file, name)
         stored = metadata.get(DIGEST)
+        if stored is None and "trial" in metadata:
+            raise CheckpointError(f"{name}: is damaged: it says its trial, but has no digest")
         if stored is not None:
             plain = header.replace(_entry(stored), _entry(PLACEHOLDER))
             if _digest(file, plain) != stored:

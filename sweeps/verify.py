@@ -1,4 +1,4 @@
-"""Checks every file of a sweep against its digests and against the ledger: what is damaged, and what restores it."""
+"""Checks every file of a sweep against its digests and the ledger: what is damaged, and what restores it."""
 
 import tempfile
 from collections.abc import Iterator
@@ -105,18 +105,15 @@ def _table_problem(path: Path) -> str:
 
 
 def _results(out: Path) -> Check:
-    """Whether report, findings and effects are as they were written."""
-    if not (out / files.RESULT_DIGESTS).exists():
-        return Check(
-            name=files.REPORT,
-            problem=""
-            if not (out / files.REPORT).exists()
-            else (f"{out / files.RESULT_DIGESTS}: is missing, so that {files.REPORT} cannot be checked"),
-            remedy=_FROM_REPORT.format(out=out),
-        )
-    changed = [name for name in result_digests.changed(out) if name in result_digests.RESULTS]
-    problem = f"{out}: not as they were written: {', '.join(changed)}" if changed else ""
-    return Check(name=files.REPORT, problem=problem, remedy=_FROM_REPORT.format(out=out) if changed else "")
+    """Whether report, findings and effects are as they were written, from the tables beside them."""
+    present = [name for name in result_digests.RESULTS if (out / name).exists()]
+    changed = result_digests.changed(out)
+    problem = ""
+    if present and not (out / files.RESULT_DIGESTS).exists():
+        problem = f"{out / files.RESULT_DIGESTS}: is missing, so that {', '.join(present)} cannot be checked"
+    elif changed and (present or (out / files.RESULT_DIGESTS).exists()):
+        problem = f"{out}: not as {files.RESULT_DIGESTS} says: {', '.join(changed)}"
+    return Check(name=files.REPORT, problem=problem, remedy=_FROM_REPORT.format(out=out) if problem else "")
 
 
 def _checkpoints(folder: Path, rows: dict[str, TrialRow]) -> Iterator[Check]:

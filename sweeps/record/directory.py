@@ -50,8 +50,8 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
     problem = journal_problem(out) if samples else ""
     if problem:
         raise DirectoryError(
-            f"{out}: holds {samples} samples of a search, but cannot go on: {problem}; an empty --out with the "
-            "--storage of the sweep resumes from the copy there"
+            f"{out}: holds {samples} samples of a search, but cannot go on: {problem}; an empty --out with "
+            "the --storage of the sweep resumes from the copy there"
         )
 
 

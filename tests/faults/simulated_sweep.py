@@ -1,6 +1,7 @@
 """A small sweep with every file of a real run, made in this process without Ray and without torch."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from sweeps.sweep import Sweep
 def entered(study: Study, out: Path, options: RunOptions | None = None) -> Iterator[Sweep]:
     """A sweep whose directory a driver has entered, as `Sweep.execute` does before its first trial."""
     options = options or RunOptions()
-    with Sweep.open(study, out, options=options, trainer=TRAINER) as sweep:
+    with Sweep.open(study, out, options=options, trainer=TRAINER, stream=sys.stdout) as sweep:
         sweep._started, sweep._began, sweep._available = datetime(2026, 1, 1, tzinfo=UTC), 0.0, {"CPU": 2.0}
         sweep.inputs = prepare(sweep.study, out, options=options, trainer=TRAINER, source=sweep.mirror.source)
         with sweep._recording():
@@ -29,10 +30,12 @@ def entered(study: Study, out: Path, options: RunOptions | None = None) -> Itera
             yield sweep
 
 
-def run_simulated(study: Study, out: Path, options: RunOptions | None = None) -> None:
-    """Runs what is missing, one trial after the other."""
+def run_simulated(
+    study: Study, out: Path, options: RunOptions | None = None, *, trials: int | None = None
+) -> None:
+    """Runs what is missing, one trial after the other; no more than `trials` of them."""
     with entered(study, out, options) as sweep:
-        for trial_id in sweep.ledger.pending(retry_failed=False):
+        for trial_id in sweep.ledger.pending(retry_failed=False)[:trials]:
             trial = sweep.trials[trial_id]
             attempt, config = sweep.ledger.start(trial_id), from_settings(trial.settings)
             [images] = sweep.inputs.data.images.values()
