@@ -50,11 +50,11 @@ def remove_partial_files(folder: Path) -> None:
     """Removes what processes that were killed have left of `replacing`, in `folder` and the folders in it."""
     for partial in folder.rglob(".*.partial"):
         _, _, process = partial.name.removesuffix(".partial").rpartition(".")
-        if process.isdecimal() and not _is_alive(int(process)):
+        if process.isdecimal() and not is_alive(int(process)):
             partial.unlink(missing_ok=True)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
     """Whether a process with this number runs on this machine."""
     with contextlib.suppress(PermissionError):  # somebody else's
         try:

@@ -1,6 +1,5 @@
 """Checks every file of a sweep against its digests and the ledger: what is damaged, and what restores it."""
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,10 @@ from sweeps.record.ledger import Ledger
 from sweeps.record.rows import SAMPLE, Fact, TrialRow
 from sweeps.record.tables import write_tables
 from sweeps.storage.store import Store
+from sweeps.temporary import temporary_folder
 
 _FROM_STORE = "`run` with the --storage of the sweep and an empty --out resumes from the copy there"
+_AGAIN = "remove it: the next `run` sends it again"
 _FROM_REPORT = "`report {out}` writes it again"
 _STATE = "nothing: the next `run` takes the state before it, or starts the trial again"
 _ENCODER = "the trial's results stand; a run of it in another directory makes the encoder again"
@@ -66,23 +67,23 @@ def _ledger_problem(path: Path, out: Path, name: str | None = None) -> str:
     if not path.exists() and not (out / files.TRIALS).exists():
         directory.open_ledger(out)  # says that there is no sweep
     try:
-        with directory.open_ledger(path.parent, name=name) as ledger:
+        with directory.open_ledger(path.parent, name=name, remedy="") as ledger:
             ledger.trials()
             for rows in (ledger.metrics(), ledger.spectra()):
                 for _ in rows:
                     pass
     except RequestError as error:
-        return one_line(error)
+        return one_line(error).rstrip(" .")
     return ""
 
 
 def _tables(ledger: Ledger, out: Path) -> Iterator[Check]:
     """Compares the tables with those that the ledger makes."""
-    with tempfile.TemporaryDirectory(prefix="sweep-tables-") as name:
-        write_tables(ledger, Path(name))
+    with temporary_folder("tables") as folder:
+        write_tables(ledger, folder)
         for table in (files.TRIALS, files.METRICS, files.SPECTRA):
             problem = _table_problem(out / table)
-            if not problem and (out / table).read_bytes() != (Path(name) / table).read_bytes():
+            if not problem and (out / table).read_bytes() != (folder / table).read_bytes():
                 problem = f"{out / table}: is not what {files.LEDGER} says now"
             yield Check(name=table, problem=problem, remedy=_FROM_REPORT.format(out=out) if problem else "")
 
@@ -144,13 +145,11 @@ def _store(store: Store, rows: dict[str, TrialRow]) -> Iterator[Check]:
     """Checks the copy of the ledger and the encoders in the store."""
     name = f"{store}/{files.LEDGER}"
     try:
-        with tempfile.TemporaryDirectory(prefix="sweep-verify-") as folder:
-            copy = Path(folder) / files.LEDGER
+        with temporary_folder("verify") as folder:
+            copy = folder / files.LEDGER
             found = store.download(files.LEDGER, copy)
             problem = _ledger_problem(copy, copy.parent, name) if found else f"{name}: is missing"
-            yield Check(
-                name=name, problem=problem, remedy="the next `run` writes it again" if problem else ""
-            )
+            yield Check(name=name, problem=problem, remedy=_AGAIN if problem else "")
         for trial_id in rows:
             place = f"{files.CHECKPOINTS}/{trial_id}/{ENCODER}"
             content = store.read(place)

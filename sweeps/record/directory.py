@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sweeps.errors import DirectoryError
 from sweeps.files import CHECKPOINTS, JOURNAL, LEDGER, LOCK, MANIFEST, REPORT, STUDY
-from sweeps.record.ledger import FORMAT, Ledger
+from sweeps.record.ledger import FORMAT, FROM_STORE, Ledger
 from sweeps.record.rows import SAMPLE, Fact, TrialRow
 from sweeps.study import Study
 
@@ -170,22 +170,25 @@ def has_ledger(out: Path) -> bool:
         return True  # damaged: open_ledger says what is wrong
 
 
-def open_ledger(out: Path, *, name: str | None = None) -> Ledger:
+def open_ledger(out: Path, *, name: str | None = None, remedy: str = FROM_STORE) -> Ledger:
     """Opens the ledger in `out` read-only.
 
     Args:
         out: the directory.
         name: what errors call the file; None is its path.
+        remedy: what restores it if it is damaged, a sentence.
 
     Raises:
         DirectoryError: there is none, it is damaged, or it has another format.
     """
-    name = name or str(out / LEDGER)
     if not has_ledger(out):
+        if name:
+            raise DirectoryError(f"{name}: holds no sweep. {remedy}")
         rule = f"{LEDGER} holds no plan yet" if (out / LEDGER).exists() else f"no {LEDGER}"
         raise DirectoryError(f"{out}: holds no sweep ({rule})")
+    name = name or str(out / LEDGER)
     try:
-        ledger = Ledger(out / LEDGER, read_only=True, name=name)
+        ledger = Ledger(out / LEDGER, read_only=True, name=name, remedy=remedy)
     except sqlite3.Error as error:
         raise DirectoryError(f"{name}: cannot be read: {error}") from None
     try:

@@ -77,21 +77,24 @@ _ADDED = {
 }
 """Columns that ledgers of this format lack if they were begun before the columns existed."""
 _METRICS_COLUMNS = ", ".join(f'"{name}"' for name in METRICS)
-_DAMAGE = (
+FROM_STORE = (
     "Its copy in the sweep's store, if there is one, replaces it: `run` with the same --storage and an empty "
     "--out resumes from there"
 )
+"""What restores a damaged ledger in a sweep's directory."""
 
 
 class Ledger:
     """The ledger of one sweep. One process writes; any number may read."""
 
-    def __init__(self, path: Path, *, read_only: bool = False, name: str | None = None) -> None:
+    def __init__(
+        self, path: Path, *, read_only: bool = False, name: str | None = None, remedy: str = FROM_STORE
+    ) -> None:
         """Opens the file at `path`. Unless `read_only`, creates the file and its tables if necessary.
 
-        Errors call the file `name`; None is its path.
+        Errors call the file `name`, which is None for its path, and end with the remedy.
         """
-        self._name = name or str(path)
+        self._name, self._remedy = name or str(path), remedy
         mode = "ro" if read_only else "rwc"
         self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
         self._db.row_factory = sqlite3.Row
@@ -342,7 +345,7 @@ class Ledger:
             raise self._damaged(str(error)) from None
 
     def _damaged(self, problem: str) -> DirectoryError:
-        return DirectoryError(f"{self._name}: is damaged: {problem}. {_DAMAGE}")
+        return DirectoryError(f"{self._name}: is damaged: {' '.join(problem.split())}. {self._remedy}")
 
 
 def _create_tables(db: sqlite3.Connection) -> None:
