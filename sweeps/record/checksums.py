@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Container, Mapping
 
 COLUMN = "checksum"
-"""The last column of each table. Null in rows that an earlier version wrote."""
+"""The last column of each table. A ledger of an earlier version lacks it until a driver opens it."""
 
 _Columns = Mapping[str, tuple[object, ...]]
 
@@ -34,9 +34,9 @@ def checksum(*values: float | str | bytes | None) -> int:
 
 
 def is_sound(row: sqlite3.Row) -> bool:
-    """Whether a row that ends with its checksum has the values it was written with, as far as is known."""
+    """Whether a row that ends with its checksum has the values it was written with."""
     *values, stored = row
-    return stored is None or stored == checksum(*values)
+    return bool(stored == checksum(*values))
 
 
 def columns(db: sqlite3.Connection, table: str) -> _Columns:
@@ -66,6 +66,6 @@ def structure_problem(
             extra = present.keys() - expected.keys()
             if extra:
                 return f"{table} has an unknown column {min(extra)!r}"
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         return str(error)
     return None

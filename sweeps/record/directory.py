@@ -163,10 +163,10 @@ def has_ledger(out: Path) -> bool:
         return False
     try:
         with Ledger(out / LEDGER, read_only=True) as ledger:
-            return Fact.STUDY in ledger.facts()
+            return ledger.has_plan()
     except sqlite3.OperationalError as error:
         return "no such table" not in str(error)
-    except (sqlite3.DatabaseError, DirectoryError):
+    except (sqlite3.DatabaseError, UnicodeDecodeError):  # the latter in a message of SQLite
         return True  # damaged: open_ledger says what is wrong
 
 

@@ -109,10 +109,12 @@ class Ledger:
             with self.transaction():
                 if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                     self._db.execute(f"PRAGMA user_version = {FORMAT}")
-                _create_tables(self._db)
-            for table in _ADDED:
-                values = ", ".join(f'"{name}"' for name in _values(self._db, table))
-                self._signatures[table] = f"checksum({values})"
+                unsigned = _create_tables(self._db)
+                for table in _ADDED:
+                    values = ", ".join(f'"{column}"' for column in _values(self._db, table))
+                    self._signatures[table] = f"checksum({values})"
+                for table in unsigned:
+                    self._sign(table)
 
     def __enter__(self) -> "Ledger":
         return self
@@ -127,7 +129,7 @@ class Ledger:
         """The format of the file's tables; None if it cannot be read."""
         try:
             return int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, UnicodeDecodeError):
             return None
 
     def close(self) -> None:
@@ -309,6 +311,11 @@ class Ledger:
         query = "SELECT * FROM metrics WHERE step = 0 AND knn_accuracy IS NOT NULL"
         return {row["number"]: float(row["knn_accuracy"]) for row in self._read(query, "metrics")}
 
+    def has_plan(self) -> bool:
+        """Whether a driver has entered a sweep. Checks nothing."""
+        query = "SELECT count(*) FROM facts WHERE key = ?"
+        return bool(self._db.execute(query, (Fact.STUDY,)).fetchone()[0])
+
     def facts(self) -> dict[str, str]:
         """Returns the facts about the sweep as a whole: keys of Fact, and each data set's digest."""
         return {row["key"]: row["value"] for row in self._read("SELECT * FROM facts", "facts")}
@@ -339,7 +346,7 @@ class Ledger:
                 if checksums.COLUMN in row.keys() and not checksums.is_sound(row):  # noqa: SIM118
                     raise self._damaged(f"a row of {table} is not as it was written")
                 yield row
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter in a column's name
             if isinstance(error, sqlite3.OperationalError | sqlite3.ProgrammingError):
                 raise  # busy, closed, not a ledger: not the file's content
             raise self._damaged(str(error)) from None
@@ -348,14 +355,17 @@ class Ledger:
         return DirectoryError(f"{self._name}: is damaged: {' '.join(problem.split())}. {self._remedy}")
 
 
-def _create_tables(db: sqlite3.Connection) -> None:
+def _create_tables(db: sqlite3.Connection) -> list[str]:
+    """Creates what is missing. Returns the tables that had no checksums."""
     for table in (_TRIALS, _METRICS, _SPECTRA, _FACTS):
         db.execute(table)
+    unsigned = [table for table in _ADDED if checksums.COLUMN not in checksums.columns(db, table)]
     for table, added in _ADDED.items():
         present = checksums.columns(db, table)
         for name, kind in added.items():
             if name not in present:
                 db.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {kind}')
+    return unsigned
 
 
 def _values(db: sqlite3.Connection, table: str) -> list[str]:
