@@ -96,6 +96,10 @@ def test_a_trial_whose_latest_state_is_damaged_resumes_from_the_one_before(
     both = tmp_path / "both" / "trial"
     shutil.copytree(trial, both)
     (both / PREVIOUS_STATE).write_bytes(damaged((both / PREVIOUS_STATE).read_bytes(), how, draws))
+    only_loaded = tmp_path / "only loaded"
+    shutil.copytree(trial, only_loaded)
+    next(train(config, data, checkpoint_folder=only_loaded))
+    assert not (only_loaded / STATE).exists(), "a damaged state must not take the place of the one before"
     resumed = run(trial)
     assert min(resumed) == 4, "from the state of step 3"
     assert resumed == {step: row for step, row in whole.items() if step >= 4}
