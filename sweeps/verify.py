@@ -68,10 +68,7 @@ def _ledger_problem(path: Path, out: Path, name: str | None = None) -> str:
         directory.open_ledger(out)  # says that there is no sweep
     try:
         with directory.open_ledger(path.parent, name=name, remedy="") as ledger:
-            ledger.trials()
-            for rows in (ledger.metrics(), ledger.spectra()):
-                for _ in rows:
-                    pass
+            ledger.check_rows()
     except RequestError as error:
         return one_line(error).rstrip(" .")
     return ""

@@ -149,6 +149,18 @@ class Ledger:
         if problem:
             raise self._damaged(problem)
 
+    def check_rows(self) -> None:
+        """Reads everything.
+
+        Raises:
+            DirectoryError: a row is damaged.
+        """
+        self.trials()
+        self.facts()
+        for rows in (self.metrics(), self.spectra()):
+            for _ in rows:
+                pass
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All that is written within becomes durable at once, or not at all. May be nested."""

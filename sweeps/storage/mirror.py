@@ -186,6 +186,7 @@ class Mirror:
         if not store.download(files.LEDGER, fetched / files.LEDGER):
             return
         with directory.open_ledger(fetched, name=f"{store}/{files.LEDGER}", remedy=_REMEDY) as ledger:
+            ledger.check_rows()  # before it becomes the directory's
             directory.check_study(ledger, str(store), study, trial_ids)
             stored_history = _history(ledger)
         if not directory.has_ledger(self._out):
