@@ -1,6 +1,7 @@
 # make sweep   run the quickstart study, write its report      make test    run all tests
 # make check   formatter, linter, types, import rules         make bench   run the benchmarks
 # make lock    write requirements.lock again                  make format  repair what a machine can repair
+# make faults  kill and damage everything, at length          make clean   remove what make has installed
 # make reproductions   run the studies, write docs/reproductions.md from their tables
 # make theory   train linear learners, draw docs/theory.svg
 PYTHON ?= python3
@@ -16,7 +17,7 @@ INSTALL := UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python $(BIN)/pytho
   --constraint requirements.lock --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep reproductions theory test check format bench lock clean
+.PHONY: help sweep reproductions theory test faults check format bench lock clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -37,6 +38,10 @@ theory: .venv/.runtime
 
 test: .venv/.development
 	@$(BIN)/python -m pytest
+
+# `make test` runs a short part of these: fewer moments, seeds and bits.
+faults: .venv/.development
+	@FAULTS=all $(BIN)/python -m pytest tests/faults
 
 check: .venv/.development
 	@$(BIN)/ruff format --check .

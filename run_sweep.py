@@ -50,7 +50,9 @@ def main(arguments: Sequence[str] | None = None, *, trainer: Trainer | None = No
     except BrokenPipeError:  # `... | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (OSError, sqlite3.Error) as error:  # a full disk, a folder that may not be written
+    except sqlite3.Error as error:  # a full disk, a ledger that may not be written
+        return _refuse(f"{_ledger(options)}: {one_line(error)}", 1 if options.command == "run" else 2)
+    except OSError as error:
         return _refuse(one_line(error), 1 if options.command == "run" else 2)
     except ModuleNotFoundError as error:
         python = "in a checkout, `make sweep` installs it into .venv: use .venv/bin/python"
@@ -58,6 +60,12 @@ def main(arguments: Sequence[str] | None = None, *, trainer: Trainer | None = No
     except KeyboardInterrupt:
         return _refuse("interrupted. Run the same command again to resume.", 130)
     return status
+
+
+def _ledger(options: Namespace) -> Path:
+    """The ledger that a command works on."""
+    out = options.earlier if options.command == "plan" else options.out
+    return Path(out[0] if isinstance(out, list) else out) / files.LEDGER
 
 
 def _refuse(message: str, status: int) -> int:
@@ -112,6 +120,12 @@ def _parser() -> ArgumentParser:
     export.add_argument("out", type=Path, metavar="DIR", help="the sweep's directory")
     export.add_argument("trial_id", metavar="TRIAL_ID", help="as in trials.parquet and in the report")
     export.add_argument("--to", type=Path, required=True, metavar="FILE", help="the file to write")
+
+    verify = command(
+        "verify", _verify, "check every file of a sweep; say what is damaged and what restores it"
+    )
+    verify.add_argument("out", type=Path, metavar="DIR", help="the sweep's directory")
+    verify.add_argument("--json", action="store_true", help="as JSON, for scripts")
 
     doctor = command("doctor", _doctor, "check this machine, or a cluster, and say what is wrong")
     _add_address(doctor)
@@ -265,6 +279,7 @@ def _run(options: Namespace) -> int:
     study = load_study(options.study, options.settings)
 
     from sweeps.options import RunOptions
+    from sweeps.record.result_digests import changed
     from sweeps.run import run
 
     outcome = run(
@@ -285,6 +300,7 @@ def _run(options: Namespace) -> int:
             log=tuple(options.log),
         ),
         trainer=options.trainer,
+        stream=sys.stdout,
     )
     counts = outcome.counts
     closing = [", ".join(f"{counts[key]} {key}" for key in ("planned", "complete", "collapsed", "failed"))]
@@ -293,7 +309,7 @@ def _run(options: Namespace) -> int:
     if outcome.interrupted:
         reason = "The time budget is used up." if outcome.out_of_time else "Interrupted."
         closing.append(f"{reason} Run the same command again to resume.")
-    if outcome.ran or not _is_current(options.out):
+    if outcome.ran or changed(options.out):
         text, _ = _write_results([options.out], options.out / files.REPORT)
         print("\n".join((text, *closing, f"Report: {options.out / files.REPORT}")))
     else:
@@ -330,7 +346,8 @@ def _report(options: Namespace) -> int:
     from sweeps.inspect import refresh_tables
 
     for out in options.out:
-        refresh_tables(out)
+        for line in refresh_tables(out):
+            _show(line)
     folder = options.out[0] if len(options.out) == 1 else Path()
     path = options.to or folder / files.REPORT
     text, data = _write_results(options.out, path)
@@ -348,20 +365,12 @@ def _replay(options: Namespace) -> int:
     return 0
 
 
-def _is_current(out: Path) -> bool:
-    """Whether report, findings and effects were written after what they are made from."""
-    results = [out / name for name in (files.REPORT, files.FINDINGS, files.FINDINGS_DATA, files.EFFECTS)]
-    sources = [out / name for name in (files.STUDY, files.TRIALS, files.METRICS, files.SPECTRA)]
-    if not all(path.exists() for path in results):
-        return False
-    return min(path.stat().st_mtime for path in results) >= max(path.stat().st_mtime for path in sources)
-
-
 def _write_results(folders: list[Path], path: Path) -> tuple[str, str]:
     """Writes the report to `path`, findings and effects beside it; returns the findings, also as JSON."""
     from analysis import api
     from analysis.document import document_text
     from byol.files import replacing, write_text
+    from sweeps.record.result_digests import write_digests
 
     try:
         results = api.load_results(folders)
@@ -377,8 +386,8 @@ def _write_results(folders: list[Path], path: Path) -> tuple[str, str]:
     texts |= {path.with_name(files.FINDINGS): text, path.with_name(files.FINDINGS_DATA): data}
     for place, content in texts.items():
         write_text(place, content)
-    for place in (effects, *texts):
-        place.touch()  # also where the content is as it was: it is up to date now
+    if [path] == [folder / files.REPORT for folder in folders]:
+        write_digests(folders[0])
     return text, data
 
 
@@ -388,6 +397,22 @@ def _export(options: Namespace) -> int:
     export_encoder(options.out, options.trial_id, options.to)
     print(f"Encoder: {options.to}")
     return 0
+
+
+def _verify(options: Namespace) -> int:
+    from sweeps.verify import verify
+
+    checks = []
+    for check in verify(options.out):
+        checks.append(check)
+        if not options.json and check.problem:
+            print(f"DAMAGED {check.problem}\n        {check.remedy}", flush=True)
+    damaged = sum(bool(check.problem) for check in checks)
+    if options.json:
+        print(json.dumps({"sound": not damaged, "checks": [vars(check) for check in checks]}, indent=2))
+    else:
+        print(f"{len(checks)} checked, {damaged} damaged")
+    return 1 if damaged else 0
 
 
 def _doctor(options: Namespace) -> int:

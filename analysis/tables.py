@@ -167,11 +167,17 @@ def refuse_duplicates(path: Path, table: pd.DataFrame, columns: Sequence[str]) -
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_parquet(path)
-    except OSError as error:
-        raise ValueError(f"{path.parent}: holds no sweep: {path.name}: {error.strerror or error}") from None
-    except ValueError as error:  # pyarrow's own errors are ValueErrors too
-        raise ValueError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+        return pd.read_parquet(path, engine="pyarrow", page_checksum_verification=True)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path.parent}: holds no sweep: {path.name}: {error.strerror}") from None
+    except (
+        OSError,
+        ValueError,
+        NotImplementedError,
+        LookupError,
+        MemoryError,
+    ) as error:  # pyarrow's are, too
+        raise ValueError(f"{path}: cannot be read: {shortened(' '.join(str(error).split()), 200)}") from None
 
 
 def _typed(

@@ -1,49 +1,57 @@
 """Checkpoints as safetensors files with a JSON header: nothing is pickled, and nothing pickled is read.
 
-A checkpoint folder holds `state.safetensors` while a trial runs, from which it resumes bit for bit, and
-`encoder.safetensors` once it is done.
+A checkpoint folder holds `state.safetensors` while a trial runs, from which it resumes bit for bit, and the
+state before; `encoder.safetensors` once it is done. Each says of which trial it is, and carries a digest.
 """
 
 import json
+import logging
 from pathlib import Path
 
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from byol.files import ENCODER, STATE, replacing
+from byol import tensor_file
+from byol.files import ENCODER, PREVIOUS_STATE, STATE, replacing
 from byol.learner import Learner
 from byol.networks import StandardisedConv2d
 from byol.presets import from_settings
+from byol.tensor_file import CheckpointError as CheckpointError
 
-
-class CheckpointError(ValueError):
-    """A checkpoint that belongs to another trial, or cannot be read; `str(error)` is one line."""
+_log = logging.getLogger(__name__)
 
 
 def save_state(learner: Learner, folder: Path) -> None:
-    """Writes the learner's whole state to `folder`; replaces an earlier one in one step."""
-    _save(learner.state(), folder / STATE, {"config": _config_json(learner)})
+    """Writes the learner's whole state to `folder`; the one before stays until the next is whole."""
+    _save(
+        learner.state(), folder / STATE, {"config": _config_json(learner)}, previous=folder / PREVIOUS_STATE
+    )
 
 
 def load_state(learner: Learner, folder: Path) -> int:
-    """Puts the state saved in `folder` into `learner`; returns its step, or 0 if nothing is saved there.
+    """Puts the latest whole state in `folder` into `learner`; returns its step, or 0 if there is none.
 
-    Raises:
-        CheckpointError: the file cannot be read, or belongs to another configuration.
+    A state that is damaged, or of another configuration, is skipped for the one before, with a warning.
     """
-    path = folder / STATE
-    if not path.exists():
-        return 0
-    saved_config = header(path).get("config")
-    if saved_config is None or from_settings(json.loads(saved_config)) != learner.config:
-        raise CheckpointError(f"{path}: holds the state of another trial")
-    learner.load_state(load_file(path))
-    return int(learner.step_index)
+    for path in (folder / STATE, folder / PREVIOUS_STATE):
+        if not path.exists():
+            continue
+        try:
+            header = tensor_file.verified_header(path)
+        except CheckpointError as error:
+            _log.warning("%s; removed, and the state before it taken, if there is one", error)
+            path.unlink()  # so that it does not take the place of the one before
+            continue
+        if "config" not in header or from_settings(json.loads(header["config"])) != learner.config:
+            _log.warning("%s: holds the state of another trial; not taken", path)
+            continue
+        learner.load_state(load_file(path))
+        return int(learner.step_index)
+    return 0
 
 
 def save_encoder(learner: Learner, folder: Path, about: dict[str, str]) -> Path:
-    """Writes the online encoder alone, named and shaped as torchvision's own; removes the state.
+    """Writes the online encoder alone, named and shaped as torchvision's own; removes the states.
 
     Where the encoder standardises its weights, the standardised ones are written, so that plain convolutions
     give the same output. The file's header holds the configuration and `about`.
@@ -57,29 +65,25 @@ def save_encoder(learner: Learner, folder: Path, about: dict[str, str]) -> Path:
         if isinstance(module, StandardisedConv2d):
             tensors[f"{name}.weight"] = module.standardised_weight()
     _save(tensors, folder / ENCODER, {"config": _config_json(learner), **about})
-    (folder / STATE).unlink(missing_ok=True)
+    for name in (STATE, PREVIOUS_STATE):
+        (folder / name).unlink(missing_ok=True)
     return folder / ENCODER
-
-
-def header(path: Path) -> dict[str, str]:
-    """The JSON header of a safetensors file.
-
-    Raises:
-        CheckpointError: it is not a safetensors file.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except Exception as error:  # safetensors raises its own error type, and OSError
-        raise CheckpointError(f"{path}: is not a readable safetensors file ({error})") from error
 
 
 def _config_json(learner: Learner) -> str:
     return json.dumps(learner.config.to_settings(), sort_keys=True)
 
 
-def _save(tensors: dict[str, Tensor], path: Path, header: dict[str, str]) -> None:
+def _save(
+    tensors: dict[str, Tensor], path: Path, header: dict[str, str], *, previous: Path | None = None
+) -> None:
+    """Writes a file with a digest, in one step. What was there goes to `previous` then."""
     path.parent.mkdir(parents=True, exist_ok=True)
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # In a sweep the folder's name is the trial's id.
+    about = {**header, "trial": path.absolute().parent.name, tensor_file.DIGEST: tensor_file.PLACEHOLDER}
     with replacing(path) as partial:
-        save_file(on_cpu, partial, metadata=header)
+        save_file(on_cpu, partial, metadata=about)
+        tensor_file.seal(partial)
+        if previous is not None and path.exists():
+            path.replace(previous)

@@ -1,5 +1,6 @@
 """Replacing a file in one step, and the names of a trial's checkpoint files. Imports no torch."""
 
+import contextlib
 import filecmp
 import os
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 
 STATE = "state.safetensors"
 """The state from which a trial resumes."""
+PREVIOUS_STATE = "state.previous.safetensors"
+"""The state before, for the case that the latest is damaged."""
 ENCODER = "encoder.safetensors"
 """The trained encoder of a finished trial."""
 
@@ -41,3 +44,21 @@ def replacing(path: Path) -> Iterator[Path]:
         os.fsync(folder)  # so that the new name is on the disk too
     finally:
         os.close(folder)
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Removes what processes that were killed have left of `replacing`, in `folder` and the folders in it."""
+    for partial in folder.rglob(".*.partial"):
+        _, _, process = partial.name.removesuffix(".partial").rpartition(".")
+        if process.isdecimal() and not is_alive(int(process)):
+            partial.unlink(missing_ok=True)
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process with this number runs on this machine."""
+    with contextlib.suppress(PermissionError):  # somebody else's
+        try:
+            os.kill(process, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+    return True

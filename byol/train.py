@@ -39,7 +39,8 @@ def train(
 
     A loss that is no longer finite ends the trial after the measurement that shows it. With a checkpoint
     folder, training resumes from the state saved there, with the same metrics as without the interruption
-    (bit for bit on the CPU), and saves the trained encoder there at the end.
+    (bit for bit on the CPU), and saves the trained encoder there at the end. A damaged state is skipped for
+    the one before it, with a warning.
 
     Args:
         config: the trial.
@@ -51,7 +52,6 @@ def train(
 
     Raises:
         ConfigError: the configuration does not fit the data (batch size, warm-up, neighbours) or the encoder.
-        CheckpointError: the saved state belongs to another trial, or cannot be read.
         DataError: a streamed image cannot be read, and the data says that this is an error.
 
     >>> from byol.data import load_data

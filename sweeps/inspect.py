@@ -9,9 +9,9 @@ from sweeps import files
 from sweeps.errors import DirectoryError, RequestError
 from sweeps.planning import estimates
 from sweeps.record import directory
-from sweeps.record.manifest import read_manifest
 from sweeps.record.rows import Fact
 from sweeps.record.tables import write_tables
+from sweeps.record.texts import check_rule, recorded_manifest, restore
 from sweeps.storage.checkpoints import Checkpoints
 from sweeps.storage.store import Store
 
@@ -33,18 +33,22 @@ def against_plan(out: Path) -> dict[str, Any] | None:
         DirectoryError: `out` holds no sweep.
     """
     with directory.open_ledger(out) as ledger:
-        plan = estimates.plan_against_actual(ledger.trials(), ledger.facts())
-    seconds = read_manifest(out / files.MANIFEST).get("wall_seconds")
+        facts = ledger.facts()
+        plan = estimates.plan_against_actual(ledger.trials(), facts)
+    seconds = recorded_manifest(out, facts).get("wall_seconds")
     return plan and {**plan, "driven_wall_seconds": seconds}
 
 
-def refresh_tables(out: Path) -> None:
+def refresh_tables(out: Path) -> list[str]:
     """Writes the tables of `out` again from its ledger, even while a driver is running there.
 
     Tables without a ledger, which were made elsewhere, stay as they are.
 
+    Returns:
+        A line on each text that was not as the ledger has it, and was written again.
+
     Raises:
-        DirectoryError: `out` holds neither.
+        DirectoryError: `out` holds neither, or the ledger is damaged.
     """
     missing = [name for name in (files.STUDY, files.TRIALS) if not (out / name).exists()]
     if not (out / files.LEDGER).exists():
@@ -52,9 +56,12 @@ def refresh_tables(out: Path) -> None:
             raise DirectoryError(
                 f"{out}: holds no sweep (no {files.LEDGER}, and no {' and no '.join(missing)})"
             )
-        return
+        return []
     with directory.open_ledger(out) as ledger:
         write_tables(ledger, out)
+        lines = restore(ledger, out)
+        check_rule(ledger, out)
+        return lines
 
 
 def export_encoder(out: Path, trial_id: str, to: Path) -> None:

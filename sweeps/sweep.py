@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from byol.files import write_text
+from byol.files import remove_partial_files, write_text
 from sweeps import files, looks
 from sweeps.inputs import Inputs, prepare
 from sweeps.options import RunOptions, RunOutcome
@@ -19,10 +19,11 @@ from sweeps.planning import estimates
 from sweeps.progress import Display
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
-from sweeps.record.manifest import DriverRecord, git_state, write_manifest
+from sweeps.record.manifest import DriverRecord, git_state, manifest_text
 from sweeps.record.rows import Fact, TrialState
 from sweeps.record.samples import is_settled
 from sweeps.record.tables import write_tables
+from sweeps.record.texts import recorded_manifest, restore
 from sweeps.storage.checkpoints import Checkpoints
 from sweeps.storage.mirror import Mirror, add_driver
 from sweeps.storage.store import Store
@@ -165,10 +166,11 @@ class Sweep:
     def record(self) -> None:
         """Writes tables and manifest as of now. Only within `execute`."""
         write_tables(self.ledger, self.out)
-        write_manifest(
-            self.out / files.MANIFEST,
+        facts = self.ledger.facts()
+        manifest = manifest_text(
+            recorded_manifest(self.out, facts),
             study=self.study.name,
-            precision=self.ledger.facts()[Fact.PRECISION],
+            precision=facts[Fact.PRECISION],
             data=self.inputs.data.digests,
             driver=DriverRecord(
                 command=sys.argv,
@@ -176,8 +178,10 @@ class Sweep:
                 wall_seconds=time.monotonic() - self._began,
                 resources=self._available,
             ),
-            plan=estimates.plan_against_actual(self.ledger.trials(), self.ledger.facts()),
+            plan=estimates.plan_against_actual(self.ledger.trials(), facts),
         )
+        self.ledger.set_fact(Fact.MANIFEST, manifest)
+        write_text(self.out / files.MANIFEST, manifest)
 
     def finish(self) -> RunOutcome:
         """Returns the outcome. Unless `execute` has run, first writes study, labels and tables again.
@@ -188,7 +192,7 @@ class Sweep:
         """
         if self._outcome is None:
             with self._recording():
-                self._enter({row.trial_id: row.steps_planned for row in self.ledger.trials()})
+                self._enter({row.trial_id: row.steps_planned for row in self.ledger.trials()}, {})
                 write_tables(self.ledger, self.out)
                 self._outcome = RunOutcome(counts=self.ledger.counts(), interrupted=False, ran=False)
         return self._outcome
@@ -215,36 +219,47 @@ class Sweep:
             self.mirror.synchronised(),
             Ledger(self.out / files.LEDGER) as self.ledger,
         ):
+            remove_partial_files(self.out)
+            for line in restore(self.ledger, self.out):
+                print(line, file=self.stream, flush=True)
             self.ledger.interrupt()  # trials that a dead driver has left running
             yield
 
     def _plan(self, room: int) -> None:
         """Records the planned trials, the data's digests and the expected times."""
-        self._enter(self.inputs.steps)
-        for key, digest in self.inputs.data.facts.items():
-            self.ledger.set_fact(key, digest)
-        facts = self.ledger.facts()
-        self.ledger.set_fact(Fact.PRECISION, facts.get(Fact.PRECISION) or self.trainer.precision())
-        known = json.loads(facts.get(Fact.BASELINES, "{}"))
-        baselines = self.inputs.data.baselines(self.inputs.trials, self.trainer, known)
-        self.ledger.set_fact(Fact.BASELINES, json.dumps(baselines))
+        known = self.ledger.facts()
+        facts = dict(self.inputs.data.facts)
+        facts[Fact.PRECISION] = known.get(Fact.PRECISION) or self.trainer.precision()
+        baselines = self.inputs.data.baselines(
+            self.inputs.trials, self.trainer, json.loads(known.get(Fact.BASELINES, "{}"))
+        )
+        facts[Fact.BASELINES] = json.dumps(baselines)
         if self.inputs.estimate is not None and not self.study.search:
             workers = min(room, self.options.workers or room)
-            plan = estimates.plan_fact(self.inputs.estimate, [*self.trials.values()], workers)
-            self.ledger.set_fact(Fact.PLAN, plan)
+            facts[Fact.PLAN] = estimates.plan_fact(self.inputs.estimate, [*self.trials.values()], workers)
+        self._enter(self.inputs.steps, facts)
 
-    def _enter(self, steps: Mapping[str, int]) -> None:
-        """Enters driver, study and trials with their `steps` in the ledger, and writes study.yaml."""
+    def _enter(self, steps: Mapping[str, int], facts: Mapping[str, str]) -> None:
+        """Enters driver, study, `facts` and trials with their `steps` in the ledger; writes study.yaml.
+
+        One transaction: a directory holds a whole plan or none.
+        """
         study, ledger, store = self.study, self.ledger, self.mirror.store
-        add_driver(ledger)
+        with ledger.transaction():
+            add_driver(ledger)
+            ledger.set_fact(Fact.STUDY, study.name)
+            ledger.set_fact(Fact.COLLAPSE, directory.rule_text(study))
+            ledger.set_fact(Fact.SEARCH, directory.search_text(study))
+            ledger.set_fact(Fact.SEQUENCE, directory.sequence_text(study))
+            ledger.set_fact(Fact.STUDY_FILE, study.to_yaml())
+            if store is not None:
+                ledger.set_fact(Fact.STORAGE, store.uri)
+            for key, value in facts.items():
+                ledger.set_fact(key, value)
+            ledger.plan(
+                ((trial, steps[trial_id]) for trial_id, trial in self.trials.items()), design=study.kind
+            )
         write_text(self.out / files.STUDY, study.to_yaml())
-        ledger.set_fact(Fact.STUDY, study.name)
-        ledger.set_fact(Fact.COLLAPSE, directory.rule_text(study))
-        ledger.set_fact(Fact.SEARCH, directory.search_text(study))
-        ledger.set_fact(Fact.SEQUENCE, directory.sequence_text(study))
-        if store is not None:
-            ledger.set_fact(Fact.STORAGE, store.uri)
-        ledger.plan(((trial, steps[trial_id]) for trial_id, trial in self.trials.items()), design=study.kind)
 
     def _track(self, display: Display) -> None:
         self.tracker = Tracker(
@@ -319,9 +334,11 @@ class Sweep:
             return False
         self.study = self.study.with_seeds(seeds + 1)
         self.trials = {trial.trial_id: trial for trial in self.study.trials()}
+        with self.ledger.transaction():
+            self.ledger.set_fact(Fact.STUDY_FILE, self.study.to_yaml())
+            for trial_id, trial in self.trials.items():
+                self.tracker.add(trial, self.inputs.steps[trial_id], design=self.study.kind)
         write_text(self.out / files.STUDY, self.study.to_yaml())
-        for trial_id, trial in self.trials.items():
-            self.tracker.add(trial, self.inputs.steps[trial_id], design=self.study.kind)
         self.display.note(f"The verdict is not settled after {seeds} seeds: one more.")
         return True
 

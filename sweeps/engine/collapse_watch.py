@@ -1,11 +1,15 @@
 """Applies the study's collapse rule in a worker, as if the trial had never been interrupted."""
 
 import json
+import logging
+import zlib
 from pathlib import Path
 
-from byol.files import write_text
+from byol.files import PREVIOUS_STATE, STATE, write_text
 from byol.measure.collapse import CollapseRule, Row, should_stop
 from sweeps.record.rows import MetricsRow
+
+_log = logging.getLogger(__name__)
 
 
 class CollapseWatch:
@@ -21,7 +25,7 @@ class CollapseWatch:
         self._file = folder / "measured.json"
         self._rows: list[Row] = []
         if rule.stop and self._file.exists():
-            self._rows = json.loads(self._file.read_text())
+            self._rows = self._read(folder)
 
     def ends_at(self, row: MetricsRow) -> bool:
         """Returns whether the trial ends with this measurement."""
@@ -30,8 +34,22 @@ class CollapseWatch:
         earlier = [previous for previous in self._rows if (previous["step"] or 0) < row.step]
         self._rows = [*earlier, {"step": row.step, "representation_std": row.representation_std}]
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(self._file, json.dumps(self._rows))
+        rows = json.dumps(self._rows)
+        write_text(self._file, f"{rows}\n{zlib.crc32(rows.encode()):08x}\n")
         return should_stop(self._rows, self._rule)
+
+    def _read(self, folder: Path) -> list[Row]:
+        """The measurements of earlier attempts. If the file is damaged, the trial starts again."""
+        try:
+            rows, _, checksum = self._file.read_bytes().decode().partition("\n")
+            if checksum and checksum.strip() != f"{zlib.crc32(rows.encode()):08x}":
+                raise ValueError
+            return list(json.loads(rows))
+        except (ValueError, TypeError):
+            _log.warning("%s: is damaged; the trial starts again", self._file)
+            for name in (STATE, PREVIOUS_STATE):
+                (folder / name).unlink(missing_ok=True)
+            return []
 
     def close(self) -> None:
         """Removes its file, because the trial is over."""

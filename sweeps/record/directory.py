@@ -1,6 +1,5 @@
 """The directory of a sweep: which driver may write to it, and which studies it may hold."""
 
-import contextlib
 import dataclasses
 import fcntl
 import json
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from sweeps.errors import DirectoryError
 from sweeps.files import CHECKPOINTS, JOURNAL, LEDGER, LOCK, MANIFEST, REPORT, STUDY
-from sweeps.record.ledger import FORMAT, Ledger
+from sweeps.record.ledger import FORMAT, FROM_STORE, Ledger
 from sweeps.record.rows import SAMPLE, Fact, TrialRow
 from sweeps.study import Study
 
@@ -39,15 +38,21 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
     if not has_ledger(out):
         foreign = [name for name in (STUDY, MANIFEST, REPORT, CHECKPOINTS) if (out / name).exists()]
         if foreign:
+            lost = f"a {LEDGER} that holds no plan" if (out / LEDGER).exists() else f"no {LEDGER}"
             raise DirectoryError(
-                f"{out}: must be empty or hold a sweep, but has {foreign[0]} and no {LEDGER}"
+                f"{out}: must be empty or hold a sweep, but has {foreign[0]} and {lost}; if that was lost, "
+                "an empty --out with the --storage of the sweep resumes from there"
             )
         return
     with open_ledger(out) as ledger:
         check_study(ledger, str(out), study, trial_ids)
         samples = sum(row.design == SAMPLE for row in ledger.trials())
-    if samples and not (out / JOURNAL).exists():
-        raise DirectoryError(f"{out}: holds {samples} samples of a search, but no {JOURNAL}")
+    problem = journal_problem(out) if samples else ""
+    if problem:
+        raise DirectoryError(
+            f"{out}: holds {samples} samples of a search, but cannot go on: {problem}; an empty --out with "
+            "the --storage of the sweep resumes from the copy there"
+        )
 
 
 def check_study(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -> None:
@@ -131,38 +136,72 @@ def rule_text(study: Study) -> str:
     return json.dumps(dataclasses.asdict(study.collapse), sort_keys=True)
 
 
+def journal_problem(out: Path) -> str:
+    """What is wrong with the journal of the search in `out`, as one line; empty if nothing is seen to be.
+
+    A last line without an end is not: its driver died while it wrote it.
+    """
+    path = out / JOURNAL
+    if not path.exists():
+        return f"no {JOURNAL}"
+    lines = path.read_bytes().splitlines(keepends=True)
+    if not lines:
+        return f"{path}: is empty"
+    for number, line in enumerate(lines, 1):
+        try:
+            whole = isinstance(json.loads(line), dict)
+        except ValueError:
+            whole = not line.endswith(b"\n") and number == len(lines)
+        if not whole:
+            return f"{path}: is damaged: line {number}"
+    return ""
+
+
 def has_ledger(out: Path) -> bool:
     """Returns whether `out` holds a ledger with a plan. A driver may have died before it planned anything."""
     if not (out / LEDGER).exists():
         return False
     try:
-        with contextlib.closing(Ledger(out / LEDGER, read_only=True)) as ledger:
-            return bool(ledger.facts())
+        with Ledger(out / LEDGER, read_only=True) as ledger:
+            return ledger.has_plan()
     except sqlite3.OperationalError as error:
         return "no such table" not in str(error)
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):  # the latter in a message of SQLite
         return True  # damaged: open_ledger says what is wrong
 
 
-def open_ledger(out: Path) -> Ledger:
+def open_ledger(out: Path, *, name: str | None = None, remedy: str = FROM_STORE) -> Ledger:
     """Opens the ledger in `out` read-only.
 
+    Args:
+        out: the directory.
+        name: what errors call the file; None is its path.
+        remedy: what restores it if it is damaged, a sentence.
+
     Raises:
-        DirectoryError: there is none, it cannot be read, or it has another format.
+        DirectoryError: there is none, it is damaged, or it has another format.
     """
     if not has_ledger(out):
+        if name:
+            raise DirectoryError(f"{name}: holds no sweep. {remedy}")
         rule = f"{LEDGER} holds no plan yet" if (out / LEDGER).exists() else f"no {LEDGER}"
         raise DirectoryError(f"{out}: holds no sweep ({rule})")
+    name = name or str(out / LEDGER)
     try:
-        ledger = Ledger(out / LEDGER, read_only=True)
-        ledger.facts()
-        if ledger.format != FORMAT:
+        ledger = Ledger(out / LEDGER, read_only=True, name=name, remedy=remedy)
+    except sqlite3.Error as error:
+        raise DirectoryError(f"{name}: cannot be read: {error}") from None
+    try:
+        if ledger.format not in (None, FORMAT):
             raise DirectoryError(
-                f"{out / LEDGER}: was written by another version of this tool (format {ledger.format}, "
+                f"{name}: was written by another version of this tool (format {ledger.format}, "
                 f"this one writes {FORMAT}): use that version, or start in a new directory"
             )
-    except sqlite3.Error as error:
-        raise DirectoryError(f"{out / LEDGER}: cannot be read: {error}") from None
+        ledger.check_structure()
+        ledger.facts()
+    except BaseException:
+        ledger.close()
+        raise
     return ledger
 
 

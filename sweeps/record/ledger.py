@@ -3,9 +3,10 @@
 Ray's own state is never read back, because it is neither atomic nor plain data. In WAL mode a committed row
 survives the driver's SIGKILL, and readers never block the driver. Every start of a trial has an attempt
 number, and rows of older attempts are refused. So a driver or worker that was given up for dead cannot write
-into a trial that another one is running.
+into a trial that another one is running. Every row carries a checksum, which is compared whenever it is read.
 """
 
+import contextlib
 import json
 import math
 import sqlite3
@@ -14,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 
 from byol.config import Scalar
+from sweeps.errors import DirectoryError
+from sweeps.record import checksums
 from sweeps.record.rows import (
     LAST_VALUES,
     METRICS,
@@ -68,35 +71,54 @@ CREATE TABLE IF NOT EXISTS spectra (
     number INTEGER NOT NULL, step REAL NOT NULL, level TEXT NOT NULL, eigenvalues BLOB NOT NULL,
     PRIMARY KEY (number, step, level)
 ) WITHOUT ROWID"""
-_COLUMNS = {
-    "trials": {**dict.fromkeys(LAST_VALUES, "REAL"), **_PROVENANCE},
-    "metrics": dict.fromkeys(METRICS, "REAL"),
-}
-"""Columns that a ledger of this format may lack, for some were added later: they are null there."""
 _FACTS = "CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+_ADDED = {
+    "trials": {**dict.fromkeys(LAST_VALUES, "REAL"), **_PROVENANCE, checksums.COLUMN: "INTEGER"},
+    "metrics": {**dict.fromkeys(METRICS, "REAL"), checksums.COLUMN: "INTEGER"},
+    "spectra": {checksums.COLUMN: "INTEGER"},
+    "facts": {checksums.COLUMN: "INTEGER"},
+}
+"""Columns that ledgers of this format lack if they were begun before the columns existed: null there. The
+checksum is the last."""
+_METRICS_COLUMNS = ", ".join(f'"{name}"' for name in METRICS)
+FROM_STORE = (
+    "Its copy in the sweep's store, if there is one, replaces it: `run` with the same --storage and an empty "
+    "--out resumes from there"
+)
+"""What restores a damaged ledger in a sweep's directory."""
 
 
 class Ledger:
     """The ledger of one sweep. One process writes; any number may read."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        """Opens the file at `path`. Unless `read_only`, creates the file and its tables if necessary."""
+    def __init__(
+        self, path: Path, *, read_only: bool = False, name: str | None = None, remedy: str = FROM_STORE
+    ) -> None:
+        """Opens the file at `path`. Unless `read_only`, creates the file and its tables if necessary.
+
+        Errors call the file `name`, which is None for its path, and end with the remedy.
+        """
+        self._name, self._remedy = name or str(path), remedy
         mode = "ro" if read_only else "rwc"
         self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
         self._db.row_factory = sqlite3.Row
+        self._db.text_factory = _text
+        self._db.create_function("checksum", -1, checksums.checksum, deterministic=True)
+        self._signatures: dict[str, str] = {}
+        """Table -> the expression of its rows' checksum."""
         if not read_only:
             self._db.execute("PRAGMA journal_mode = WAL")
             # A commit reaches the operating system, not the disk: it survives any death of the process.
             self._db.execute("PRAGMA synchronous = NORMAL")
-            with self._transaction():
-                new = not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-                for table in (_TRIALS, _METRICS, _SPECTRA, _FACTS):
-                    self._db.execute(table)
-                for table, columns in _COLUMNS.items():
-                    for name in columns.keys() - self._present(table):
-                        self._db.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {columns[name]}')
-                if new:
+            with self.transaction():
+                if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                     self._db.execute(f"PRAGMA user_version = {FORMAT}")
+                unsigned = _create_tables(self._db)
+                for table in _ADDED:
+                    values = ", ".join(f'"{column}"' for column in _values(self._db, table))
+                    self._signatures[table] = f"checksum({values})"
+                for table in unsigned:
+                    self._sign(table)
 
     def __enter__(self) -> "Ledger":
         return self
@@ -107,13 +129,56 @@ class Ledger:
         self.close()
 
     @property
-    def format(self) -> int:
-        """The format of the file's tables."""
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+    def format(self) -> int | None:
+        """The format of the file's tables; None if it cannot be read."""
+        try:
+            return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        except (sqlite3.DatabaseError, UnicodeDecodeError):
+            return None
 
     def close(self) -> None:
         """Closes the file."""
         self._db.close()
+
+    def check_structure(self) -> None:
+        """Checks the file as a whole; the rows are checked as they are read.
+
+        Raises:
+            DirectoryError: it is damaged.
+        """
+        with contextlib.closing(sqlite3.connect(":memory:")) as model:
+            _create_tables(model)
+            tables = {table: checksums.columns(model, table) for table in _ADDED}
+        problem = checksums.structure_problem(self._db, tables, optional=_ADDED)
+        if problem:
+            raise self._damaged(problem)
+
+    def check_rows(self) -> None:
+        """Reads everything.
+
+        Raises:
+            DirectoryError: a row is damaged.
+        """
+        self.trials()
+        self.facts()
+        for rows in (self.metrics(), self.spectra()):
+            for _ in rows:
+                pass
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written within becomes durable at once, or not at all. May be nested."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # a full disk may have ended it
+                self._db.execute("ROLLBACK")
+            raise
 
     def plan(self, trials: Iterable[tuple[Trial, int]], *, design: str = "") -> None:
         """Enters trials with their planned steps, in the order in which they run. Keeps existing results."""
@@ -121,32 +186,37 @@ class Ledger:
             (position, *_planned_columns(trial, steps, design))
             for position, (trial, steps) in enumerate(trials)
         ]
-        with self._transaction():
+        with self.transaction():
             self._db.executemany(
                 f"INSERT INTO trials (position, {_PLANNED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (trial_id) DO UPDATE SET position = excluded.position, "
                 "labels = excluded.labels, design = excluded.design",
                 rows,
             )
+            self._sign("trials")
 
     def add(self, trial: Trial, steps: int, *, design: str) -> None:
         """Enters one more trial, after all others, unless the ledger has it."""
-        self._db.execute(
-            f"INSERT INTO trials (position, {_PLANNED}) "
-            "SELECT COALESCE(MAX(position) + 1, 0), ?, ?, ?, ?, ?, ?, ? FROM trials WHERE true "
-            "ON CONFLICT (trial_id) DO NOTHING",
-            _planned_columns(trial, steps, design),
-        )
+        with self.transaction():
+            self._db.execute(
+                f"INSERT INTO trials (position, {_PLANNED}) "
+                "SELECT COALESCE(MAX(position) + 1, 0), ?, ?, ?, ?, ?, ?, ? FROM trials WHERE true "
+                "ON CONFLICT (trial_id) DO NOTHING",
+                _planned_columns(trial, steps, design),
+            )
+            self._sign("trials", "trial_id = ?", trial.trial_id)
 
     def start(self, trial_id: str) -> int:
         """Marks a trial as running; returns the number of this attempt, from 1. Earlier ones are refused."""
-        row = self._db.execute(
-            "UPDATE trials SET state = 'RUNNING', attempt = attempt + 1, end_reason = NULL, error = NULL, "
-            "traceback = NULL, collapsed = NULL, projection_collapsed = NULL, dimensional_collapse = NULL, "
-            "onset_step = NULL, seconds_before = coalesce(wall_seconds, 0) "
-            "WHERE trial_id = ? RETURNING attempt",
-            (trial_id,),
-        ).fetchone()
+        with self.transaction():
+            row = self._db.execute(
+                "UPDATE trials SET state = 'RUNNING', attempt = attempt + 1, end_reason = NULL, "
+                "error = NULL, traceback = NULL, collapsed = NULL, projection_collapsed = NULL, "
+                "dimensional_collapse = NULL, onset_step = NULL, "
+                "seconds_before = coalesce(wall_seconds, 0) WHERE trial_id = ? RETURNING attempt",
+                (trial_id,),
+            ).fetchone()
+            self._sign("trials", "trial_id = ?", trial_id)
         return int(row["attempt"])
 
     def append(self, trial_id: str, attempt: int, measurement: Measurement) -> bool:
@@ -159,7 +229,7 @@ class Ledger:
         last = [_stored(getattr(measurement, name)) for name in LAST_VALUES]
         origin = [getattr(measurement, name) for name in _PROVENANCE]
         values = [step, *last, *origin, measurement.wall_seconds, trial_id, attempt]
-        with self._transaction():
+        with self.transaction():
             running = self._db.execute(
                 f"UPDATE trials SET {changes}, wall_seconds = seconds_before + ? "
                 "WHERE trial_id = ? AND attempt = ? AND state = 'RUNNING' RETURNING number",
@@ -172,40 +242,46 @@ class Ledger:
                 self._db.execute(f"DELETE FROM {table} WHERE number = ? AND step >= ?", (number, step))
             marks = ", ".join("?" * (1 + len(METRICS)))
             metrics = (number, *(_stored(getattr(measurement, name)) for name in METRICS))
-            names = ", ".join(f'"{name}"' for name in METRICS)
-            self._db.execute(f"INSERT INTO metrics (number, {names}) VALUES ({marks})", metrics)
+            self._db.execute(f"INSERT INTO metrics (number, {_METRICS_COLUMNS}) VALUES ({marks})", metrics)
             self._db.executemany(
-                "INSERT INTO spectra VALUES (?, ?, ?, ?)",
+                "INSERT INTO spectra (number, step, level, eigenvalues) VALUES (?, ?, ?, ?)",
                 [(number, step, level, eigenvalues) for level, eigenvalues in measurement.spectra.items()],
             )
+            self._sign("trials", "number = ?", number)
+            for table in ("metrics", "spectra"):
+                self._sign(table, "number = ? AND step = ?", number, step)
         return True
 
     def end(self, trial_id: str, attempt: int, ending: Ending) -> bool:
         """Records how a trial ended. Returns False if `attempt` is not the running one."""
-        changed = self._db.execute(
-            "UPDATE trials SET state = ?, end_reason = ?, collapsed = ?, projection_collapsed = ?, "
-            "dimensional_collapse = ?, onset_step = ?, error = ?, traceback = ? "
-            "WHERE trial_id = ? AND attempt = ? AND state = 'RUNNING'",
-            (
-                ending.state,
-                ending.end_reason,
-                ending.collapsed,
-                ending.projection_collapsed,
-                ending.dimensional_collapse,
-                ending.onset_step,
-                ending.error,
-                ending.traceback,
-                trial_id,
-                attempt,
-            ),
-        )
+        with self.transaction():
+            changed = self._db.execute(
+                "UPDATE trials SET state = ?, end_reason = ?, collapsed = ?, projection_collapsed = ?, "
+                "dimensional_collapse = ?, onset_step = ?, error = ?, traceback = ? "
+                "WHERE trial_id = ? AND attempt = ? AND state = 'RUNNING'",
+                (
+                    ending.state,
+                    ending.end_reason,
+                    ending.collapsed,
+                    ending.projection_collapsed,
+                    ending.dimensional_collapse,
+                    ending.onset_step,
+                    ending.error,
+                    ending.traceback,
+                    trial_id,
+                    attempt,
+                ),
+            )
+            self._sign("trials", "trial_id = ?", trial_id)
         return changed.rowcount == 1
 
     def interrupt(self) -> None:
         """Marks running trials as interrupted. Only for the driver that holds the directory's lock."""
-        self._db.execute(
-            "UPDATE trials SET state = 'FAIL', end_reason = 'interrupted' WHERE state = 'RUNNING'"
-        )
+        with self.transaction():
+            self._db.execute(
+                "UPDATE trials SET state = 'FAIL', end_reason = 'interrupted' WHERE state = 'RUNNING'"
+            )
+            self._sign("trials", "end_reason = 'interrupted'")
 
     def pending(self, *, retry_failed: bool) -> list[str]:
         """Returns the ids of the trials to run, in order: waiting or interrupted, and on request failed."""
@@ -220,52 +296,60 @@ class Ledger:
     def rows(self, trial_id: str) -> list[MetricsRow]:
         """Returns the measurements of one trial in order of step."""
         query = "SELECT m.* FROM metrics m JOIN trials t USING (number) WHERE t.trial_id = ? ORDER BY m.step"
-        return [_metrics_row(row) for row in self._db.execute(query, (trial_id,))]
+        return [_metrics_row(row) for row in self._read(query, "metrics", trial_id)]
 
     def trial(self, trial_id: str) -> TrialRow | None:
         """Returns one trial; None if it is not planned."""
-        row = self._db.execute("SELECT * FROM trials WHERE trial_id = ?", (trial_id,)).fetchone()
-        return None if row is None else _trial_row(row)
+        rows = self._read("SELECT * FROM trials WHERE trial_id = ?", "trials", trial_id)
+        return next(map(_trial_row, rows), None)
 
     def trials(self) -> list[TrialRow]:
         """Returns all planned trials, in the order in which they run."""
-        return [_trial_row(row) for row in self._db.execute("SELECT * FROM trials ORDER BY position")]
+        return [_trial_row(row) for row in self._read("SELECT * FROM trials ORDER BY position", "trials")]
 
     def metrics(self) -> Iterator[tuple[int | float | None, ...]]:
         """Yields all measurements in order: the trial's number, then the columns of METRICS."""
+        # A left join: a damaged number, which is no trial's, is found and not left out.
+        query = "SELECT m.* FROM metrics m LEFT JOIN trials t USING (number) ORDER BY t.position, m.step"
         present = self._present("metrics")
-        columns = ", ".join(f'm."{name}"' if name in present else f'NULL AS "{name}"' for name in METRICS)
-        query = f"SELECT m.number, {columns} FROM metrics m JOIN trials t USING (number)"
-        for row in self._db.execute(f"{query} ORDER BY t.position, m.step"):
-            number, *values = row
-            yield number, *map(_read, values)
+        for row in self._read(query, "metrics"):
+            yield row["number"], *(_number(row[name]) if name in present else None for name in METRICS)
 
     def spectra(self) -> Iterator[tuple[int, int, str, bytes]]:
         """Yields all spectra in order: the trial's number, step, level, eigenvalues as float32."""
-        query = "SELECT s.* FROM spectra s JOIN trials t USING (number) ORDER BY t.position, s.step, s.level"
-        for row in self._db.execute(query):
+        query = (
+            "SELECT s.* FROM spectra s LEFT JOIN trials t USING (number) ORDER BY t.position, s.step, s.level"
+        )
+        for row in self._read(query, "spectra"):
             yield row["number"], int(row["step"]), row["level"], row["eigenvalues"]
 
     def last_spectra(self, level: str) -> dict[int, bytes]:
         """The eigenvalues of one level at each trial's last measurement, by the trial's number."""
         query = (
-            "SELECT s.number, s.eigenvalues FROM spectra s JOIN trials t "
+            "SELECT s.* FROM spectra s JOIN trials t "
             "ON s.number = t.number AND s.step = t.steps_run WHERE s.level = ?"
         )
-        return {row["number"]: row["eigenvalues"] for row in self._db.execute(query, (level,))}
+        return {row["number"]: row["eigenvalues"] for row in self._read(query, "spectra", level)}
 
     def first_accuracies(self) -> dict[int, float]:
         """The kNN accuracy of each trial's untrained encoder, by the trial's number."""
-        query = "SELECT number, knn_accuracy FROM metrics WHERE step = 0 AND knn_accuracy IS NOT NULL"
-        return {row["number"]: float(row["knn_accuracy"]) for row in self._db.execute(query)}
+        query = "SELECT * FROM metrics WHERE step = 0 AND knn_accuracy IS NOT NULL"
+        return {row["number"]: float(row["knn_accuracy"]) for row in self._read(query, "metrics")}
+
+    def has_plan(self) -> bool:
+        """Whether a driver has entered a sweep. Checks nothing."""
+        query = "SELECT count(*) FROM facts WHERE key = ?"
+        return bool(self._db.execute(query, (Fact.STUDY,)).fetchone()[0])
 
     def facts(self) -> dict[str, str]:
         """Returns the facts about the sweep as a whole: keys of Fact, and each data set's digest."""
-        return {row["key"]: row["value"] for row in self._db.execute("SELECT key, value FROM facts")}
+        return {row["key"]: row["value"] for row in self._read("SELECT * FROM facts", "facts")}
 
     def set_fact(self, key: str, value: str) -> None:
         """Records a fact about the sweep as a whole, replacing its earlier value."""
-        self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (key, value))
+        with self.transaction():
+            self._db.execute("INSERT OR REPLACE INTO facts (key, value) VALUES (?, ?)", (key, value))
+            self._sign("facts", "key = ?", key)
 
     def counts(self) -> dict[str, int]:
         """Counts the trials as `count_trials` does, including those that a search has yet to draw."""
@@ -273,25 +357,55 @@ class Ledger:
 
     def _present(self, table: str) -> set[str]:
         """The columns that the file has; the writer of a read-only one has not added those that are new."""
-        return {row["name"] for row in self._db.execute(f"PRAGMA table_info({table})")}
+        return set(checksums.columns(self._db, table))
 
-    def _transaction(self) -> "_Transaction":
-        return _Transaction(self._db)
+    def _sign(self, table: str, where: str = "true", *values: Scalar) -> None:
+        """Brings the checksums of rows up to date."""
+        change = f"{checksums.COLUMN} = {self._signatures[table]}"
+        self._db.execute(f"UPDATE {table} SET {change} WHERE {where}", values)
+
+    def _read(self, query: str, table: str, *values: Scalar) -> Iterator[sqlite3.Row]:
+        """Yields whole rows of a table, each checked against its checksum.
+
+        Raises:
+            DirectoryError: a row is damaged.
+        """
+        try:
+            for row in self._db.execute(query, values):
+                if checksums.COLUMN in row.keys() and not checksums.is_sound(row):  # noqa: SIM118
+                    raise self._damaged(f"a row of {table} is not as it was written")
+                yield row
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter in a column's name
+            if isinstance(error, sqlite3.OperationalError | sqlite3.ProgrammingError):
+                raise  # busy, closed, not a ledger: not the file's content
+            raise self._damaged(str(error)) from None
+
+    def _damaged(self, problem: str) -> DirectoryError:
+        return DirectoryError(f"{self._name}: is damaged: {' '.join(problem.split())}. {self._remedy}")
 
 
-class _Transaction:
-    """BEGIN IMMEDIATE, then COMMIT, or ROLLBACK on an error."""
+def _create_tables(db: sqlite3.Connection) -> list[str]:
+    """Creates what is missing. Returns the tables that had no checksums."""
+    for table in (_TRIALS, _METRICS, _SPECTRA, _FACTS):
+        db.execute(table)
+    unsigned = [table for table in _ADDED if checksums.COLUMN not in checksums.columns(db, table)]
+    for table, added in _ADDED.items():
+        present = checksums.columns(db, table)
+        for name, kind in added.items():
+            if name not in present:
+                db.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {kind}')
+    return unsigned
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
 
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
+def _values(db: sqlite3.Connection, table: str) -> list[str]:
+    """The columns of a table in order, but for the checksum, which is the last."""
+    names = [*checksums.columns(db, table)]
+    assert names[-1] == checksums.COLUMN, "a column that is added later needs a new format"
+    return names[:-1]
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+
+def _text(stored: bytes) -> str:
+    return stored.decode(errors="replace")  # a damaged text is found by its row's checksum
 
 
 def _planned_columns(trial: Trial, steps: int, design: str) -> tuple[Scalar, ...]:
@@ -305,22 +419,24 @@ def _stored(value: Scalar | None) -> Scalar | None:
     return "nan" if isinstance(value, float) and math.isnan(value) else value
 
 
-def _read(value: float | str | None) -> float | None:
+def _number(value: float | str | None) -> float | None:
     return None if value is None else float(value)  # "nan" included
 
 
 def _metrics_row(row: sqlite3.Row) -> MetricsRow:
-    values = {name: _read(row[name]) for name in row.keys() if name not in ("number", "step")}  # noqa: SIM118
+    present = set(row.keys())
+    values = {name: _number(row[name]) for name in METRICS if name != "step" and name in present}
     return MetricsRow(step=int(row["step"]), **values)
 
 
 def _trial_row(row: sqlite3.Row) -> TrialRow:
     columns = dict(row)
+    columns.pop(checksums.COLUMN, None)
     for name in ("collapsed", "projection_collapsed", "dimensional_collapse", "clean"):
         value = columns.get(name)
         columns[name] = None if value is None else bool(value)
     for name in columns.keys() & set(LAST_VALUES):
-        columns[name] = _read(columns[name])
+        columns[name] = _number(columns[name])
     state, reason = columns.pop("state"), columns.pop("end_reason")
     return TrialRow(
         state=TrialState(state),

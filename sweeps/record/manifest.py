@@ -14,7 +14,6 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution,
 from pathlib import Path
 from typing import Any, TypedDict
 
-from byol.files import write_text
 from sweeps import __version__
 
 PACKAGES = ("torch", "torchvision", "ray", "numpy", "pyarrow", "optuna", "safetensors", "pillow")
@@ -34,26 +33,25 @@ class DriverRecord:
     """What the engine had, such as {"CPU": 2}."""
 
 
-def write_manifest(
-    path: Path,
+def manifest_text(
+    previous: Mapping[str, Any],
     *,
     study: str,
     precision: str,
     data: Mapping[str, str],
     driver: DriverRecord,
     plan: Mapping[str, Any] | None = None,
-) -> None:
-    """Writes the manifest of a sweep, or brings it up to date.
+) -> str:
+    """The manifest of a sweep, as JSON.
 
     Args:
-        path: the manifest. What it says about earlier drivers stays.
+        previous: the manifest until now. What it says about earlier drivers stays.
         study: name of the study.
         precision: what precision "auto" stands for.
         data: data set -> digest.
         driver: this process. It replaces what the manifest says about a driver that started at the same time.
         plan: expected times beside measured ones; None if nothing was expected.
     """
-    previous = read_manifest(path)
     current = {
         "started": driver.started.isoformat(timespec="seconds"),
         "command": without_secrets(" ".join(driver.command)),
@@ -75,7 +73,7 @@ def write_manifest(
         **({} if plan is None else {"plan": plan}),
         "drivers": [*earlier, current],
     }
-    write_text(path, json.dumps(manifest, indent=2) + "\n")
+    return json.dumps(manifest, indent=2) + "\n"
 
 
 def without_secrets(text: str) -> str:
@@ -87,11 +85,6 @@ def without_secrets(text: str) -> str:
     text = re.sub(r"://[^\s:@/?]*:[^\s@]+@", "://***@", text)
     secret = r"([?&][^=&\s]*(?:key|secret|token|password|credential|sig)[^=&\s]*=)[^&\s]+"
     return re.sub(secret, r"\1***", text, flags=re.IGNORECASE)
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest at `path`; empty if there is none."""
-    return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def versions() -> dict[str, str]:

@@ -1,16 +1,20 @@
 """Replays early stopping over trials that ran to their end: steps saved, and verdicts changed."""
 
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from byol.measure.collapse import CollapseRule, Row, judge, should_stop
 from sweeps import files
-from sweeps.errors import RequestError
-from sweeps.record.rows import EndReason
+from sweeps.errors import RequestError, one_line
+from sweeps.record.directory import has_ledger, open_ledger
+from sweeps.record.rows import EndReason, Fact
 from sweeps.study import load_study
 
 _COLUMNS = ("step", "loss", "representation_std", "projection_std", "effective_rank")
@@ -90,7 +94,7 @@ def replay(finished: Mapping[str, Sequence[Row]], rule: CollapseRule, *, left_ou
 
 
 def replay_directory(out: Path, *, threshold: float | None = None, patience: int | None = None) -> str:
-    """Replays early stopping over the tables of a sweep, and returns a summary in words.
+    """Replays early stopping over a ledger, or tables without one, and returns a summary in words.
 
     Args:
         out: the sweep's directory.
@@ -98,24 +102,49 @@ def replay_directory(out: Path, *, threshold: float | None = None, patience: int
         patience: measurements in a row below the threshold; None means the study's.
 
     Raises:
-        RequestError: `out` holds no tables, or no trial ran to its end.
+        RequestError: `out` holds no sweep, or a damaged one, or no trial ran to its end.
     """
-    for name in (files.STUDY, files.TRIALS, files.METRICS):
-        if not (out / name).exists():
-            raise RequestError(f"{out}: holds no sweep (no {name})")
-    rule = load_study(out / files.STUDY).collapse
+    rule, trials, finished = _from_ledger(out) if has_ledger(out) else _from_tables(out)
     if threshold is not None:
         rule = dataclasses.replace(rule, representation_threshold=threshold)
     if patience is not None:
         rule = dataclasses.replace(rule, patience=patience)
-    reasons = pq.read_table(out / files.TRIALS, columns=["trial_id", "end_reason"]).to_pylist()
-    finished_ids = {row["trial_id"] for row in reasons if row["end_reason"] == EndReason.FINISHED}
-    table = pq.read_table(out / files.METRICS, columns=["trial_id", *_COLUMNS])
-    rows = table.sort_by([("trial_id", "ascending"), ("step", "ascending")]).to_pylist()
-    finished = _by_trial(rows, finished_ids)
     if not finished:
         raise RequestError(f"{out}: has no trial that ran to its end, so there is nothing to replay")
-    return as_text(replay(finished, rule, left_out=len(reasons) - len(finished)), rule)
+    return as_text(replay(finished, rule, left_out=trials - len(finished)), rule)
+
+
+def _from_ledger(out: Path) -> tuple[CollapseRule, int, dict[str, list[Row]]]:
+    """The collapse rule, the number of trials, and the measurements of those that ran to their end."""
+    with open_ledger(out) as ledger:
+        rule = CollapseRule(**json.loads(ledger.facts()[Fact.COLLAPSE]))
+        trials = ledger.trials()
+        rows: dict[str, list[Row]] = {
+            row.trial_id: [vars(measured) for measured in ledger.rows(row.trial_id)]
+            for row in trials
+            if row.end_reason == EndReason.FINISHED
+        }
+    return rule, len(trials), rows
+
+
+def _from_tables(out: Path) -> tuple[CollapseRule, int, dict[str, list[Row]]]:
+    """As `_from_ledger`, of tables without a ledger."""
+    for name in (files.STUDY, files.TRIALS, files.METRICS):
+        if not (out / name).exists():
+            raise RequestError(f"{out}: holds no sweep (no {name})")
+    rule = load_study(out / files.STUDY).collapse
+    reasons = _table(out / files.TRIALS, ("trial_id", "end_reason")).to_pylist()
+    finished_ids = {row["trial_id"] for row in reasons if row["end_reason"] == EndReason.FINISHED}
+    table = _table(out / files.METRICS, ("trial_id", *_COLUMNS))
+    rows = table.sort_by([("trial_id", "ascending"), ("step", "ascending")]).to_pylist()
+    return rule, len(reasons), _by_trial(rows, finished_ids)
+
+
+def _table(path: Path, columns: Sequence[str]) -> Any:
+    try:
+        return pq.read_table(path, columns=list(columns), page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
+        raise RequestError(f"{path}: cannot be read: {one_line(error)}") from None
 
 
 def as_text(result: Replay, rule: CollapseRule) -> str:

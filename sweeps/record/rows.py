@@ -42,6 +42,10 @@ class Fact(StrEnum):
     """What the kNN accuracy of each data set is compared with, as JSON: see `Baselines`."""
     PLAN = "plan"
     """The expected times when the sweep started, as JSON."""
+    STUDY_FILE = "study.yaml"
+    """What study.yaml says. Ledgers of earlier versions lack it."""
+    MANIFEST = "manifest.json"
+    """What manifest.json says. Ledgers of earlier versions lack it."""
 
 
 LAST_VALUES = (

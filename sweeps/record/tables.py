@@ -83,7 +83,10 @@ def write_tables(ledger: Ledger, folder: Path) -> None:
 
 
 def _write(path: Path, schema: Any, batches: Iterator[Any]) -> None:
-    with replacing(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+    with (
+        replacing(path) as partial,
+        pq.ParquetWriter(partial, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
         for batch in batches:
             writer.write_batch(batch)
 

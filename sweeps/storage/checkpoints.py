@@ -7,6 +7,8 @@ trial that resumes reports them again first, and the ledger replaces its rows. A
 than the ledger (later steps are measured again) or newer (earlier rows come with it), and no row is lost.
 
 A store that fails does not fail the trial: the trial continues, and the next push sends the same files.
+
+The store keeps the state before the latest, too, and a trial whose latest is damaged resumes from that.
 """
 
 import base64
@@ -19,11 +21,13 @@ import os
 import shutil
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from byol.files import ENCODER, STATE, write_text
+from byol.files import ENCODER, PREVIOUS_STATE, STATE, write_text
+from byol.tensor_file import CheckpointError, verified_header
 from sweeps.errors import StorageError
 from sweeps.files import CHECKPOINTS
 from sweeps.record.rows import Measurement
@@ -75,7 +79,13 @@ class StoredWorkspace(Workspace):
             self._fetch()
         except StorageError as error:
             _log.warning("%s; resuming from what is in %s", error, self.folder)
-        self.reported = _read(self.folder / REPORTED) if self.finished or self._has(STATE) else []
+        has_state = self._has(STATE) or self._has(PREVIOUS_STATE)
+        reported = _read(self.folder / REPORTED) if self.finished or has_state else []
+        if reported is None:
+            _log.warning("%s: is damaged; the trial starts again", self.folder / REPORTED)
+            for name in (STATE, PREVIOUS_STATE):
+                (self.folder / name).unlink(missing_ok=True)
+        self.reported = reported or []
         self.finished = self.finished and bool(self.reported)
         write_text(self.folder / REPORTED, "".join(map(_line, self.reported)))
 
@@ -110,19 +120,40 @@ class StoredWorkspace(Workspace):
         local_time = (self.folder / STATE).stat().st_mtime if self._has(STATE) else -math.inf
         if self.finished or local_time < stored.get(STATE, -math.inf):
             # The state comes first: files fetched after it were sent with it or later.
-            for name in sorted(stored.keys() - {ENCODER}, key=lambda name: name != STATE):
+            for name in sorted(stored.keys() - {ENCODER, PREVIOUS_STATE}, key=lambda name: name != STATE):
                 self._store.download(f"{self._name}/{name}", self.folder / name)
                 self._sent[name] = _stamp(self.folder / name)
+            self._check_state()
+
+    def _check_state(self) -> None:
+        """Fetches the state before the latest if the latest is damaged, and removes that."""
+        path = self.folder / STATE
+        try:
+            if path.exists():
+                verified_header(path, f"{self._store}/{self._name}/{STATE}")
+                return
+        except CheckpointError as error:
+            _log.warning("%s; the state before it is taken, if there is one", error)
+            path.unlink()
+        self._store.download(f"{self._name}/{PREVIOUS_STATE}", self.folder / PREVIOUS_STATE)
 
     def _push(self) -> None:
-        files = {path.name: _stamp(path) for path in self.folder.iterdir() if path.suffix != ".partial"}
+        kept_apart = (PREVIOUS_STATE,)  # the store has its own
+        files = {
+            path.name: _stamp(path)
+            for path in self.folder.iterdir()
+            if path.suffix != ".partial" and path.name not in kept_apart
+        }
         changed = {name for name, stamp in files.items() if self._sent.get(name) != stamp}
         if not changed & {STATE, ENCODER}:
             return
         for name in sorted(changed, key=lambda name: (name in (STATE, ENCODER), name)):
+            if name == STATE:
+                self._store.copy(f"{self._name}/{STATE}", f"{self._name}/{PREVIOUS_STATE}")
             self._store.upload(self.folder / name, f"{self._name}/{name}")
             self._sent[name] = files[name]
-        for name in self._store.names(self._name).keys() - files.keys():
+        kept = {*files, *(kept_apart if STATE in files else ())}
+        for name in self._store.names(self._name).keys() - kept:
             self._store.delete(f"{self._name}/{name}")
 
     def _has(self, name: str) -> bool:
@@ -158,12 +189,23 @@ class Checkpoints:
         """Returns the trained encoder, a safetensors file; None if the trial has none.
 
         Raises:
-            StorageError: the store cannot be read.
+            StorageError: the store cannot be read, or the encoder is damaged or of another trial.
         """
         path = self.folder / trial_id / ENCODER
         if path.exists():
-            return path.read_bytes()
-        return self.store.read(f"{CHECKPOINTS}/{trial_id}/{ENCODER}") if self.store else None
+            content, place = path.read_bytes(), str(path)
+        else:
+            name = f"{CHECKPOINTS}/{trial_id}/{ENCODER}"
+            stored = self.store.read(name) if self.store else None
+            if stored is None:
+                return None
+            content, place = stored, f"{self.store}/{name}"
+        try:
+            verified_header(content, place, trial=trial_id)
+        except CheckpointError as error:
+            again = "the trial's results stand; a run of it in another directory makes the encoder again"
+            raise StorageError(f"{error}; {again}") from None
+        return content
 
 
 def local_copies(store: Store) -> Path:
@@ -192,19 +234,30 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _line(measurement: Measurement) -> str:
     spectra = {level: base64.b64encode(values).decode() for level, values in measurement.spectra.items()}
-    return json.dumps({**measurement.to_report(), "spectra": spectra}) + "\n"
+    text = json.dumps({**measurement.to_report(), "spectra": spectra})
+    return f"{text}\t{zlib.crc32(text.encode()):08x}\n"
 
 
-def _read(path: Path) -> list[Measurement]:
-    """Reads measurements by step. As in the ledger, a repeated step replaces the earlier rows from it on."""
+def _read(path: Path) -> list[Measurement] | None:
+    """Reads measurements by step; None if the file is damaged.
+
+    As in the ledger, a repeated step replaces the earlier rows from it on. An unfinished last line is left
+    out: the process died while it wrote that. Lines of earlier versions have no checksum.
+    """
     measurements: list[Measurement] = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    lines = path.read_bytes().decode(errors="replace").splitlines(keepends=True) if path.exists() else []
+    for number, line in enumerate(lines):
+        text, _, checksum = line.rstrip("\n").partition("\t")
         try:
-            report = json.loads(line)
-        except json.JSONDecodeError:
-            break  # the process died while it wrote this
-        spectra = {level: base64.b64decode(text) for level, text in report["spectra"].items()}
-        measurement = Measurement.from_report({**report, "spectra": spectra})
+            if checksum and checksum != f"{zlib.crc32(text.encode()):08x}":
+                raise ValueError
+            report = json.loads(text)
+            spectra = {level: base64.b64decode(value) for level, value in report["spectra"].items()}
+            measurement = Measurement.from_report({**report, "spectra": spectra})
+        except (ValueError, TypeError, LookupError, AttributeError):
+            if number == len(lines) - 1 and not line.endswith("\n"):
+                break
+            return None
         measurements = [earlier for earlier in measurements if earlier.step < measurement.step]
         measurements.append(measurement)
     return measurements

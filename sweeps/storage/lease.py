@@ -9,9 +9,11 @@ import json
 import math
 import os
 import platform
+import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from byol.files import write_text
 from sweeps.errors import StorageError
@@ -34,7 +36,7 @@ class Lease:
         self._every = every
         self._identity_file = out / _IDENTITY
         self._driver = {
-            "identity": self._identity_file.read_text() if self._identity_file.exists() else uuid.uuid4().hex,
+            "identity": _identity(self._identity_file) or uuid.uuid4().hex,
             "host": platform.node(),
             "directory": str(out.absolute()),
         }
@@ -51,9 +53,15 @@ class Lease:
         now, renewed = self._store.modified(_PROBE), self._store.modified(LEASE)
         self._store.delete(_PROBE)
         if now is not None and renewed is not None:
-            lease = json.loads(self._store.read(LEASE) or b"{}")
-            wait = INTERVALS * lease.get("renewed_every_seconds", self._every) - (now - renewed)
-            if wait > 0 and not self._is_of_this_directory(lease):
+            lease = _parsed(self._store.read(LEASE))
+            every = self._every if lease is None else lease["renewed_every_seconds"]
+            wait = INTERVALS * every - (now - renewed)
+            if wait > 0 and lease is None:
+                raise StorageError(
+                    f"{self._store}/{LEASE}: is damaged, so another driver may be using the store; "
+                    f"if none is, its lease ends in {math.ceil(wait)} s"
+                )
+            if wait > 0 and lease is not None and not self._is_of_this_directory(lease):
                 raise StorageError(
                     f"{self._store}: is in use by another driver ({_holder(lease)}); "
                     f"if that driver has died, its lease ends in {math.ceil(wait)} s"
@@ -68,13 +76,13 @@ class Lease:
         write_text(self._identity_file, self._driver["identity"])
 
     def renew(self) -> None:
-        """Renews the lease, unless another driver has taken it.
+        """Renews the lease, unless another driver has taken it. Replaces a damaged one.
 
         Raises:
             StorageError: the store fails.
         """
-        content = self._store.read(LEASE)
-        if content is not None and not self._is_of_this_directory(lease := json.loads(content)):
+        lease = _parsed(self._store.read(LEASE))
+        if lease is not None and not self._is_of_this_directory(lease):
             self.taken_by = _holder(lease)
         if self.taken_by is None:
             self._write(every=self._every)
@@ -95,6 +103,23 @@ class Lease:
     def _is_of_this_directory(self, lease: Mapping[str, object]) -> bool:
         # An earlier driver of this directory is dead, because the directory is not locked.
         return all(lease.get(key) == value for key, value in self._driver.items())
+
+
+def _identity(path: Path) -> str | None:
+    """The id that an earlier driver of the directory has left; None without one, or if it is damaged."""
+    text = path.read_bytes().decode(errors="replace") if path.exists() else ""
+    return text if re.fullmatch("[0-9a-f]{32}", text) else None
+
+
+def _parsed(content: bytes | None) -> dict[str, Any] | None:
+    """The lease in an object; None without one, or if it is damaged."""
+    try:
+        lease = json.loads(content or b"")
+        every = lease["renewed_every_seconds"]
+        lease["identity"], lease["host"], lease["directory"]
+    except (ValueError, TypeError, LookupError):
+        return None
+    return dict(lease) if isinstance(every, int | float) and 0 <= every < math.inf else None
 
 
 def _holder(lease: Mapping[str, object]) -> str:

@@ -9,7 +9,6 @@ history contains all of the store's, and a directory that is behind is refused.
 import contextlib
 import shutil
 import sqlite3
-import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,6 +23,13 @@ from sweeps.record.rows import Fact
 from sweeps.storage.lease import Lease
 from sweeps.storage.store import Store
 from sweeps.study import Study
+from sweeps.temporary import temporary_folder
+
+_SNAPSHOT = ".mirror"
+_REMEDY = (
+    "If the sweep went on in no other directory, remove it: the next `run` in the sweep's directory sends it "
+    "again"
+)
 
 
 def add_driver(ledger: Ledger) -> None:
@@ -67,8 +73,9 @@ class Mirror:
         self._lease.take()  # before fetching: afterwards no other driver changes the store
         renewal = _Repeating(self._every, self._lease.renew)
         try:
-            with tempfile.TemporaryDirectory(prefix="sweep-ledger-") as fetched:
-                self._check(self.store, Path(fetched), study, trial_ids)
+            self.store.remove_partial_files()
+            with temporary_folder("ledger") as fetched:
+                self._check(self.store, fetched, study, trial_ids)
                 yield self
         finally:
             renewal.stop()
@@ -89,11 +96,14 @@ class Mirror:
             self._finish()
 
     def _install(self) -> None:
+        for left in self._out.glob(f"{files.LEDGER}{_SNAPSHOT}*"):  # of a killed driver
+            left.unlink()
         if self._lease is not None:
             self._lease.remember()
         if self.source == self._out:
             return
-        for name in (files.MANIFEST, files.STUDY, files.JOURNAL, files.LEDGER):
+        # Once the ledger is there, the directory holds the sweep; it holds the texts, too.
+        for name in (files.JOURNAL, files.LEDGER, files.STUDY, files.MANIFEST):
             if (self.source / name).exists():
                 with replacing(self._out / name) as partial:
                     shutil.copyfile(self.source / name, partial)
@@ -147,7 +157,7 @@ class Mirror:
         # The journal goes first: a newer ledger settles samples that an older journal counts as running.
         if (self._out / files.JOURNAL).exists():
             self.store.upload(self._out / files.JOURNAL, files.JOURNAL)
-        snapshot = ledger.with_name(f"{ledger.name}.mirror")
+        snapshot = ledger.with_name(f"{ledger.name}{_SNAPSHOT}")
         try:
             take_snapshot(ledger, snapshot)
             self.store.upload(snapshot, files.LEDGER)
@@ -175,7 +185,8 @@ class Mirror:
         """Fetches the store's ledger, and checks it against the study and the directory's ledger."""
         if not store.download(files.LEDGER, fetched / files.LEDGER):
             return
-        with directory.open_ledger(fetched) as ledger:
+        with directory.open_ledger(fetched, name=f"{store}/{files.LEDGER}", remedy=_REMEDY) as ledger:
+            ledger.check_rows()  # before it becomes the directory's
             directory.check_study(ledger, str(store), study, trial_ids)
             stored_history = _history(ledger)
         if not directory.has_ledger(self._out):

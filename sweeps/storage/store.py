@@ -18,7 +18,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from byol.errors import nearest
-from byol.files import replacing
+from byol.files import remove_partial_files, replacing
 from sweeps.errors import StorageError, one_line
 from sweeps.record.manifest import without_secrets
 
@@ -125,6 +125,19 @@ class Store:
             )
         return True
 
+    def copy(self, name: str, to: str) -> None:
+        """Copies a file within the store, if there is one, in one step."""
+        if self.modified(name) is None:
+            return
+        with self._file_system() as (system, root), _in_one_step(system, f"{root}/{to}") as partial:
+            system.copy_file(f"{root}/{name}", partial)
+
+    def remove_partial_files(self) -> None:
+        """Removes what killed processes of this machine have left half-written; an object store has none."""
+        with self._file_system() as (system, root):
+            if system.type_name == "local":
+                remove_partial_files(Path(root))
+
     def delete(self, name: str) -> None:
         """Removes a file, if there is one."""
         with self._file_system() as (system, root), contextlib.suppress(FileNotFoundError):
@@ -175,7 +188,8 @@ def _in_one_step(system: Any, path: str) -> Iterator[str]:
     if system.type_name not in ("local", "hdfs"):
         yield path
         return
-    system.create_dir(path.rpartition("/")[0], recursive=True)
-    partial = f"{path}.{os.getpid()}.partial"
+    folder, _, name = path.rpartition("/")
+    system.create_dir(folder, recursive=True)
+    partial = f"{folder}/.{name}.{os.getpid()}.partial"
     yield partial
     system.move(partial, path)

@@ -8,6 +8,7 @@ from sweeps.errors import DirectoryError, RequestError
 from sweeps.inspect import export_encoder, status
 from sweeps.study import Study
 from tests.sweeps.conftest import plan_sweep
+from tests.sweeps.tensor_files import tensor_file
 
 
 def test_status_of_a_directory_without_a_sweep(tmp_path: Path) -> None:
@@ -21,9 +22,16 @@ def test_export_copies_the_encoder_or_says_why_it_cannot(tmp_path: Path, small: 
     plan_sweep(tmp_path, small).close()
     folder = tmp_path / "checkpoints" / finished
     folder.mkdir(parents=True)
-    (folder / "encoder.safetensors").write_bytes(b"weights")
+    whole = tensor_file(b"weights", finished)
+    (folder / "encoder.safetensors").write_bytes(whole)
     export_encoder(tmp_path, finished, tmp_path / "copy")
-    assert (tmp_path / "copy").read_bytes() == b"weights"
+    assert (tmp_path / "copy").read_bytes() == whole
+    for broken in (whole[:-1], b"", whole.replace(b"weights", b"weighty"), tensor_file(b"weights", waiting)):
+        (folder / "encoder.safetensors").write_bytes(broken)
+        with pytest.raises(RequestError, match=r"encoder\.safetensors: is .*; the trial's results stand"):
+            export_encoder(tmp_path, finished, tmp_path / "damaged copy")
+    assert not (tmp_path / "damaged copy").exists()
+    (folder / "encoder.safetensors").write_bytes(whole)
     with pytest.raises(RequestError, match=rf'has no trial "{finished[:-1]}x" \(did you mean "{finished}"'):
         export_encoder(tmp_path, f"{finished[:-1]}x", tmp_path / "copy")
     with pytest.raises(RequestError, match="has no trained encoder \\(it is waiting\\)"):

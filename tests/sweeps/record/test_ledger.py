@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from sweeps.errors import DirectoryError
 from sweeps.record.ledger import Ledger, count_trials
 from sweeps.record.rows import METRICS, Ending, EndReason, Measurement, TrialState
 from sweeps.record.tables import write_tables
@@ -172,6 +173,8 @@ def test_a_ledger_from_before_provenance_opens_and_takes_it(tmp_path: Path, smal
     with contextlib.closing(sqlite3.connect(path)) as older:
         for name in ("commit", "clean", "versions"):
             older.execute(f'ALTER TABLE trials DROP COLUMN "{name}"')
+        for table in ("trials", "metrics", "spectra", "facts"):
+            older.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
     with Ledger(path, read_only=True) as ledger:
         (row,) = ledger.trials()
     assert (row.device, row.commit, row.clean, row.versions) == ("cpu", None, None, None)
@@ -179,6 +182,13 @@ def test_a_ledger_from_before_provenance_opens_and_takes_it(tmp_path: Path, smal
         assert ledger.append(trial_id, attempt, dataclasses.replace(measurement(5), commit="abc", clean=True))
         (row,) = ledger.trials()
     assert (row.commit, row.clean, row.steps_run) == ("abc", True, 5)
+    with contextlib.closing(sqlite3.connect(path)) as damaged, damaged:
+        damaged.execute("UPDATE metrics SET knn_accuracy = 0.625 WHERE step = 0")
+    with (
+        Ledger(path, read_only=True) as ledger,
+        pytest.raises(DirectoryError, match=r"ledger\.sqlite: is damaged: a row of metrics is not as it was"),
+    ):
+        ledger.rows(trial_id)
 
 
 def test_a_ledger_from_before_a_metric_opens_and_takes_it(tmp_path: Path, small: Study) -> None:

@@ -1,5 +1,6 @@
 """The manifest: what it says of a sweep's drivers, and of the code that drove it."""
 
+import json
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 import sweeps
 from sweeps.record import manifest as module
-from sweeps.record.manifest import DriverRecord, git_state, read_manifest, versions, write_manifest
+from sweeps.record.manifest import DriverRecord, git_state, manifest_text, versions
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -17,10 +18,13 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_the_manifest_adds_up_its_drivers_and_keeps_no_secrets(tmp_path: Path) -> None:
+def test_the_manifest_adds_up_its_drivers_and_keeps_no_secrets() -> None:
+    text = "{}"
+
     def write(hour: int, seconds: float) -> None:
-        write_manifest(
-            tmp_path / "manifest.json",
+        nonlocal text
+        text = manifest_text(
+            json.loads(text),
             study="small",
             precision="fp32",
             data={"set": "digest"},
@@ -35,11 +39,11 @@ def test_the_manifest_adds_up_its_drivers_and_keeps_no_secrets(tmp_path: Path) -
     write(1, 1.0)
     write(1, 10.0)
     write(2, 5.0)
-    manifest = read_manifest(tmp_path / "manifest.json")
+    manifest = json.loads(text)
     assert manifest["created"] == "2026-01-01T01:00:00+00:00"
     assert [driver["wall_seconds"] for driver in manifest["drivers"]] == [10.0, 5.0]
     assert manifest["command"] == "run_sweep.py run --storage s3://***@bucket/x?token=***"
-    assert "a-secret" not in (tmp_path / "manifest.json").read_text()
+    assert "a-secret" not in text
     assert manifest["wall_seconds"] == 15.0
     assert manifest["data"] == {"name": "set", "digest": "digest", "all": {"set": "digest"}}
     assert manifest["hardware"]["engine"] == {"CPU": 2.0}

@@ -1,7 +1,6 @@
 """Checkpoints in a store, because a trial's machine may vanish at any moment."""
 
 import dataclasses
-import json
 import math
 import shutil
 import tempfile
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from byol.data import load_data
-from byol.files import ENCODER, STATE
+from byol.files import ENCODER, PREVIOUS_STATE, STATE
 from byol.presets import from_settings
 from byol.train import train
 from sweeps.record.rows import Measurement
@@ -20,8 +19,10 @@ from sweeps.storage.checkpoints import REPORTED, Checkpoints, local_copies
 from sweeps.storage.store import Store
 from tests.sweeps.record.test_ledger import measurement
 from tests.sweeps.storage.object_store import ObjectStore
+from tests.sweeps.tensor_files import data_of, tensor_file
 
 STEPS = 60
+WEIGHTS = tensor_file(b"weights")
 
 
 @pytest.fixture
@@ -39,15 +40,17 @@ def train_in(folder: Path, *, measure: int = 10, save: int = 15) -> Iterator[int
     """Like byol.train: resumes from the state, and yields a step's measurement before it saves its state."""
     folder.mkdir(exist_ok=True)
     state = folder / STATE
-    start = json.loads(state.read_text()) if state.exists() else 0
+    if not state.exists() and (folder / PREVIOUS_STATE).exists():
+        (folder / PREVIOUS_STATE).rename(state)
+    start = int(data_of(state.read_bytes())) if state.exists() else 0
     if start == 0:
         yield 0
     for step in range(start + 1, STEPS + 1):
         if step % measure == 0:
             yield step
         if step % save == 0 and step < STEPS:
-            state.write_text(json.dumps(step))
-    (folder / ENCODER).write_text("weights")
+            state.write_bytes(tensor_file(str(step).encode()))
+    (folder / ENCODER).write_bytes(WEIGHTS)
     state.unlink(missing_ok=True)
 
 
@@ -91,7 +94,7 @@ def test_a_trial_leaves_its_encoder_in_the_store_and_no_local_files(checkpoints:
     assert checkpoints.store.names("checkpoints/trial").keys() == {ENCODER, REPORTED}, "the state is removed"
     assert list(local_copies(checkpoints.store).iterdir()) == []
     assert not checkpoints.folder.exists()
-    assert checkpoints.encoder("trial") == b"weights"
+    assert checkpoints.encoder("trial") == WEIGHTS
     assert checkpoints.encoder("another") is None
 
 
@@ -131,6 +134,27 @@ def test_a_trial_whose_machine_vanishes_during_a_push_reports_every_step(
     assert measured == [step for step in range(0, 61, 10) if step > state or state == 0]
 
 
+@pytest.mark.parametrize("damaged", ["state", "rows"])
+def test_a_damaged_file_in_the_store_costs_steps_and_no_rows(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, damaged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_until_death(checkpoints, 50, monkeypatch)
+    remove_local_copies(checkpoints)
+    store, folder = checkpoints.store, "checkpoints/trial"
+    assert store is not None
+    assert store.names(folder).keys() == {STATE, PREVIOUS_STATE, REPORTED}
+    name = {"state": STATE, "rows": REPORTED}[damaged]
+    content = bytearray(store.read(f"{folder}/{name}") or b"")
+    content[len(content) // 2] ^= 1
+    store.write(f"{folder}/{name}", bytes(content))
+    repeated, measured = run(checkpoints)
+    first = {"state": 40, "rows": 0}[damaged]
+    assert measured == list(range(first, 61, 10)), "from step 30, the state before; or from the start"
+    assert sorted({*repeated, *measured}) == [0, 10, 20, 30, 40, 50, 60]
+    assert f"{folder}/{STATE}: is damaged" in caplog.text or f"{REPORTED}: is damaged" in caplog.text
+    assert store.names(folder).keys() == {ENCODER, REPORTED}
+
+
 def test_files_of_a_dead_process_that_are_newer_than_the_store_are_used(
     checkpoints: Checkpoints, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,7 +180,7 @@ def test_a_failing_store_does_not_fail_the_trial(checkpoints: Checkpoints, objec
     assert checkpoints.store.names("checkpoints/trial") == {}
     with checkpoints.workspace("the next trial on this machine"):
         pass
-    assert checkpoints.encoder("trial") == b"weights"
+    assert checkpoints.encoder("trial") == WEIGHTS
     assert list(local_copies(checkpoints.store).iterdir()) == []
 
 

@@ -26,6 +26,7 @@ from sweeps.storage.store import Store
 from sweeps.study import Study
 from tests.sweeps.record.test_ledger import measurement
 from tests.sweeps.storage.object_store import ObjectStore
+from tests.sweeps.tensor_files import tensor_file
 
 EVERY = 0.2
 """Seconds between uploads. Such times need a folder's clock: that of S3 counts whole seconds."""
@@ -277,6 +278,6 @@ def test_a_complete_sweep_is_fetched_and_its_encoders_exported(
     assert outcome.counts["complete"] == 8
     assert (tmp_path / "b" / "trials.parquet").exists()
     trial_id = small.trials()[0].trial_id
-    Store.at(uri).write(f"checkpoints/{trial_id}/encoder.safetensors", b"weights")
+    Store.at(uri).write(f"checkpoints/{trial_id}/encoder.safetensors", tensor_file(b"weights", trial_id))
     export_encoder(tmp_path / "b", trial_id, tmp_path / "encoder")
-    assert (tmp_path / "encoder").read_bytes() == b"weights"
+    assert (tmp_path / "encoder").read_bytes() == tensor_file(b"weights", trial_id)

@@ -26,6 +26,7 @@ from sweeps.storage.store import Store
 from sweeps.study import Study, study_from_text
 from tests.sweeps.conftest import SMALL
 from tests.sweeps.storage.object_store import ObjectStore
+from tests.sweeps.tensor_files import data_of, tensor_file
 
 STARTS = "starts.txt"
 
@@ -37,14 +38,15 @@ def train(
     assert checkpoint_folder is not None
     checkpoint_folder.mkdir(parents=True, exist_ok=True)
     state = checkpoint_folder / STATE
-    start = int(state.read_text()) if state.exists() else -1
+    start = int(data_of(state.read_bytes())) if state.exists() else -1
     with (checkpoint_folder.parent / STARTS).open("a") as file:
         file.write(f"{checkpoint_folder.name} {start}\n")
     for metrics in simulated.train(config, data):
         if metrics.step > start:
             yield metrics
-            state.write_text(str(metrics.step))
-    (checkpoint_folder / ENCODER).write_text(f"weights of {config.seed}")
+            state.write_bytes(tensor_file(str(metrics.step).encode(), checkpoint_folder.name))
+    weights = tensor_file(f"weights of {config.seed}".encode(), checkpoint_folder.name)
+    (checkpoint_folder / ENCODER).write_bytes(weights)
     state.unlink()
 
 
@@ -109,6 +111,6 @@ def test_a_sweep_resumes_from_the_store_alone(tmp_path: Path, object_store: Obje
         assert not (second / files.CHECKPOINTS).exists()
         for trial in study.trials():
             export_encoder(second, trial.trial_id, tmp_path / "encoder")
-            assert (tmp_path / "encoder").read_text() == f"weights of {trial.seed}"
+            assert data_of((tmp_path / "encoder").read_bytes()) == f"weights of {trial.seed}".encode()
     finally:
         shutil.rmtree(copies, ignore_errors=True)

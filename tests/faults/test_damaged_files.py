@@ -1,0 +1,190 @@
+"""Every file of a sweep is damaged in turn; every command works as before, repairs, or refuses in one line.
+
+FAULTS=all tries every kind of damage with many seeds; otherwise a few are tried.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import run_sweep
+from sweeps import files
+from sweeps.errors import RequestError
+from sweeps.simulated import TRAINER
+from sweeps.study import study_from_text
+from tests.faults.damage import HOWS, damage
+from tests.faults.simulated_sweep import entered, run_simulated
+from tests.sweeps.conftest import SMALL
+from tests.sweeps.tensor_files import tensor_file
+
+TABLES = (files.TRIALS, files.METRICS, files.SPECTRA)
+STUDY = study_from_text(SMALL + "estimate: {seconds_per_trial: 10, hardware: here}\n", "small.yaml")
+TRIAL = STUDY.trials()[0].trial_id
+ENCODER = f"{files.CHECKPOINTS}/{TRIAL}/encoder.safetensors"
+FILES = (
+    files.LEDGER, files.STUDY, files.MANIFEST, *TABLES, files.REPORT, files.FINDINGS, files.FINDINGS_DATA,
+    files.EFFECTS, files.RESULT_DIGESTS, files.LOCK, ENCODER,
+)  # fmt: skip
+SEEDS = range(20 if os.environ.get("FAULTS") == "all" else 1)
+COMMANDS = {
+    "run": ("run", "STUDY", "--out", "OUT"),
+    "status": ("status", "OUT"),
+    "report": ("report", "OUT"),
+    "replay": ("replay", "OUT"),
+    "export": ("export", "OUT", TRIAL, "--to", "OUT/exported"),
+    "plan": ("plan", "STUDY", "--from", "OUT"),
+}
+
+
+def run_command(
+    name: str, study: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error, with the directory's name left out."""
+    words = [word.replace("STUDY", str(study)).replace("OUT", str(out)) for word in COMMANDS[name]]
+    capsys.readouterr()
+    status = run_sweep.main(words, trainer=TRAINER)
+    printed = capsys.readouterr()
+    return status, printed.out.replace(str(out), "OUT"), printed.err
+
+
+def tables(out: Path) -> list[bytes]:
+    return [(out / name).read_bytes() for name in TABLES]
+
+
+@pytest.fixture(scope="module")
+def _short_report() -> Iterator[None]:
+    """The page takes seconds to draw, and reads nothing that findings do not read."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("analysis.api.report", lambda results: "<html>the report</html>")
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def study_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("study") / "small.yaml"
+    path.write_text(SMALL + "estimate: {seconds_per_trial: 10, hardware: here}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, _short_report: None, study_file: Path) -> Path:
+    """A complete sweep with its report and one encoder."""
+    out = tmp_path_factory.mktemp("whole") / "sweep"
+    run_simulated(STUDY, out)
+    (out / ENCODER).parent.mkdir(parents=True)
+    (out / ENCODER).write_bytes(tensor_file(b"weights", TRIAL))
+    assert run_sweep.main(["report", str(out)]) == 0
+    assert {name for name in FILES if not (out / name).exists()} == set()
+    return out
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep of which five trials are complete."""
+    out = tmp_path_factory.mktemp("half") / "sweep"
+    run_simulated(STUDY, out, trials=5)
+    return out
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("name", FILES)
+def test_every_command_on_a_sweep_with_a_damaged_file(
+    tmp_path: Path, whole: Path, study_file: Path, name: str, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = {}
+    for command in COMMANDS:
+        shutil.copytree(whole, tmp_path / "sweep")
+        sound[command] = run_command(command, study_file, tmp_path / "sweep", capsys)
+        assert sound[command][0] == 0, sound[command]
+        shutil.rmtree(tmp_path / "sweep")
+    for seed in SEEDS if how in ("flipped", "cut") else range(1):
+        for command in COMMANDS:
+            out = tmp_path / "sweep"
+            shutil.copytree(whole, out)
+            damage(out / name, how, seed)
+            status, printed, error = run_command(command, study_file, out, capsys)
+            told = f"{command}, {name} {how} ({seed}): {status}\n{printed}\n{error}"
+            assert "Traceback" not in printed + error, told
+            assert not re.search(r"byol-sweeps-\d|\.partial", printed + error), told
+            if status == 2:
+                assert error.count("\n") == 1, told
+                assert (TRIAL if how == "deleted" and name == ENCODER else Path(name).name) in error, told
+            else:
+                assert status == 0, told
+                kept = "".join(
+                    line for line in printed.splitlines(keepends=True) if "written again" not in line
+                )
+                assert kept == sound[command][1] or "is unknown: " in printed, told
+                if command in ("run", "report"):
+                    assert tables(out) == tables(whole), told
+                    assert (out / files.FINDINGS).read_bytes() == (whole / files.FINDINGS).read_bytes(), told
+                if command == "export":
+                    assert (out / "exported").read_bytes() == (whole / ENCODER).read_bytes(), told
+            shutil.rmtree(out)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("name", [files.LEDGER, files.STUDY, files.MANIFEST, *TABLES, files.LOCK])
+def test_a_sweep_with_a_damaged_file_resumes_with_the_same_tables_or_is_refused(
+    tmp_path: Path, whole: Path, half: Path, name: str, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in SEEDS if how in ("flipped", "cut") else range(1):
+        out = tmp_path / str(seed)
+        shutil.copytree(half, out)
+        damage(out / name, how, seed)
+        with contextlib.suppress(RequestError) if name == files.LEDGER else contextlib.nullcontext():
+            run_simulated(STUDY, out)
+            assert tables(out) == tables(whole), (name, how, seed)
+            assert ("written again" in capsys.readouterr().out) == (name in (files.STUDY, files.MANIFEST))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("name", [name for name in FILES if name != files.LOCK])
+def test_verify_names_what_is_damaged_and_what_restores_it(
+    tmp_path: Path, whole: Path, study_file: Path, name: str, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in SEEDS if how in ("flipped", "cut") else range(1):
+        out = tmp_path / str(seed)
+        shutil.copytree(whole, out)
+        capsys.readouterr()
+        assert run_sweep.main(["verify", str(out)]) == 0
+        assert "0 damaged" in capsys.readouterr().out
+        damage(out / name, how, seed)
+        status = run_sweep.main(["verify", str(out)])
+        printed = capsys.readouterr()
+        if name == ENCODER and how == "deleted":
+            continue  # not every trial has one
+        if status == 0:  # a bit that no file format uses
+            assert how == "flipped", name
+            assert name == files.LEDGER, (name, seed)
+            continue
+        assert status == 1, printed
+        assert Path(name).name in printed.out
+        assert "Traceback" not in printed.out + printed.err
+        if "`report " in printed.out:
+            assert run_sweep.main(["report", str(out)]) == 0
+            assert run_sweep.main(["verify", str(out)]) == 0
+
+
+def test_partial_files_of_killed_processes_are_removed_at_the_next_entry(tmp_path: Path) -> None:
+    with entered(STUDY, tmp_path):
+        pass
+    folder = tmp_path / files.CHECKPOINTS / TRIAL
+    folder.mkdir(parents=True)
+    dead, alive = 2**22 + 1, os.getpid()
+    left = [tmp_path / f".trials.parquet.{dead}.partial", folder / f".state.safetensors.{dead}.partial"]
+    others = [tmp_path / f".report.html.{alive}.partial", tmp_path / "mine.partial"]
+    for path in (*left, *others):
+        path.touch()
+    with entered(STUDY, tmp_path):
+        pass
+    assert [path.exists() for path in (*left, *others)] == [False, False, True, True]
