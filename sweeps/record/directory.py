@@ -12,8 +12,9 @@ from pathlib import Path
 
 from sweeps.errors import DirectoryError
 from sweeps.files import CHECKPOINTS, JOURNAL, LEDGER, LOCK, MANIFEST, REPORT, STUDY
-from sweeps.record.ledger import FORMAT, FROM_STORE, Ledger
+from sweeps.record.ledger import FROM_STORE, Ledger
 from sweeps.record.rows import SAMPLE, Fact, TrialRow
+from sweeps.record.schema import FORMAT
 from sweeps.study import Study
 
 

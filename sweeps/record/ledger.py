@@ -28,58 +28,10 @@ from sweeps.record.rows import (
     TrialRow,
     TrialState,
 )
+from sweeps.record.schema import ADDED, FORMAT, PROVENANCE, create_tables, signed_columns
 from sweeps.study.designs import Trial
 
-FORMAT = 3
-"""Version of the tables below; a ledger of another format is refused."""
-
-_PROVENANCE = {"device": "TEXT", "commit": "TEXT", "clean": "INTEGER", "versions": "TEXT"}
-"""Columns of trials that say where the last measurement was made."""
-_TRIALS = f"""
-CREATE TABLE IF NOT EXISTS trials (
-    number INTEGER PRIMARY KEY,
-    trial_id TEXT UNIQUE NOT NULL,
-    position INTEGER NOT NULL,
-    design TEXT NOT NULL,
-    cell_id TEXT NOT NULL,
-    seed INTEGER NOT NULL,
-    labels TEXT NOT NULL,
-    settings TEXT NOT NULL,
-    steps_planned INTEGER NOT NULL,
-    state TEXT NOT NULL DEFAULT 'WAITING',
-    attempt INTEGER NOT NULL DEFAULT 0,
-    end_reason TEXT,
-    collapsed INTEGER,
-    projection_collapsed INTEGER,
-    dimensional_collapse INTEGER,
-    onset_step INTEGER,
-    steps_run INTEGER NOT NULL DEFAULT 0,
-    {", ".join(f"{name} REAL" for name in LAST_VALUES)},
-    wall_seconds REAL,
-    seconds_before REAL NOT NULL DEFAULT 0,
-    {", ".join(f'"{name}" {kind}' for name, kind in _PROVENANCE.items())},
-    error TEXT,
-    traceback TEXT
-)"""
 _PLANNED = "trial_id, design, cell_id, seed, labels, settings, steps_planned"
-_METRICS = f"""
-CREATE TABLE IF NOT EXISTS metrics (
-    number INTEGER NOT NULL, {", ".join(f"{name} REAL" for name in METRICS)}, PRIMARY KEY (number, step)
-) WITHOUT ROWID"""
-_SPECTRA = """
-CREATE TABLE IF NOT EXISTS spectra (
-    number INTEGER NOT NULL, step REAL NOT NULL, level TEXT NOT NULL, eigenvalues BLOB NOT NULL,
-    PRIMARY KEY (number, step, level)
-) WITHOUT ROWID"""
-_FACTS = "CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
-_ADDED = {
-    "trials": {**dict.fromkeys(LAST_VALUES, "REAL"), **_PROVENANCE, checksums.COLUMN: "INTEGER"},
-    "metrics": {**dict.fromkeys(METRICS, "REAL"), checksums.COLUMN: "INTEGER"},
-    "spectra": {checksums.COLUMN: "INTEGER"},
-    "facts": {checksums.COLUMN: "INTEGER"},
-}
-"""Columns that ledgers of this format lack if they were begun before the columns existed: null there. The
-checksum is the last."""
 _METRICS_COLUMNS = ", ".join(f'"{name}"' for name in METRICS)
 FROM_STORE = (
     "Its copy in the sweep's store, if there is one, replaces it: `run` with the same --storage and an empty "
@@ -113,9 +65,9 @@ class Ledger:
             with self.transaction():
                 if not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                     self._db.execute(f"PRAGMA user_version = {FORMAT}")
-                unsigned = _create_tables(self._db)
-                for table in _ADDED:
-                    values = ", ".join(f'"{column}"' for column in _values(self._db, table))
+                unsigned = create_tables(self._db)
+                for table in ADDED:
+                    values = ", ".join(f'"{column}"' for column in signed_columns(self._db, table))
                     self._signatures[table] = f"checksum({values})"
                 for table in unsigned:
                     self._sign(table)
@@ -147,9 +99,9 @@ class Ledger:
             DirectoryError: it is damaged.
         """
         with contextlib.closing(sqlite3.connect(":memory:")) as model:
-            _create_tables(model)
-            tables = {table: checksums.columns(model, table) for table in _ADDED}
-        problem = checksums.structure_problem(self._db, tables, optional=_ADDED)
+            create_tables(model)
+            tables = {table: checksums.columns(model, table) for table in ADDED}
+        problem = checksums.structure_problem(self._db, tables, optional=ADDED)
         if problem:
             raise self._damaged(problem)
 
@@ -225,9 +177,9 @@ class Ledger:
         Replaces the row of this step from an earlier attempt, and drops all later rows.
         """
         step = measurement.step
-        changes = ", ".join(f'"{name}" = ?' for name in ("steps_run", *LAST_VALUES, *_PROVENANCE))
+        changes = ", ".join(f'"{name}" = ?' for name in ("steps_run", *LAST_VALUES, *PROVENANCE))
         last = [_stored(getattr(measurement, name)) for name in LAST_VALUES]
-        origin = [getattr(measurement, name) for name in _PROVENANCE]
+        origin = [getattr(measurement, name) for name in PROVENANCE]
         values = [step, *last, *origin, measurement.wall_seconds, trial_id, attempt]
         with self.transaction():
             running = self._db.execute(
@@ -382,26 +334,6 @@ class Ledger:
 
     def _damaged(self, problem: str) -> DirectoryError:
         return DirectoryError(f"{self._name}: is damaged: {' '.join(problem.split())}. {self._remedy}")
-
-
-def _create_tables(db: sqlite3.Connection) -> list[str]:
-    """Creates what is missing. Returns the tables that had no checksums."""
-    for table in (_TRIALS, _METRICS, _SPECTRA, _FACTS):
-        db.execute(table)
-    unsigned = [table for table in _ADDED if checksums.COLUMN not in checksums.columns(db, table)]
-    for table, added in _ADDED.items():
-        present = checksums.columns(db, table)
-        for name, kind in added.items():
-            if name not in present:
-                db.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {kind}')
-    return unsigned
-
-
-def _values(db: sqlite3.Connection, table: str) -> list[str]:
-    """The columns of a table in order, but for the checksum, which is the last."""
-    names = [*checksums.columns(db, table)]
-    assert names[-1] == checksums.COLUMN, "a column that is added later needs a new format"
-    return names[:-1]
 
 
 def _text(stored: bytes) -> str:

@@ -198,6 +198,8 @@ def test_a_ledger_from_before_a_metric_opens_and_takes_it(tmp_path: Path, small:
         attempt = ledger.start(trial_id)
         ledger.append(trial_id, attempt, measurement(0, uniformity=-2.0))
     with contextlib.closing(sqlite3.connect(path)) as older:
+        for table in ("trials", "metrics", "spectra", "facts"):
+            older.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
         for table, names in (("trials", ("rankme", "lidar")), ("metrics", ("rankme", "projection_std_min"))):
             for name in names:
                 older.execute(f'ALTER TABLE {table} DROP COLUMN "{name}"')

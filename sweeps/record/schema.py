@@ -1,0 +1,76 @@
+"""The ledger's tables: how they are created, and what ledgers of earlier versions lack."""
+
+import sqlite3
+
+from sweeps.record import checksums
+from sweeps.record.rows import LAST_VALUES, METRICS
+
+FORMAT = 3
+"""Version of the tables below; a ledger of another format is refused."""
+
+PROVENANCE = {"device": "TEXT", "commit": "TEXT", "clean": "INTEGER", "versions": "TEXT"}
+"""Columns of trials that say where the last measurement was made."""
+_TRIALS = f"""
+CREATE TABLE IF NOT EXISTS trials (
+    number INTEGER PRIMARY KEY,
+    trial_id TEXT UNIQUE NOT NULL,
+    position INTEGER NOT NULL,
+    design TEXT NOT NULL,
+    cell_id TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    labels TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    steps_planned INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'WAITING',
+    attempt INTEGER NOT NULL DEFAULT 0,
+    end_reason TEXT,
+    collapsed INTEGER,
+    projection_collapsed INTEGER,
+    dimensional_collapse INTEGER,
+    onset_step INTEGER,
+    steps_run INTEGER NOT NULL DEFAULT 0,
+    {", ".join(f"{name} REAL" for name in LAST_VALUES)},
+    wall_seconds REAL,
+    seconds_before REAL NOT NULL DEFAULT 0,
+    {", ".join(f'"{name}" {kind}' for name, kind in PROVENANCE.items())},
+    error TEXT,
+    traceback TEXT
+)"""
+_METRICS = f"""
+CREATE TABLE IF NOT EXISTS metrics (
+    number INTEGER NOT NULL, {", ".join(f"{name} REAL" for name in METRICS)}, PRIMARY KEY (number, step)
+) WITHOUT ROWID"""
+_SPECTRA = """
+CREATE TABLE IF NOT EXISTS spectra (
+    number INTEGER NOT NULL, step REAL NOT NULL, level TEXT NOT NULL, eigenvalues BLOB NOT NULL,
+    PRIMARY KEY (number, step, level)
+) WITHOUT ROWID"""
+_FACTS = "CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+ADDED = {
+    "trials": {**dict.fromkeys(LAST_VALUES, "REAL"), **PROVENANCE, checksums.COLUMN: "INTEGER"},
+    "metrics": {**dict.fromkeys(METRICS, "REAL"), checksums.COLUMN: "INTEGER"},
+    "spectra": {checksums.COLUMN: "INTEGER"},
+    "facts": {checksums.COLUMN: "INTEGER"},
+}
+"""Columns that ledgers of this format lack if they were begun before the columns existed: null there. The
+checksum is the last."""
+
+
+def create_tables(db: sqlite3.Connection) -> list[str]:
+    """Creates tables and columns that are missing. Returns the tables that had no checksums."""
+    for table in (_TRIALS, _METRICS, _SPECTRA, _FACTS):
+        db.execute(table)
+    unsigned = [table for table in ADDED if checksums.COLUMN not in checksums.columns(db, table)]
+    for table, added in ADDED.items():
+        present = checksums.columns(db, table)
+        for name, kind in added.items():
+            if name not in present:
+                db.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {kind}')
+    return unsigned
+
+
+def signed_columns(db: sqlite3.Connection, table: str) -> list[str]:
+    """The columns of a table that its rows' checksum is over, in order; the checksum comes after them."""
+    names = [*checksums.columns(db, table)]
+    assert names[-1] == checksums.COLUMN, "a column that is added later needs a new format"
+    return names[:-1]
