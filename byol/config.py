@@ -64,6 +64,10 @@ def check_dataset(dataset: str) -> None:
     raise ConfigError("dataset", dataset, rule, hint)
 
 
+MOST = 10**9
+"""The largest whole number of a setting that has no smaller limit."""
+
+
 def _number(default: Any, low: float, high: float = math.inf) -> Any:
     return dataclasses.field(default=default, metadata={"low": low, "high": high})
 
@@ -103,6 +107,8 @@ def _checked(field: "dataclasses.Field[Any]", value: object) -> Scalar:
         if high == math.inf:
             rule = f"must be {'' if number < low else 'finite and '}at least {low:g}"
         raise ConfigError(field.name, value, rule)
+    if field.type is int and high == math.inf and number > MOST:
+        raise ConfigError(field.name, value, f"must be at most {MOST:,}")
     return int(number) if field.type is int else float(number)
 
 
