@@ -3,8 +3,8 @@
 Parses the arguments, calls what does the work, and prints what comes back. What a command needs is imported
 when it runs, so that `plan` and `--help` answer at once.
 
-Exit status: 0 done; 1 ran, and some trials failed, or the disk did; 2 the request is wrong (one line on
-standard error), and nothing was started or changed; 130 interrupted; the same command resumes.
+Exit status: 0 done; 1 ran, and some trials failed, or the disk or all workers did; 2 the request is wrong
+(one line on standard error), and nothing was started or changed; 130 interrupted; the same command resumes.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from byol.errors import ConfigError, shortened
 from sweeps import __version__, files
 from sweeps.arguments import count, count_or_zero, cpus, duration, gpus, name, path, positive
-from sweeps.errors import RequestError, one_line
+from sweeps.errors import RequestError, WorkersError, one_line
 from sweeps.progress import clock
 from sweeps.study import Study, list_studies, load_study
 from sweeps.trainer import Trainer, byol_trainer
@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None, *, trainer: Trainer | None = No
     options = _parser().parse_args(arguments, Namespace(trainer=trainer))
     try:
         status: int = options.command_function(options)
+    except WorkersError as error:
+        return _refuse(str(error), 1)
     except (RequestError, ConfigError) as error:
         return _refuse(str(error), 2)
     except BrokenPipeError:  # `... | head` has read enough

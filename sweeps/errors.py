@@ -64,6 +64,10 @@ class EngineError(RequestError):
     """A request that this machine or cluster cannot serve."""
 
 
+class WorkersError(RequestError):
+    """A sweep that has ended early, because the workers cannot run its trials. It can be resumed."""
+
+
 def one_line(error: BaseException) -> str:
     """The text of an error as one line; "" if it has none."""
     return " ".join(str(error).split())
