@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from analysis.findings.power import Outlooks
 
 
-_LONGEST_MESSAGE = 500
-"""Characters of a message about the command line, which may quote it."""
+_LONGEST_MESSAGE = 1_500
+"""Characters of a message, which may quote what it is about."""
 
 
 class _Parser(ArgumentParser):
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None, *, trainer: Trainer | None = No
 
 
 def _refuse(message: str, status: int) -> int:
-    print(f"{_program()}: {message}", file=sys.stderr)
+    print(f"{_program()}: {shortened(message, _LONGEST_MESSAGE)}", file=sys.stderr)
     return status
 
 

@@ -74,7 +74,9 @@ def test_no_secret_of_the_environment_is_written_down(
     complete(out, study_file)
     assert main(["run", str(study_file), "--out", str(out)], trainer=TRAINER) == 0
     record = DriverRecord(command=sys.argv, started=datetime.now(UTC), wall_seconds=1.0, resources={})
-    write_manifest(out / files.MANIFEST, study="a", precision="fp32", data={}, driver=record, plan=None)
+    write_manifest(
+        out / files.MANIFEST, study="a", precision="fp32", data={"a": "1"}, driver=record, plan=None
+    )
     assert main(["report", str(write_sweep(tmp_path / "other"))]) == 0
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {files.LEDGER, files.REPORT, files.FINDINGS, files.MANIFEST} <= {path.name for path in written}

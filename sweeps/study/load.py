@@ -96,8 +96,6 @@ def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study
     Traceback (most recent call last):
     sweeps.errors.StudyError: norms.yaml:2: seeds: must be a whole number, at least 1, but got 'many'
     """
-    if len(text) > limits.LONGEST_FILE:
-        raise StudyError(f"must have at most {limits.LONGEST_FILE:,} characters, but has more", file=file)
     entries, overrides = _entries(text, file, settings)
     name = _read_name(entries["name"])
     reference = read_settings(entries["reference"]) if "reference" in entries else {}
@@ -144,6 +142,8 @@ def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study
 
 def _entries(text: str, file: str, settings: Sequence[str]) -> tuple[dict[str, Entry], dict[str, Entry]]:
     """The keys of a study, its reference with the command line's settings in it; and these alone, by name."""
+    if len(text) > limits.LONGEST_FILE:
+        raise StudyError(f"must have at most {limits.LONGEST_FILE:,} characters, but has more", file=file)
     root = parse(text, file)
     _refuse_schedulers(root)
     keys = [field.name for field in dataclasses.fields(Study) if field.name != "sequence"]  # part of seeds

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from run_sweep import main
@@ -95,6 +95,8 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> "object":
 
 
 @examples(150)
+@example("report", "a\nb", [])
+@example("replay", "x" * 5000, [])
 @given(
     st.sampled_from(COMMANDS),
     st.sampled_from(["missing.yaml", *VALUES]),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from byol.config import OnBroken
 from byol.data import DataError, load_data
 from byol.data.image_files import FolderImages, list_folder
 from tests.faults.examples import answered, examples
@@ -80,7 +81,7 @@ def put(path: Path, kind: str, target: str, shade: int) -> None:
 
 @examples(60)
 @given(st.lists(ENTRIES, max_size=12), st.integers(0, 30), st.sampled_from(["fail", "skip"]))
-def test_any_folder(entries: list[tuple[str, str, str, str]], more: int, on_broken: str) -> None:
+def test_any_folder(entries: list[tuple[str, str, str, str]], more: int, on_broken: OnBroken) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "images"
         folder.mkdir()
