@@ -3,8 +3,8 @@
 Parses the arguments, calls what does the work, and prints what comes back. What a command needs is imported
 when it runs, so that `plan` and `--help` answer at once.
 
-Exit status: 0 done; 1 ran, and some trials failed, or the disk did; 2 the request is wrong (one line on
-standard error), and nothing was started or changed; 130 interrupted; the same command resumes.
+Exit status: 0 done; 1 ran, and some trials failed, or the disk or all workers did; 2 the request is wrong
+(one line on standard error), and nothing was started or changed; 130 interrupted; the same command resumes.
 """
 
 import json
@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from byol.errors import ConfigError
+from byol.errors import ConfigError, shortened
 from sweeps import __version__, files
-from sweeps.arguments import amount, count, count_or_zero, duration, positive
-from sweeps.errors import RequestError, one_line
+from sweeps.arguments import count, count_or_zero, cpus, duration, gpus, name, path, positive
+from sweeps.errors import RequestError, WorkersError, one_line
 from sweeps.progress import clock
 from sweeps.study import Study, list_studies, load_study
 from sweeps.trainer import Trainer, byol_trainer
@@ -28,11 +28,15 @@ if TYPE_CHECKING:
     from analysis.findings.power import Outlooks
 
 
+_LONGEST_MESSAGE = 1_500
+"""Characters of a message, which may quote what it is about."""
+
+
 class _Parser(ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+        self.exit(2, f"{self.prog}: {shortened(message, _LONGEST_MESSAGE)} (see --help)\n")
 
 
 def main(arguments: Sequence[str] | None = None, *, trainer: Trainer | None = None) -> int:
@@ -45,6 +49,8 @@ def main(arguments: Sequence[str] | None = None, *, trainer: Trainer | None = No
     options = _parser().parse_args(arguments, Namespace(trainer=trainer))
     try:
         status: int = options.command_function(options)
+    except WorkersError as error:
+        return _refuse(str(error), 1)
     except (RequestError, ConfigError) as error:
         return _refuse(str(error), 2)
     except BrokenPipeError:  # `... | head` has read enough
@@ -69,7 +75,7 @@ def _ledger(options: Namespace) -> Path:
 
 
 def _refuse(message: str, status: int) -> int:
-    print(f"{_program()}: {message}", file=sys.stderr)
+    print(f"{_program()}: {shortened(message, _LONGEST_MESSAGE)}", file=sys.stderr)
     return status
 
 
@@ -85,9 +91,9 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--version", action="version", version=f"byol-sweeps {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, function: Callable[[Namespace], int], summary: str) -> ArgumentParser:
+    def command(word: str, function: Callable[[Namespace], int], summary: str) -> ArgumentParser:
         added: ArgumentParser = commands.add_parser(
-            name, help=summary, description=f"{summary.capitalize()}."
+            word, help=summary, description=f"{summary.capitalize()}."
         )
         added.set_defaults(command_function=function)
         return added
@@ -97,14 +103,14 @@ def _parser() -> ArgumentParser:
     _add_run(command("run", _run, "run or resume a study"))
 
     status = command("status", _status, "count the trials of a sweep")
-    status.add_argument("out", type=Path, metavar="DIR", help="the sweep's directory")
+    status.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
     status.add_argument("--json", action="store_true", help="as JSON, for scripts")
 
     report = command("report", _report, "build the report again, or one report over several sweeps")
-    report.add_argument("out", type=Path, nargs="+", metavar="DIR", help="a sweep's directory")
+    report.add_argument("out", type=path, nargs="+", metavar="DIR", help="a sweep's directory")
     report.add_argument(
         "--to",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="default: report.html in DIR, or for several sweeps in the current directory; the findings are "
         "written beside it, as findings.txt",
@@ -112,14 +118,14 @@ def _parser() -> ArgumentParser:
     report.add_argument("--json", action="store_true", help="print the findings as JSON, for scripts")
 
     replay = command("replay", _replay, "show what stopping collapsed trials early would have saved")
-    replay.add_argument("out", type=Path, metavar="DIR", help="the sweep's directory")
+    replay.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
     replay.add_argument("--threshold", type=positive, metavar="T", help="overrides the study's value")
     replay.add_argument("--patience", type=count, metavar="P", help="overrides the study's value")
 
     export = command("export", _export, "write a trained encoder as safetensors")
-    export.add_argument("out", type=Path, metavar="DIR", help="the sweep's directory")
+    export.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
     export.add_argument("trial_id", metavar="TRIAL_ID", help="as in trials.parquet and in the report")
-    export.add_argument("--to", type=Path, required=True, metavar="FILE", help="the file to write")
+    export.add_argument("--to", type=path, required=True, metavar="FILE", help="the file to write")
 
     verify = command(
         "verify", _verify, "check every file of a sweep; say what is damaged and what restores it"
@@ -130,7 +136,7 @@ def _parser() -> ArgumentParser:
     doctor = command("doctor", _doctor, "check this machine, or a cluster, and say what is wrong")
     _add_address(doctor)
     doctor.add_argument(
-        "--out", type=Path, default=Path(), metavar="DIR", help="where sweeps would be written"
+        "--out", type=path, default=Path(), metavar="DIR", help="where sweeps would be written"
     )
     return parser
 
@@ -147,24 +153,24 @@ def _add_plan(plan: ArgumentParser) -> None:
     )
     source.add_argument(
         "--from",
-        type=Path,
+        type=path,
         dest="earlier",
         metavar="DIR",
         help="take the times from an earlier sweep, and show what n seeds could tell",
     )
-    plan.add_argument("--out", type=Path, metavar="DIR", help="keep the calibration there, for `run`")
+    plan.add_argument("--out", type=path, metavar="DIR", help="keep the calibration there, for `run`")
     plan.add_argument("--json", action="store_true", help="as JSON, for scripts")
 
 
 def _add_run(run: ArgumentParser) -> None:
     _add_study(run)
-    run.add_argument("--out", type=Path, required=True, metavar="DIR", help="the sweep's directory")
+    run.add_argument("--out", type=path, required=True, metavar="DIR", help="the sweep's directory")
     _add_address(run)
     run.add_argument("--workers", type=count, metavar="N", help="maximum concurrent trials")
-    run.add_argument("--cpus-per-trial", type=amount, metavar="N", help="overrides the study's value")
+    run.add_argument("--cpus-per-trial", type=cpus, metavar="N", help="overrides the study's value")
     run.add_argument(
         "--gpus-per-trial",
-        type=amount,
+        type=gpus,
         metavar="N",
         help="overrides the study's value; with 0.5, two trials share a GPU",
     )
@@ -180,6 +186,7 @@ def _add_run(run: ArgumentParser) -> None:
     )
     run.add_argument(
         "--storage",
+        type=name,
         metavar="URI",
         help="keep checkpoints and a copy of the ledger there (s3://BUCKET/PREFIX, gs://..., a folder), and "
         "resume from there if DIR is empty",
@@ -213,12 +220,13 @@ def _add_study(command: ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="override a setting of the study's reference",
     )
-    command.add_argument("--data-root", type=Path, metavar="DIR", help="where downloaded data sets are kept")
+    command.add_argument("--data-root", type=path, metavar="DIR", help="where downloaded data sets are kept")
 
 
 def _add_address(command: ArgumentParser) -> None:
     command.add_argument(
         "--address",
+        type=name,
         default=os.environ.get("RAY_ADDRESS") or None,
         metavar="HOST:PORT",
         help='the Ray cluster to join, "auto" to search for one (default: RAY_ADDRESS)',

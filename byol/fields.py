@@ -9,6 +9,8 @@ from byol.errors import ConfigError, nearest
 
 Scalar: TypeAlias = str | int | float | bool
 
+MOST = 10**9
+"""The largest whole number of a setting that has no smaller limit."""
 
 INHERITED = -1.0
 """The value of a setting for one part of the network that takes the value of the setting for all parts."""
@@ -66,6 +68,8 @@ def _checked(field: "dataclasses.Field[Any]", value: object) -> Scalar:
             rule = f"must be {'' if checked < low else 'finite and '}at least {low:g}"
         hint = f" ({INHERITED:g} is the value of {inherits})" if inherits else ""
         raise ConfigError(field.name, value, rule, hint)
+    if field.type is int and high == math.inf and checked > MOST:
+        raise ConfigError(field.name, value, f"must be at most {MOST:,}")
     return int(checked) if field.type is int else float(checked)
 
 

@@ -2,8 +2,13 @@
 
 from typing import Final
 
+from byol.errors import shortened, shown
+
 NO_VALUE: Final = object()
 """Stands for the value in an error that is not about a value."""
+
+_LONGEST_PLACE: Final = 300
+"""Characters of a path or a key that a message shows."""
 
 _SHOWN: Final[dict[type, str]] = {dict: "a mapping", list: "a list", type(None): "nothing"}
 
@@ -36,8 +41,9 @@ class StudyError(RequestError):
             hint: ends the line, with its leading space: the nearest valid name, or the cell.
         """
         place = file if line is None else f"{file}:{line}"
-        got = "" if value is NO_VALUE else f", but got {_SHOWN.get(type(value), repr(value))}"
-        super().__init__(": ".join(part for part in (place, key, f"{rule}{got}{hint}") if part))
+        got = "" if value is NO_VALUE else f", but got {_SHOWN.get(type(value)) or shown(value)}"
+        parts = (shortened(place, _LONGEST_PLACE), shortened(key, _LONGEST_PLACE), f"{rule}{got}{hint}")
+        super().__init__(": ".join(part for part in parts if part))
         self.rule = rule
         self.file = file
         self.line = line
@@ -56,6 +62,10 @@ class StorageError(RequestError):
 
 class EngineError(RequestError):
     """A request that this machine or cluster cannot serve."""
+
+
+class WorkersError(RequestError):
+    """A sweep that has ended early, because the workers cannot run its trials. It can be resumed."""
 
 
 def one_line(error: BaseException) -> str:

@@ -17,10 +17,8 @@ from PIL import Image
 
 from byol.config import OnBroken
 from byol.data.decoding import DataError, EncodedImages, Labels, Pixels, decode_all
+from byol.data.folder_walk import EXTENSIONS, check_held_out, walk
 from byol.data.parquet_images import ArrowImages, import_parquet
-
-EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""What counts as an image in a folder: torchvision's list."""
 
 TEST_SHARE = 0.1
 """Share of the images that becomes the test split if the source has none."""
@@ -43,12 +41,20 @@ class FolderImages:
         return os.fsdecode(bytes(self.names_N[index]))
 
     def size(self, index: int) -> int:
-        """Bytes of the encoded image."""
-        return (self.root / self.name(index)).stat().st_size
+        """Bytes of the encoded image; 0 of a link that leads nowhere."""
+        path = self.root / self.name(index)
+        return path.stat().st_size if path.is_file() else 0
 
     def open(self, index: int) -> Image.Image:
-        """The image with its header read, its pixels not yet."""
-        return Image.open(self.root / self.name(index))
+        """The image with its header read, its pixels not yet.
+
+        Raises:
+            OSError: it is no image, or no file: a pipe would let the reader wait for ever.
+        """
+        path = self.root / self.name(index)
+        if not path.is_file():
+            raise OSError(f"{path}: must be a file")
+        return Image.open(path)
 
     def take(self, indices_N: npt.NDArray[np.int64]) -> "FolderImages":
         """The images at these indices, in this order."""
@@ -90,30 +96,43 @@ def list_folder(path: Path) -> EncodedSet:
     Labels: the sub-folders of a split are its classes. A split with none, or with only one, has no labels.
 
     Raises:
-        DataError: no such folder, no images, images beside class folders, other classes in the test split, or
-            too few images for a test split.
+        DataError: no such folder, no images, images beside class folders, other classes in the test split,
+            too few images for a test split, or a folder or test image that links make another one too.
     """
     if not path.is_dir():
         raise DataError(f"{path}: must be a folder of images, but there is none")
     has_train = (path / "train").is_dir()
-    train, classes = _list_split(path / "train" if has_train else path)
+    train, classes, has_links = _list_split(path / "train" if has_train else path)
     test_folders = [path / name for name in ("test", "val") if has_train and (path / name).is_dir()]
     candidates = [_list_split(folder) for folder in test_folders]
     if not candidates:
-        return _split_by_name(path, train, classes)
+        split = _split_by_name(path, train, classes)
+        return _without_shared_files(split) if has_links else split
     fitting = [split for split in candidates if (split[1] is None) == (classes is None)]
-    test, test_classes = (fitting or candidates)[0]
+    test, test_classes, test_has_links = (fitting or candidates)[0]
     if classes and test_classes and test.labels is not None:
         unknown = sorted(set(test_classes) - set(classes))
         if unknown:
             raise DataError(f"{path}: the test classes must be in train/ too, but {unknown[0]!r} is not")
         test = replace(test, labels=np.array([classes.index(name) for name in test_classes])[test.labels])
-    return EncodedSet(train=train, test=test, classes=classes)
+    split = EncodedSet(train=train, test=test, classes=classes)
+    return _without_shared_files(split) if has_links or test_has_links else split
 
 
-def _list_split(folder: Path) -> tuple[EncodedSplit, tuple[str, ...] | None]:
-    """The images below a folder with their labels, and the names of their classes."""
-    names = _image_names(folder)
+def _without_shared_files(split: EncodedSet) -> EncodedSet:
+    """The set, of which no link puts a file into both splits."""
+    train, test = (
+        (part.images.root, [part.images.name(index) for index in range(len(part.images))])
+        for part in (split.train, split.test)
+        if isinstance(part.images, FolderImages)
+    )
+    check_held_out(train, test)
+    return split
+
+
+def _list_split(folder: Path) -> tuple[EncodedSplit, tuple[str, ...] | None, bool]:
+    """The images below a folder with their labels, the names of their classes, and whether it has links."""
+    names, has_links = walk(folder)
     if not names:
         raise DataError(f"{folder}: must hold images ({', '.join(EXTENSIONS)}), but holds none")
     names.sort(key=name_hash)
@@ -124,21 +143,10 @@ def _list_split(folder: Path) -> tuple[EncodedSplit, tuple[str, ...] | None]:
         rule = "images must be either all in class folders or all outside them"
         raise DataError(f"{folder}: {rule}, but {min(outside)} is beside {classes[0]}/")
     if len(classes) < 2:
-        return EncodedSplit(images=images, labels=None), None
+        return EncodedSplit(images=images, labels=None), None, has_links
     label_of = {name: label for label, name in enumerate(classes)}
     labels_N = np.array([label_of[name.partition("/")[0]] for name in names])
-    return EncodedSplit(images=images, labels=labels_N), classes
-
-
-def _image_names(folder: Path) -> list[str]:
-    """Paths of all images below a folder, relative to it; hidden files do not count."""
-    names = []
-    for parent, _, files in os.walk(folder, followlinks=True):
-        relative = Path(parent).relative_to(folder).as_posix()
-        prefix = "" if relative == "." else f"{relative}/"
-        visible = (file for file in files if not file.startswith("."))
-        names += [prefix + file for file in visible if file.lower().endswith(EXTENSIONS)]
-    return names
+    return EncodedSplit(images=images, labels=labels_N), classes, has_links
 
 
 def list_parquet(path: Path, cache: Path) -> EncodedSet:

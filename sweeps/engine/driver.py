@@ -8,10 +8,11 @@ trials.
 import contextlib
 import dataclasses
 import math
+import re
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,10 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from byol.config import Scalar
+from byol.errors import shortened
 from sweeps.engine.runtime import Interruption
 from sweeps.engine.worker import Failure, Job, run_trial
+from sweeps.errors import WorkersError
 from sweeps.record.rows import Measurement
 from sweeps.study import Resources
 from sweeps.study.designs import Trial
@@ -33,6 +36,8 @@ if TYPE_CHECKING:  # a layer above this one
 
 MAX_RESTARTS = 3
 """How often a trial is started again after its process or node has died."""
+_REASON_SECONDS = 60
+"""How long a task may take that shows why workers do not start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,7 @@ class Driver:
             dataclasses.replace(self.job, common=common, resources=resources),
             tune.TuneConfig(max_concurrent_trials=workers, **_TUNE_OPTIONS),
             param_space={"trial": tune.grid_search(choices)},
+            planned=[trial.trial_id for trial in trials],
         )
         self._retry_alone(resources)
 
@@ -106,10 +112,11 @@ class Driver:
         config: tune.TuneConfig,
         *,
         param_space: Mapping[str, Any],
+        planned: Sequence[str] = (),
         pruned: Set[str] = frozenset(),
     ) -> None:
         scratch = tempfile.mkdtemp(prefix="sweep-")
-        bookkeeper = Bookkeeper(self.tracker, self.interruption, pruned)
+        bookkeeper = Bookkeeper(self.tracker, self.interruption, pruned, lambda: _reason(job))
         needed = {"cpu": job.resources.cpu, "gpu": job.resources.gpu}
         try:
             tune.Tuner(
@@ -127,6 +134,10 @@ class Driver:
             ).fit()
             if bookkeeper.error is not None:
                 raise bookkeeper.error
+            waiting = bookkeeper.waiting(planned)
+            if waiting:
+                reason = _reason(job) or "Ray does not say why"
+                raise WorkersError(f"{waiting} of {len(planned)} trials were never started: {reason}")
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -134,6 +145,24 @@ class Driver:
 def put_data(images: Mapping[DataKey, Images]) -> dict[DataKey, "ray.ObjectRef"]:
     """Puts data sets into Ray's object store, from which each node fetches them once."""
     return {key: ray.put(data_set) for key, data_set in images.items()}
+
+
+def _reason(job: Job) -> str:
+    """Why no worker can start, as a task says that gets the same job; "" if one can.
+
+    Ray hides the reason for which a trial's process dies.
+    """
+    try:
+        ray.get(ray.remote(num_cpus=0)(_receive).remote(job), timeout=_REASON_SECONDS)
+    except Exception as error:  # whatever it is, it is the reason
+        lines = [line.strip() for line in str(error).splitlines()]
+        named = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+        return shortened((named or lines or [""])[-1] or type(error).__name__, 500)
+    return ""
+
+
+def _receive(job: Job) -> None:
+    """Does nothing: to get here, a worker has imported all that a trial needs."""
 
 
 def _trial_name(trial: Any) -> str:
@@ -162,14 +191,25 @@ def _split(
 class Bookkeeper(tune.Callback):  # type: ignore[misc]
     """Passes the events of Ray Tune to the tracker. Ray Tune calls it."""
 
-    def __init__(self, tracker: Tracker, interruption: Interruption, pruned: Set[str]) -> None:
-        """Reports to `tracker`. `pruned` grows by the trials that a scheduler stops."""
+    def __init__(
+        self,
+        tracker: Tracker,
+        interruption: Interruption,
+        pruned: Set[str],
+        reason: Callable[[], str] = lambda: "",
+    ) -> None:
+        """Reports to `tracker`. `pruned` grows by the trials that a scheduler stops; `reason` finds out why
+        workers do not start.
+        """
+        self._reason = reason
         self._pruned = pruned
         self._tracker = tracker
         self._interruption = interruption
+        self._started: set[str] = set()
+        self._has_measured = False
         self._failed: set[str] = set()
-        self.error: OSError | sqlite3.Error | None = None
-        """Why nothing can be recorded any more, such as a full disk."""
+        self.error: OSError | sqlite3.Error | WorkersError | None = None
+        """Why the sweep must end: nothing can be recorded any more, as on a full disk; no worker starts."""
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray pickles callbacks for a restore that never happens; the ledger cannot be pickled.
@@ -187,8 +227,12 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """Records that a worker has started a trial."""
+        self._start(_trial_name(trial))
+
+    def _start(self, name: str) -> None:
+        self._started.add(name)
         with self._recording():
-            self._tracker.started(_trial_name(trial))
+            self._tracker.started(name)
 
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
@@ -203,6 +247,7 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
                     name, failure.error, failure.traceback, out_of_memory=failure.out_of_memory
                 )
             return
+        self._has_measured = True
         measurement = Measurement.from_report(result)
         del result["spectra"]  # Ray would copy them for every logger
         with self._recording():
@@ -216,15 +261,28 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
                 self._tracker.returned(name, pruned=name in self._pruned)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """Records that a trial's process has died too often."""
+        """Records that a trial's process has died too often, or ends the sweep if none can do anything."""
+        name = _trial_name(trial)
+        reason = "" if self._has_measured else self._reason()
+        if reason:
+            self.error = self.error or WorkersError(f"no worker can start a trial: {reason}")
+            self._interruption.request()
+            return
+        if name not in self._started:  # what ends must have started
+            self._start(name)
         cause = trial.get_error() if hasattr(trial, "get_error") else None
-        error = f"the process of the trial died {MAX_RESTARTS + 1} times: {type(cause).__name__}"
         with self._recording():
-            self._tracker.failed(_trial_name(trial), error, str(cause))
+            self._tracker.failed(
+                name, f"the process of the trial died {MAX_RESTARTS + 1} times", str(cause or "")
+            )
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
         """Updates the display."""
         self._tracker.tick()
+
+    def waiting(self, planned: Sequence[str]) -> int:
+        """How many trials have never started, though nothing has interrupted the run."""
+        return 0 if self._interruption.requested else len(set(planned) - self._started)
 
     @contextlib.contextmanager
     def _recording(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 _RAY = {
     # They keep Ray's messages out of the sweep's output, and turn off what is not used.
@@ -30,6 +31,18 @@ _ALLOCATOR = {
 }
 
 
+def _python_path() -> str:
+    """PYTHONPATH, and where the packages are that this process has imported.
+
+    Ray tells its workers the folder of the script and the current one. The packages may be elsewhere: in a
+    checkout that a script has put on sys.path. An installed package every process finds.
+    """
+    given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    checkout = Path(__file__).resolve().parents[2]
+    installed = {"site-packages", "dist-packages"} & set(checkout.parts)
+    return os.pathsep.join(given if installed else dict.fromkeys((*given, str(checkout))))
+
+
 @contextlib.contextmanager
 def ray_environment(*, threads: int | None = None) -> Iterator[None]:
     """Sets the variables while Ray is imported, started and used, and restores the earlier values at the end.
@@ -37,12 +50,14 @@ def ray_environment(*, threads: int | None = None) -> Iterator[None]:
     The user's own settings of the allocator are kept.
 
     Args:
-        threads: threads of a trial's process; None lets the machine that it runs on decide.
+        threads: threads of a trial's process if it runs on this machine, where it then finds the packages of
+            this process too; None lets the machine that it runs on decide.
     """
     variables = dict(_RAY)
     variables |= {name: value for name, value in _ALLOCATOR.items() if name not in os.environ}
     if threads is not None:
         variables["OMP_NUM_THREADS"] = str(threads)
+        variables["PYTHONPATH"] = _python_path()
     earlier = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -12,6 +12,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from sweeps.engine import access
 from sweeps.engine.environment import ray_environment
 from sweeps.errors import EngineError, one_line
 from sweeps.study import Resources
@@ -99,23 +100,28 @@ def connected(address: str | None, resources: Resources) -> Iterator[dict[str, f
 
 
 def _start(address: str | None) -> None:
-    _check_reachable(address)
+    if address is None:
+        access.protect_token()
+    else:
+        _check_reachable(address)
+        access.check_token(address)
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        with contextlib.nullcontext() if address else access.loopback_only():
+            ray.init(
+                address=address or "local",
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
     except Exception as error:  # Ray also raises bare exceptions, for example if its start takes too long
         hint = " (a cluster with tokens needs RAY_AUTH_MODE=token and its token here)" if address else ""
         reason = one_line(error)
         raise EngineError(f"Ray at {address or 'this machine'}: {reason}{hint}") from None
 
 
-def _check_reachable(address: str | None) -> None:
+def _check_reachable(address: str) -> None:
     """Connects before Ray does: Ray would try for a long time and print a long message."""
-    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         return
     try:

@@ -152,7 +152,8 @@ def _by_shape(cells: Sequence[Cell], measured: Mapping[str, float], source: str)
 
 def wall_seconds(trials: Iterable[Trial], estimate: Estimate, workers: int) -> float:
     """Wall seconds of the trials in this order, each given to the first of `workers` that is free."""
-    free_at = [0.0] * workers
+    trials = list(trials)
+    free_at = [0.0] * min(workers, max(1, len(trials)))
     for trial in trials:
         heapq.heappush(free_at, heapq.heappop(free_at) + estimate.seconds[trial.cell_id])
     return max(free_at)

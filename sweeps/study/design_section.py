@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from byol.errors import nearest
-from sweeps.study import fractional
+from sweeps.study import fractional, limits
 from sweeps.study.designs import (
     DESIGN_KINDS,
     Design,
@@ -34,6 +34,8 @@ def read_design(entry: Entry | None, factors: tuple[Factor, ...]) -> Design:
     for key in ("resolution", "generators"):
         if key in parts:
             raise parts[key].wrong_value("must be left out unless the kind is fractional")
+    if "exclude" in parts:
+        parts["exclude"].at_most(limits.MOST_EXCLUDED, "entries")
     exclude = _read_cells(parts.get("exclude"), factors)
     return Design(kind=kind, listed=_read_listed(entry, parts, kind, factors), exclude=exclude)
 
@@ -41,6 +43,8 @@ def read_design(entry: Entry | None, factors: tuple[Factor, ...]) -> Design:
 def _read_listed(
     entry: Entry, parts: Mapping[str, Entry], kind: DesignKind, factors: tuple[Factor, ...]
 ) -> tuple[Labels, ...]:
+    if "listed" in parts:
+        parts["listed"].at_most(limits.MOST_CELLS, "cells")
     listed = _read_cells(parts.get("listed"), factors)
     if kind == "listed" and not listed:
         raise entry.error("must have cells under `listed`, because its kind is listed")
@@ -104,6 +108,7 @@ def _read_fraction(
 def _read_generators(entry: Entry, names: list[str]) -> dict[str, tuple[str, ...]]:
     generators: dict[str, tuple[str, ...]] = {}
     generated = entry.mapping(names)
+    entry.at_most(limits.MOST_GENERATORS, "generators")
     for key, item in generated.items():
         product = tuple(factor.text() for factor in item.items())
         for name in product:

@@ -7,6 +7,7 @@ every cell's first seed before any cell's second, so that a sweep that is stoppe
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
@@ -14,7 +15,7 @@ from typing import Literal, TypeAlias, get_args
 from byol.config import Scalar, TrialConfig
 from byol.errors import ConfigError
 from byol.presets import from_settings
-from sweeps.study import fractional
+from sweeps.study import fractional, limits
 
 _ALL_IMAGES = 50_000
 """What "all training images" is taken for; it matters only where some cells have steps and others epochs."""
@@ -127,6 +128,11 @@ def describe_condition(factor: Factor) -> str:
     return ", ".join(f"{name}={' or '.join(map(str, labels))}" for name, labels in factor.when.items())
 
 
+def _applies(factor: Factor, labels: Labels) -> bool:
+    """Whether a factor applies beside these labels of earlier ones."""
+    return all(name in labels and labels[name] in allowed for name, allowed in factor.when.items())
+
+
 def applicable(factors: Sequence[Factor], labels: Labels) -> Labels:
     """The labels of those factors that apply.
 
@@ -136,7 +142,7 @@ def applicable(factors: Sequence[Factor], labels: Labels) -> Labels:
     """
     applied: Labels = {}
     for factor in factors:
-        if all(name in applied and applied[name] in allowed for name, allowed in factor.when.items()):
+        if _applies(factor, applied):
             applied[factor.name] = labels[factor.name]
     return applied
 
@@ -157,6 +163,25 @@ def cells(reference: Mapping[str, Scalar], factors: Sequence[Factor], design: De
             raise CellError(labels, f"is the same configuration as {other}")
         by_id[cell.cell_id] = cell
     return tuple(by_id.values())
+
+
+def count(factors: Sequence[Factor], design: Design) -> int:
+    """The number of combinations of a design, before any is excluded, without building one.
+
+    Where factors are conditional, one more than MOST_CELLS stands for any larger number.
+    """
+    if design.kind == "full-factorial":
+        product = math.prod(len(factor.levels) for factor in factors)
+        if product <= limits.MOST_CELLS or not any(factor.when for factor in factors):
+            return product
+        return sum(1 for _ in itertools.islice(_full_factorial(factors), limits.MOST_CELLS + 1))
+    if design.kind == "leave-one-out":
+        return 1 + sum(len(factor.levels) - 1 for factor in factors)
+    if design.kind == "add-one-in":
+        return 2 + len(factors)
+    if design.kind == "fractional":
+        return int(2 ** (len(factors) - len(design.generators)))
+    return len(design.listed)
 
 
 def trials(cells: Sequence[Cell], seeds: Sequence[int]) -> Iterator[Trial]:
@@ -190,18 +215,16 @@ def digest(settings: Mapping[str, Scalar]) -> str:
 
 
 def _combinations(factors: Sequence[Factor], design: Design) -> Iterable[Labels]:
+    if design.kind == "full-factorial":
+        return _full_factorial(factors)
     combinations = (applicable(factors, labels) for labels in _crossed(factors, design))
     # Cells that would differ only by factors that do not apply are one. A cell listed twice is an error.
     return combinations if design.kind == "listed" else _distinct(combinations)
 
 
 def _crossed(factors: Sequence[Factor], design: Design) -> Iterable[Labels]:
-    """The combinations of a design, as if every factor applied everywhere."""
+    """The combinations of a design but the full factorial, as if every factor applied everywhere."""
     first = {factor.name: factor.levels[0].label for factor in factors}
-    if design.kind == "full-factorial":
-        names = [factor.name for factor in factors]
-        products = itertools.product(*([level.label for level in factor.levels] for factor in factors))
-        return (dict(zip(names, labels, strict=True)) for labels in products)
     if design.kind == "leave-one-out":
         changed = ({**first, factor.name: level.label} for factor in factors for level in factor.levels[1:])
         return (first, *changed)
@@ -213,6 +236,22 @@ def _crossed(factors: Sequence[Factor], design: Design) -> Iterable[Labels]:
         return _fraction(factors, design.generators)
     assert design.kind == "listed", design.kind
     return ({**first, **labels} for labels in design.listed)
+
+
+def _full_factorial(factors: Sequence[Factor]) -> Iterator[Labels]:
+    """Every combination of levels, each factor only where it applies; the last factor changes fastest."""
+    combinations: Iterator[Labels] = iter(({},))
+    for factor in factors:
+        combinations = _extended(combinations, factor)
+    return combinations
+
+
+def _extended(combinations: Iterable[Labels], factor: Factor) -> Iterator[Labels]:
+    for labels in combinations:
+        if _applies(factor, labels):
+            yield from ({**labels, factor.name: level.label} for level in factor.levels)
+        else:
+            yield labels
 
 
 def _fraction(factors: Sequence[Factor], generators: fractional.Generators) -> Iterator[Labels]:
@@ -234,6 +273,7 @@ def _cell(reference: Mapping[str, Scalar], factors: Sequence[Factor], labels: La
             settings.update(factor.level(labels[factor.name]).settings)
     try:
         config = from_settings(settings)
+        limits.check_size(config)
     except ConfigError as error:
         raise CellError(labels, error) from None
     return cell_of(config, labels)

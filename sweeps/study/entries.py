@@ -6,6 +6,7 @@ than PyYAML's 1.1, so that `1e-3` is a number, while `no`, `off` and `12:30` are
 
 import re
 import sys
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeGuard, TypeVar
@@ -13,10 +14,15 @@ from typing import Any, TypeGuard, TypeVar
 import yaml
 
 from byol.config import Scalar
-from byol.errors import ConfigError, nearest
+from byol.errors import ConfigError, listed, nearest, shortened
 from sweeps.errors import NO_VALUE, StudyError, one_line
+from sweeps.study import limits
 
 _Option = TypeVar("_Option", bound=str)
+
+_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+_LONGEST_WHERE = 300
+"""Characters of a cell's labels that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +55,23 @@ class Entry:
         """
         names_setting = self.key.endswith(f".{cause.key}")
         key = self.key if names_setting else f"{self.key}: {cause.key}"
-        return self.error(f"{cause.rule}{cause.hint}", key=key, value=cause.value, hint=f" ({where})")
+        return self.error(
+            f"{cause.rule}{cause.hint}",
+            key=key,
+            value=cause.value,
+            hint=f" ({shortened(where, _LONGEST_WHERE)})",
+        )
 
     def mapping(self, keys: Iterable[str] | None = None) -> "dict[str, Entry]":
         """The entries below by key, each of which must be one of `keys` if these are given."""
         if not isinstance(self.value, dict):
             raise self.wrong_value("must be a mapping (key: value)")
-        valid = list(self.value if keys is None else keys)
+        if keys is None:
+            return self.value
+        valid = list(keys)
         for key, entry in self.value.items():
             if key not in valid:
-                hint = nearest(key, valid) or f" (valid: {', '.join(valid)})"
+                hint = nearest(key, valid) or f" (valid: {listed(valid)})"
                 raise entry.error(f"is not a key of {self.key or 'a study'}", hint=hint)
         return self.value
 
@@ -69,9 +82,11 @@ class Entry:
         return self.value
 
     def scalar(self) -> Scalar:
-        """A text, number, true or false."""
+        """A text, finite number, true or false."""
         if self.value is None or isinstance(self.value, list | dict):
             raise self.wrong_value('must be a single value (quote "null" and "~")')
+        if isinstance(self.value, float) and not is_finite(self.value):
+            raise self.wrong_value("must be finite")
         return self.value
 
     def text(self) -> str:
@@ -94,16 +109,25 @@ class Entry:
             raise self.wrong_value("must be true or false")
         return self.value
 
-    def whole(self, low: int) -> int:
-        """A whole number of at least `low`."""
+    def at_most(self, most: int, things: str) -> None:
+        """Checks that a list or a mapping has no more than `most` entries; any other value passes."""
+        if isinstance(self.value, list | dict) and len(self.value) > most:
+            raise self.error(f"must have at most {most:,} {things}, but has {len(self.value):,}")
+
+    def whole(self, low: int, high: int | None = None) -> int:
+        """A whole number of at least `low` and at most `high`."""
         if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < low:
             raise self.wrong_value(f"must be a whole number, at least {low}")
+        if high is not None and self.value > high:
+            raise self.wrong_value(f"must be at most {high:,}")
         return self.value
 
-    def number(self, low: float) -> float:
-        """A finite number of at least `low`."""
+    def number(self, low: float, high: float = sys.float_info.max) -> float:
+        """A finite number of at least `low` and at most `high`."""
         if not is_finite(self.value) or self.value < low:
             raise self.wrong_value(f"must be a number, at least {low:g}")
+        if self.value > high:
+            raise self.wrong_value(f"must be at most {high:g}")
         return float(self.value)
 
 
@@ -124,7 +148,8 @@ def parse(text: str, file: str) -> Entry:
         file: what to call it in errors.
 
     Raises:
-        StudyError: for text that is not YAML, a duplicate key, a key that is not text, or an alias.
+        StudyError: for text that is not YAML, a duplicate key, a key that is not text, an alias, or a value
+            that no table could hold.
     """
     loader = None
     try:
@@ -152,6 +177,8 @@ def dump(document: object) -> str:
 
 def _entry(loader: "_CoreLoader", node: yaml.Node, file: str, path: str) -> Entry:
     line = node.start_mark.line + 1
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in _COLLECTIONS:
+        raise StudyError(f"must be plain data, but has the tag {node.tag}", file=file, line=line, key=path)
     if isinstance(node, yaml.SequenceNode):
         items = [_entry(loader, item, file, f"{path}[{index}]") for index, item in enumerate(node.value)]
         return Entry(file, line, path, items)
@@ -159,11 +186,16 @@ def _entry(loader: "_CoreLoader", node: yaml.Node, file: str, path: str) -> Entr
         return Entry(file, line, path, _value(loader, node, file, path))
     mapping: dict[str, Entry] = {}
     for key_node, value_node in node.value:
-        key, key_line = loader.construct_object(key_node, deep=True), key_node.start_mark.line + 1
+        key_line = key_node.start_mark.line + 1
+        is_scalar = isinstance(key_node, yaml.ScalarNode)
+        key = _value(loader, key_node, file, path) if is_scalar else NO_VALUE
         if not isinstance(key, str):
             rule = "a key must be text"
             raise StudyError(rule, file=file, line=key_line, value=key, hint=" (quote it)")
         key_path = f"{path}.{key}" if path else key
+        if len(key_path) > limits.LONGEST_PATH:
+            rule = f"must have at most {limits.LONGEST_PATH:,} characters with the keys above it"
+            raise StudyError(rule, file=file, line=key_line, key=key_path)
         if key in mapping:
             raise StudyError("duplicate key", file=file, line=key_line, key=key_path)
         entry = _entry(loader, value_node, file, key_path)
@@ -175,12 +207,30 @@ def _value(loader: "_CoreLoader", node: yaml.Node, file: str, path: str) -> Scal
     line = node.start_mark.line + 1
     try:
         value = loader.construct_object(node)
-    except ValueError as error:  # an explicit tag that does not fit, or a number of thousands of digits
-        raise StudyError(f"cannot be read: {error}", file=file, line=line, key=path) from None
+    except yaml.YAMLError:
+        raise
+    except Exception:  # an explicit tag that does not fit raises nearly any type
+        rule = f"cannot be read as {node.tag.rpartition(':')[2]}"
+        raise StudyError(rule, file=file, line=line, key=path, value=node.value) from None
     if value is not None and not isinstance(value, str | int | float | bool):
         rule = f"must be plain data, but got a {type(value).__name__}"
         raise StudyError(rule, file=file, line=line, key=path)
+    rule = _broken_rule(value)
+    if rule:
+        raise StudyError(rule, file=file, line=line, key=path, value=value)
     return value
+
+
+def _broken_rule(value: Scalar | None) -> str:
+    """The rule that a value breaks because no table or text file could hold it; "" if it breaks none."""
+    if isinstance(value, int) and value not in limits.WHOLE_NUMBERS:
+        return "must be at least -2**63 and below 2**63"
+    if isinstance(value, str):
+        if len(value) > limits.LONGEST_TEXT:
+            return f"must have at most {limits.LONGEST_TEXT:,} characters"
+        if any(unicodedata.category(sign) in ("Cc", "Cs") and sign not in "\n\t" for sign in value):
+            return "must be text without control characters and surrogates"
+    return ""
 
 
 class _CoreLoader(yaml.SafeLoader):

@@ -5,8 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 
 from byol.config import Scalar, default_value
+from byol.errors import listed as named
 from byol.errors import nearest
 from byol.presets import SETTING_NAMES
+from sweeps.study import limits
 from sweeps.study.designs import Design, Factor, Level
 from sweeps.study.entries import Entry, is_finite
 
@@ -34,6 +36,7 @@ def read_factors(entry: Entry) -> tuple[Factor, ...]:
         StudyError: for a factor that breaks a rule.
     """
     factors: list[Factor] = []
+    entry.at_most(limits.MOST_FACTORS, "factors")
     if isinstance(entry.value, list):
         for item in entry.value:
             factors.append(_read_resolved_factor(item, factors))
@@ -87,6 +90,7 @@ def _read_factor(name: str, entry: Entry, earlier: Sequence[Factor]) -> Factor:
     if "levels" not in parts:
         raise entry.error("must have levels as well as when")
     listed = parts["levels"]
+    listed.at_most(limits.MOST_LEVELS, "levels")
     if isinstance(listed.value, dict):
         levels = [
             Level(label=label, settings=read_settings(settings)) for label, settings in listed.value.items()
@@ -114,6 +118,7 @@ def _read_resolved_factor(entry: Entry, earlier: Sequence[Factor]) -> Factor:
     if "name" not in parts or "levels" not in parts:
         raise entry.error("must have a name and levels")
     levels = []
+    parts["levels"].at_most(limits.MOST_LEVELS, "levels")
     for item in parts["levels"].items():
         level = item.mapping(("label", "settings"))
         if len(level) < 2:
@@ -150,7 +155,7 @@ def read_label(entry: Entry, factor: Factor) -> Scalar:
     labels = [level.label for level in factor.levels]
     label = entry.scalar()
     if label not in labels or isinstance(label, bool) != isinstance(labels[0], bool):
-        rule = f"must be one of {', '.join(map(str, labels))}"
+        rule = f"must be one of {named(labels)}"
         raise entry.wrong_value(rule, nearest(label, map(str, labels)))
     return labels[labels.index(label)]
 
@@ -167,6 +172,10 @@ def _checked_factor(
     types = {type(label).__name__ for label in labels}
     if len(types) > 1:
         raise entry.error(f"must have levels of one type, not {' and '.join(sorted(types))}")
+    for text in (name, *(label for label in labels if isinstance(label, str))):
+        if len(text) > limits.LONGEST_NAME or not text.strip() or "\n" in text:
+            rule = f"a name must be one line of 1 to {limits.LONGEST_NAME} characters"
+            raise entry.error(rule, value=text)
     for index, label in enumerate(labels):
         if label in labels[:index]:
             raise entry.error(f"duplicate level {label!r}")

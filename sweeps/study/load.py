@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from byol.config import OnBroken
-from byol.errors import ConfigError, nearest
+from byol.errors import ConfigError, listed, nearest, shortened
 from byol.measure.collapse import CollapseRule
 from sweeps.errors import StudyError
-from sweeps.study import designs
+from sweeps.study import designs, limits
 from sweeps.study.design_section import read_design
-from sweeps.study.designs import CellError, Labels
+from sweeps.study.designs import CellError, Design, Labels
 from sweeps.study.entries import Entry, parse
 from sweeps.study.factor_section import check_shared_settings, read_factors, read_settings
 from sweeps.study.reproduces_section import check_reproduced_cells, read_reproduces
@@ -44,17 +44,25 @@ def load_study(path_or_name: str | Path, settings: Sequence[str] = ()) -> Study:
     if path.suffix not in (".yaml", ".yml"):
         names = [file.stem for file in _shipped_files()]
         if str(path_or_name) not in names:
-            hint = nearest(path_or_name, names) or f" (those that ship: {', '.join(names)})"
+            hint = nearest(path_or_name, names) or f" (those that ship: {listed(names)})"
             rule = "is neither a .yaml file nor the name of a study"
             raise StudyError(rule, file=str(path_or_name), hint=hint)
         path = SHIPPED / f"{path_or_name}.yaml"
+    return study_from_text(_read(path), str(path), settings)
+
+
+def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        if path.exists() and not path.is_file() and not path.is_dir():  # reading a pipe would wait for ever
+            raise OSError(0, "is not a file")
+        with path.open(encoding="utf-8") as file:
+            return file.read(limits.LONGEST_FILE + 1)
     except OSError as error:
         raise StudyError(f"cannot be read: {error.strerror}", file=str(path)) from None
     except UnicodeDecodeError as error:
         raise StudyError(f"cannot be read: is not UTF-8 text ({error.reason})", file=str(path)) from None
-    return study_from_text(text, str(path), settings)
+    except ValueError:  # a name with NUL or surrogates
+        raise StudyError("is no name of a file", file=str(path)) from None
 
 
 def list_studies() -> tuple[Study, ...]:
@@ -105,6 +113,8 @@ def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study
     if factors:
         check_shared_settings(entries["factors"], factors, design)
     _check_overrides(overrides, factors)
+    if factors:
+        _check_count(entries, factors, design)
     study = Study(
         name=name,
         title=_read_text(entries, "title") or name,
@@ -125,12 +135,15 @@ def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study
     )
     if not search:
         _check_cells(study, entries)
+        _check_trials(study, entries)
         check_reproduced_cells(entries.get("reproduces"), study)
     return study
 
 
 def _entries(text: str, file: str, settings: Sequence[str]) -> tuple[dict[str, Entry], dict[str, Entry]]:
     """The keys of a study, its reference with the command line's settings in it; and these alone, by name."""
+    if len(text) > limits.LONGEST_FILE:
+        raise StudyError(f"must have at most {limits.LONGEST_FILE:,} characters, but has more", file=file)
     root = parse(text, file)
     _refuse_schedulers(root)
     keys = [field.name for field in dataclasses.fields(Study) if field.name != "sequence"]  # part of seeds
@@ -150,7 +163,7 @@ def _entries(text: str, file: str, settings: Sequence[str]) -> tuple[dict[str, E
 
 def _override(text: str) -> tuple[str, Entry]:
     """A setting of the command line, as if it stood in the file."""
-    option = f"--set {text}"
+    option = f"--set {shortened(text)}"
     key, equals, value = text.partition("=")
     if not equals:
         raise StudyError("must be KEY=VALUE", file=option)
@@ -179,6 +192,8 @@ def _refuse_schedulers(root: Entry) -> None:
 def _read_name(entry: Entry) -> str:
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry.text()):
         raise entry.wrong_value("must be lower-case letters and digits, joined by dashes")
+    if len(entry.text()) > limits.LONGEST_NAME:
+        raise entry.wrong_value(f"must have at most {limits.LONGEST_NAME} characters")
     return entry.text()
 
 
@@ -189,8 +204,8 @@ def _read_text(entries: Mapping[str, Entry], key: str) -> str:
 
 def _read_resources(entry: Entry | None) -> Resources:
     parts = entry.mapping(("cpu", "gpu")) if entry else {}
-    cpu = parts["cpu"].number(0.01) if "cpu" in parts else 1.0
-    gpu = parts["gpu"].number(0) if "gpu" in parts else 0.0
+    cpu = parts["cpu"].number(0.01, limits.MOST_RESOURCES) if "cpu" in parts else 1.0
+    gpu = parts["gpu"].number(0, limits.MOST_RESOURCES) if "gpu" in parts else 0.0
     for key, value in (("cpu", cpu), ("gpu", gpu)):
         if value > 1 and value != int(value):
             raise parts[key].wrong_value("must be whole, or a fraction below 1")
@@ -217,8 +232,29 @@ def _read_estimate(entry: Entry | None) -> StatedCost | None:
     if len(parts) < 2:
         raise entry.error("must have seconds_per_trial and hardware")
     return StatedCost(
-        seconds_per_trial=parts["seconds_per_trial"].number(0), hardware=parts["hardware"].text()
+        seconds_per_trial=parts["seconds_per_trial"].number(0, limits.MOST_SECONDS),
+        hardware=parts["hardware"].text(),
     )
+
+
+def _check_count(entries: Mapping[str, Entry], factors: Sequence[designs.Factor], design: Design) -> None:
+    """Counts the cells before any is built: there may be more than could ever be."""
+    count = designs.count(factors, design)
+    if count > limits.MOST_CELLS:
+        places = "factors" if design.kind == "full-factorial" else "design"
+        is_known = not any(factor.when for factor in factors)
+        makes = limits.count_text(count) if is_known else "more"
+        raise entries[places].error(f"must make at most {limits.MOST_CELLS:,} cells, but makes {makes}")
+
+
+def _check_trials(study: Study, entries: Mapping[str, Entry]) -> None:
+    seeds = study.sequence.most if study.sequence else len(study.seeds)
+    count = len(study.cells()) * seeds
+    if count > limits.MOST_TRIALS:
+        raise entries.get("seeds", entries["factors"]).error(
+            f"must make at most {limits.MOST_TRIALS:,} trials, but {len(study.cells()):,} cells with "
+            f"{seeds:,} seeds make {count:,}"
+        )
 
 
 def _check_cells(study: Study, entries: Mapping[str, Entry]) -> None:

@@ -7,7 +7,7 @@ from byol.config import Scalar, TrialConfig
 from byol.errors import ConfigError
 from byol.presets import from_settings
 from sweeps.errors import RequestError
-from sweeps.study import designs
+from sweeps.study import designs, limits
 from sweeps.study.designs import CellError, Trial
 from sweeps.study.spaces import Search, Values
 from sweeps.study.study import Study
@@ -25,9 +25,11 @@ def sample_config(
         CellError: TrialConfig refuses it.
     """
     try:
-        return from_settings({**reference, **values, "seed": search.trial_seed})
+        config = from_settings({**reference, **values, "seed": search.trial_seed})
+        limits.check_size(config)
     except ConfigError as error:
         raise CellError(dict(values), error) from None
+    return config
 
 
 def corner_configs(reference: Mapping[str, Scalar], search: Search) -> list[tuple[Values, TrialConfig]]:

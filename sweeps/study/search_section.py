@@ -4,10 +4,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from byol.config import Scalar, TrialConfig, default_value
-from byol.errors import ConfigError, nearest
+from byol.errors import ConfigError, listed, nearest
 from byol.measure.collapse import CollapseRule
 from byol.presets import SETTING_NAMES
 from sweeps.errors import StudyError
+from sweeps.study import limits
 from sweeps.study.designs import CellError, describe
 from sweeps.study.entries import Entry, is_finite
 from sweeps.study.samples import corner_configs
@@ -53,7 +54,7 @@ def read_search(
             raise entry.error("is missing", key=f"search.{required}")
     search = Search(
         sampler=parts["sampler"].option(SAMPLERS) if "sampler" in parts else "tpe",
-        trials=parts["trials"].whole(1),
+        trials=parts["trials"].whole(1, limits.MOST_TRIALS),
         sampler_seed=_read_seed(parts.get("sampler_seed"), 0),
         trial_seed=_read_seed(parts.get("trial_seed"), 1000),
         objectives=_read_objectives(parts.get("objectives")),
@@ -62,8 +63,7 @@ def read_search(
     )
     if search.trial_seed in seeds:
         raise parts.get("trial_seed", entry).error(
-            f"must not be among the study's seeds ({', '.join(map(str, seeds))}), which are for the winner's "
-            "fresh trials",
+            f"must not be among the study's seeds ({listed(seeds)}), which are for the winner's fresh trials",
             key="search.trial_seed",
             value=search.trial_seed,
         )
@@ -142,6 +142,7 @@ def _read_end(entry: Entry, *, whole: bool) -> float:
 
 def _read_choices(name: str, entry: Entry) -> tuple[Scalar, ...]:
     is_float = isinstance(default_value(name), float)
+    entry.at_most(limits.MOST_LEVELS, "choices")
     values = [item.scalar() for item in entry.items()]
     if is_float:  # the column of a parameter has one type
         values = [float(value) if is_finite(value) else value for value in values]
@@ -160,7 +161,7 @@ def _read_when(entry: Entry, earlier: Mapping[str, Parameter]) -> dict[str, tupl
         allowed = _read_choices(name, item)
         for value in allowed:
             if value not in choices:
-                rule = f"must list choices of {name} ({', '.join(map(str, choices))})"
+                rule = f"must list choices of {name} ({listed(choices)})"
                 raise item.error(rule, value=value)
         when[name] = allowed
     return when

@@ -1,10 +1,8 @@
 """The section `seeds` of a study file: a number, a list, or a sequence that ends with a verdict."""
 
 from sweeps.study.entries import Entry
+from sweeps.study.limits import MOST_SEEDS
 from sweeps.study.study import SeedSequence
-
-MOST_SEEDS = 10_000
-"""More replicates than that are a slip of the pen."""
 
 Seeds = tuple[tuple[int, ...], SeedSequence | None]
 """The seeds, of a sequence those that are begun; and the sequence, if they are one."""
@@ -18,10 +16,8 @@ def read_seeds(entry: Entry | None) -> Seeds:
         return _read_sequence(entry)
     if not isinstance(entry.value, list):
         return tuple(range(_number(entry, 1))), None
+    entry.at_most(MOST_SEEDS, "seeds")
     seeds = tuple(item.whole(0) for item in entry.value)
-    for item, seed in zip(entry.value, seeds, strict=True):
-        if seed >= 2**63:
-            raise item.wrong_value("must be below 2**63")
     if not seeds or len(set(seeds)) < len(seeds):
         raise entry.error("must be a number of seeds, or a list of distinct ones")
     return seeds, None
@@ -43,7 +39,4 @@ def _read_sequence(entry: Entry) -> Seeds:
 
 
 def _number(entry: Entry, low: int) -> int:
-    number = entry.whole(low)
-    if number > MOST_SEEDS:
-        raise entry.wrong_value(f"must be at most {MOST_SEEDS:,}")
-    return number
+    return entry.whole(low, MOST_SEEDS)

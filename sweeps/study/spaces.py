@@ -86,17 +86,11 @@ class Search:
     def corners(self) -> Iterator[Values]:
         """Samples from the corners of the space: each end of each parameter, then their combinations."""
         first = {parameter.name: parameter.ends[:1] for parameter in self.space}
+        needed: dict[str, dict[str, tuple[Scalar, ...]]] = {}
         for parameter in self.space:
-            yield from self._product({**first, **self._needed(parameter), parameter.name: parameter.ends})
+            needed[parameter.name] = _needed(parameter, needed)
+            yield from self._product({**first, **needed[parameter.name], parameter.name: parameter.ends})
         yield from self._product({parameter.name: parameter.ends for parameter in self.space})
-
-    def _needed(self, parameter: Parameter) -> dict[str, tuple[Scalar, ...]]:
-        """Values of earlier parameters with which `parameter` applies."""
-        by_name = {earlier.name: earlier for earlier in self.space}
-        needed: dict[str, tuple[Scalar, ...]] = {}
-        for name, allowed in parameter.when.items():
-            needed |= {**self._needed(by_name[name]), name: allowed[:1]}
-        return needed
 
     def _product(self, options: Mapping[str, Sequence[Scalar]]) -> Iterator[Values]:
         """All combinations of the options, without parameters that do not apply."""
@@ -120,6 +114,16 @@ class Search:
         scheduler = {key: value for key, value in dataclasses.asdict(self.scheduler).items() if value}
         document["scheduler"] = scheduler if len(scheduler) > 1 else self.scheduler.kind
         return document
+
+
+def _needed(
+    parameter: Parameter, by_earlier: Mapping[str, Mapping[str, tuple[Scalar, ...]]]
+) -> dict[str, tuple[Scalar, ...]]:
+    """Values of earlier parameters with which `parameter` applies, given those that the earlier ones need."""
+    needed: dict[str, tuple[Scalar, ...]] = {}
+    for name, allowed in parameter.when.items():
+        needed |= {**by_earlier[name], name: allowed[:1]}
+    return needed
 
 
 def _extended(

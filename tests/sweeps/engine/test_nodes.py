@@ -58,6 +58,9 @@ def train(
 def test_trials_spread_over_nodes_and_survive_a_killed_node(tmp_path: Path) -> None:
     from ray.cluster_utils import Cluster
 
+    from sweeps.engine import access
+
+    access.protect_token()  # a cluster without one is not joined
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
         nodes = [cluster.add_node(num_cpus=2) for _ in range(3)]

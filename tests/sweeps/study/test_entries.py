@@ -58,7 +58,7 @@ def test_entries_know_their_line_and_name() -> None:
         ("a: 1\n2: b", "f:2: a key must be text, but got 2 (quote it)"),
         ("a: &x [*x]", "f:1: is not YAML: aliases (*name) are not allowed"),
         ("a:\n  - [1\nb: 2", "f:3: is not YAML"),
-        ("a: !!python/object/apply:os.getcwd []", "f:1: a: must be a number"),
+        ("a: !!python/object/apply:os.getcwd []", "f:1: a: must be plain data, but has the tag"),
         ("a: !!python/name:os.getcwd x", "f:1: is not YAML: could not determine a constructor"),
         ("a: \x00", "f:1: is not YAML: unacceptable character"),
         ("--- 1\n--- 2", "f:2: is not YAML: but found another document"),
