@@ -9,7 +9,7 @@ import pytest
 
 from run_sweep import main
 from sweeps import files
-from sweeps.record.manifest import DriverRecord, write_manifest
+from sweeps.record.manifest import DriverRecord, manifest_text
 from sweeps.simulated import TRAINER
 from tests.analysis.tables import write_sweep
 from tests.cli.test_cli import complete
@@ -74,9 +74,8 @@ def test_no_secret_of_the_environment_is_written_down(
     complete(out, study_file)
     assert main(["run", str(study_file), "--out", str(out)], trainer=TRAINER) == 0
     record = DriverRecord(command=sys.argv, started=datetime.now(UTC), wall_seconds=1.0, resources={})
-    write_manifest(
-        out / files.MANIFEST, study="a", precision="fp32", data={"a": "1"}, driver=record, plan=None
-    )
+    text = manifest_text({}, study="a", precision="fp32", data={"a": "1"}, driver=record, plan=None)
+    (out / files.MANIFEST).write_text(text)
     assert main(["report", str(write_sweep(tmp_path / "other"))]) == 0
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {files.LEDGER, files.REPORT, files.FINDINGS, files.MANIFEST} <= {path.name for path in written}
