@@ -130,7 +130,7 @@ def _parser() -> ArgumentParser:
     verify = command(
         "verify", _verify, "check every file of a sweep; say what is damaged and what restores it"
     )
-    verify.add_argument("out", type=Path, metavar="DIR", help="the sweep's directory")
+    verify.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
     verify.add_argument("--json", action="store_true", help="as JSON, for scripts")
 
     doctor = command("doctor", _doctor, "check this machine, or a cluster, and say what is wrong")

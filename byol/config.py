@@ -91,7 +91,8 @@ class TrialConfig:
     """`frozen` is an MLP that keeps its random weights (SimSiam, table 1). `none` is the identity: then no
     other setting of the predictor has an effect. `directpred` (arXiv 2102.06810) and `directcopy` (arXiv
     2110.04947) are a matrix without bias that is set, not trained, from F, the correlation of the online
-    projections: to the root of F, or to F itself (`byol/predictors.py` has the formulas)."""
+    projections: to the root of F, or to F itself (`byol/predictors.py` has the formulas). Of the other
+    settings of the predictor, those of its training have an effect between settings, and no other has."""
     predictor_depth: int = _number(2, 1, 5)
     """Linear layers in the predictor; not used by `linear`, `directpred` and `directcopy`, which have one."""
     predictor_width: int = _number(512, 1)

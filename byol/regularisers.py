@@ -5,8 +5,9 @@ moving-average target has no part in them: no gradient would reach it, and its s
 network's. The systems that they come from, as settings (d is `projector_size`; all with `predictor: none`,
 the online network as target, `stop_gradient: false`, and for the regression `loss_norm: none`):
 
-- VICReg as its equation 6, with its weights 25, 25, 1: `regression_weight` 25 / (2 d), `variance_weight` 25,
-  `covariance_weight` 1. Its code, and lightly's, halve the variance term: `variance_weight` 12.5.
+- VICReg as its algorithm 1 (a mean over features), with weights 25, 25, 1: `regression_weight` 25 / (2 d),
+  `variance_weight` 25, `covariance_weight` 1. Its code, and lightly's, halve the variance term:
+  `variance_weight` 12.5.
 - Barlow Twins: `regression_weight` 0, `cross_correlation_weight` 1; `cross_correlation_lambda` is .005 in the
   paper and .0051 in its code.
 - LeJEPA with weight l and K views: `regression_weight` (1 - l) (K - 1) / (4 K d), `sigreg_weight` l. For its

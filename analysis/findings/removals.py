@@ -42,11 +42,9 @@ def removals_finding(study: StudyResults, cells: Sequence[Cell], removals: Remov
             else f"Changing only {changed} did not make it collapse {end}"
         )
     if mixed:
-        changes = [f"{_removed(study, [cell])} ({_seeds_of(study, cell)})" for cell in mixed]
+        changes = [f"{_removed(study, [cell])} (collapsed in {_seeds_of(study, cell)})" for cell in mixed]
         whose = "its factor is" if len({cell.changed for cell in mixed}) == 1 else "their factors are"
-        parts.append(
-            f"Collapse with {listed(changes)}; but {whose} confounded, so it cannot be told what does that."
-        )
+        parts.append(f"With {listed(changes)}, {whose} confounded, so it cannot be told what does that.")
     values: dict[str, Value] = {"fatal": len(fatal), "harmless": len(harmless), "confounded": len(mixed)}
     n = len(fatal) + len(harmless)
     return Finding(kind="removals", text=" ".join(parts), values=values, n=n)

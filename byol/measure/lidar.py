@@ -41,7 +41,9 @@ def lidar(x_QND: Tensor, *, delta: float = DELTA) -> Tensor:
     between_DD = between_ND.T @ between_ND / (images - 1)
     if not (within_DD.isfinite().all() and between_DD.isfinite().all()):  # which LAPACK refuses
         return within_DD.new_tensor(torch.nan)
-    root_DD = torch.linalg.cholesky(within_DD + delta * torch.eye(size).to(within_DD))
+    root_DD, failed = torch.linalg.cholesky_ex(within_DD + delta * torch.eye(size).to(within_DD))
+    if failed:  # numerically singular: embeddings so large that delta is lost
+        return within_DD.new_tensor(torch.nan)
     # L^-1 B L^-T has the eigenvalues of W^-1/2 B W^-1/2, for L L^T = W.
     half_DD = torch.linalg.solve_triangular(root_DD, between_DD, upper=False)
     lda_DD = torch.linalg.solve_triangular(root_DD, half_DD.T, upper=False)

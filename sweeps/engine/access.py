@@ -6,6 +6,7 @@ Anyone who reaches Ray's ports can run code (docs/cluster.md), so both are the d
 import contextlib
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,16 +50,21 @@ def protect_token() -> None:
     """
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get(AUTH_MODE, "token").lower() != "token":
         return
-    path = token_file()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):  # the latter where nobody knows the home directory
+        path = token_file()
         if path.exists():
             if path.stat().st_mode & 0o077:
                 path.chmod(0o600)
             return
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
+        # Whole before it has its name: a kill in between, or a second driver, never meets an empty one.
+        descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # of mode 0600
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(32))
+            os.link(partial, path)
+        finally:
+            Path(partial).unlink()
 
 
 def check_token(address: str) -> None:

@@ -227,6 +227,18 @@ def driver_lock(out: Path) -> Iterator[None]:
         os.close(lock)
 
 
+def is_locked(out: Path) -> bool:
+    """Whether a driver is at work in `out`."""
+    if not (out / LOCK).exists():
+        return False
+    with (out / LOCK).open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def _lock_or_refuse(out: Path, lock: int) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -102,6 +102,9 @@ class Mirror:
             self._lease.remember()
         if self.source == self._out:
             return
+        # What a killed driver left beside its ledger is of that ledger; SQLite would apply it to the store's.
+        for name in (f"{files.LEDGER}-wal", f"{files.LEDGER}-shm"):
+            (self._out / name).unlink(missing_ok=True)
         # Once the ledger is there, the directory holds the sweep; it holds the texts, too.
         for name in (files.JOURNAL, files.LEDGER, files.STUDY, files.MANIFEST):
             if (self.source / name).exists():
@@ -149,6 +152,8 @@ class Mirror:
         self._lease.renew()
         if self._is_taken:
             raise StorageError(f"{self.store}: was taken over by another driver ({self._lease.taken_by})")
+        if not directory.has_ledger(self._out):
+            return  # an error came before the plan: a ledger without one would block the store
         ledger = self._out / files.LEDGER
         watched = (ledger, ledger.with_name(f"{ledger.name}-wal"), self._out / files.MANIFEST)
         stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in watched if file.exists())

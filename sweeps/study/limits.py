@@ -89,7 +89,7 @@ def _known_bytes(config: TrialConfig) -> dict[str, int]:
         "projector_width": _head_bytes(config.projector_depth, projector, size, rows),
         "predictor_width": _head_bytes(config.predictor_depth, predictor, 2 * size, rows) if has_mlp else 0,
         "projector_size": 4 * (rows * size + (4 * size**2 if is_matrix else 0)),
-        "sigreg_slices": 4 * slices * (rows + size),
+        "sigreg_slices": 4 * slices * (17 * rows + size),
     }
 
 

@@ -305,4 +305,5 @@ def test_the_published_tables_name_no_pair_twice_and_test_every_claim() -> None:
     assert set(published().tables) == {
         *(f"byol-table-{name}" for name in ("5a", "5b", "16", "17", "19", "21")),
         *("simsiam-section-4", "fetterman-albrecht-2020", "richemond-2020"),
+        *("tian-2021", "hoppe-2022", "tinyssl-2026"),
     }

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from sweeps import files
+from sweeps.options import RunOptions
 from sweeps.record.directory import has_ledger
 from sweeps.record.ledger import Ledger
 from sweeps.study import Study
-from tests.faults.simulated_sweep import entered
+from sweeps.sweep import Sweep
+from tests.faults.simulated_sweep import entered, run_simulated
 from tests.sweeps.conftest import SMALL
 
 TABLES = (files.TRIALS, files.METRICS, files.SPECTRA)
@@ -111,3 +113,36 @@ def test_a_disk_that_is_full_during_the_entry_leaves_a_directory_to_enter(
     with entered(small, out):
         pass
     assert tables(out) == tables(tmp_path / "whole")
+
+
+def test_a_directory_killed_before_its_plan_does_not_empty_the_store(tmp_path: Path, small: Study) -> None:
+    """What SQLite left beside the killed driver's ledger is not applied to the one that is fetched."""
+    killed, store = tmp_path / "killed", str(tmp_path / "store")
+    killed.mkdir()
+    begun = "import os, sys; from pathlib import Path; from sweeps.record.ledger import Ledger; "
+    begun += "ledger = Ledger(Path(sys.argv[1])); os._exit(0)"
+    subprocess.run([sys.executable, "-c", begun, str(killed / files.LEDGER)], check=True)
+    assert (killed / f"{files.LEDGER}-wal").exists()
+    assert not has_ledger(killed)
+    options = RunOptions(storage=store)
+    run_simulated(small, tmp_path / "other", options)
+    run_simulated(small, killed, options)
+    fresh = tmp_path / "fresh"
+    with entered(small, fresh, options) as sweep:
+        assert sweep.ledger.counts()["complete"] == 8
+        assert {row.attempt for row in sweep.ledger.trials()} == {1}
+
+
+def test_an_error_before_the_plan_leaves_the_store_as_it_was(
+    tmp_path: Path, small: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(sweep: Sweep, workers: int) -> None:
+        raise KeyboardInterrupt
+
+    options = RunOptions(storage=str(tmp_path / "store"))
+    with monkeypatch.context() as patch, contextlib.ExitStack() as stack:
+        patch.setattr(Sweep, "_plan", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            stack.enter_context(entered(small, tmp_path / "out", options))
+    for out in ("out", "elsewhere"):
+        run_simulated(small, tmp_path / out, options)

@@ -96,3 +96,10 @@ def test_what_is_not_finite_gives_nan(bad: float) -> None:
     x = torch.ones(2, 4, 3)
     x[1, 2, 0] = bad
     assert math.isnan(value(x))
+
+
+def test_embeddings_so_large_that_delta_is_lost_in_rounding_give_nan_and_no_error() -> None:
+    """Of 8 images with 10 views, the covariance within has a rank of at most 72 of 128."""
+    generator = torch.Generator().manual_seed(0)
+    x_QND = 1e6 * torch.randn(10, 8, 128, generator=generator, dtype=torch.float64)
+    assert math.isnan(lidar(x_QND).item())

@@ -96,11 +96,11 @@ def test_a_sweep_its_tables_and_its_growth(tmp_path: Path, small: Study) -> None
 
 
 def test_a_sequence_runs_seed_by_seed_until_its_verdict_is_settled(tmp_path: Path) -> None:
-    text = SMALL.replace("seeds: 2", "seeds: {min: 3, max: 6, until: decided}")
+    text = SMALL.replace("seeds: 2", "seeds: {min: 3, max: 8, until: decided}")
     outcome, shown = run_study(tmp_path, study_from_text(text, "f"), workers=2)
     assert (outcome.interrupted, outcome.counts["complete"]) == (False, 16)
     assert "The verdict is not settled after 3 seeds: one more." in shown
-    assert shown.startswith("small: 12 to 24 trials planned")
+    assert shown.startswith("small: 12 to 32 trials planned")
     assert [row["seed"] for row in table(tmp_path, "trials")] == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4
 
 
