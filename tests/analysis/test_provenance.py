@@ -380,7 +380,7 @@ def test_a_confounded_change_is_not_said_to_have_made_it_collapse(tmp_path: Path
     assert "made it collapse" not in item.text
     assert "Changing only encoder_norm = group, head_norm = none or tau_base = 0 did not make it" in item.text
     assert item.text.endswith(
-        "Collapse with predictor = none (3 of 3 seeds, 95 % interval 29 to 100 %); but its factor is "
+        "With predictor = none (collapsed in 3 of 3 seeds, 95 % interval 29 to 100 %), its factor is "
         "confounded, so it cannot be told what does that."
     )
     assert item.values == {"fatal": 0, "harmless": 3, "confounded": 1}
