@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from byol import tensor_file
-from byol.files import ENCODER, PREVIOUS_STATE, STATE, replacing
+from byol.files import ENCODER, PREVIOUS_STATE, STATE, remove_states, replacing
 from byol.learner import Learner
 from byol.networks import StandardisedConv2d
 from byol.presets import from_settings
@@ -65,8 +65,7 @@ def save_encoder(learner: Learner, folder: Path, about: dict[str, str]) -> Path:
         if isinstance(module, StandardisedConv2d):
             tensors[f"{name}.weight"] = module.standardised_weight()
     _save(tensors, folder / ENCODER, {"config": _config_json(learner), **about})
-    for name in (STATE, PREVIOUS_STATE):
-        (folder / name).unlink(missing_ok=True)
+    remove_states(folder)
     return folder / ENCODER
 
 

@@ -46,6 +46,12 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(folder)
 
 
+def remove_states(folder: Path) -> None:
+    """Removes the states of a trial, so that it does not resume from them."""
+    for name in (STATE, PREVIOUS_STATE):
+        (folder / name).unlink(missing_ok=True)
+
+
 def remove_partial_files(folder: Path) -> None:
     """Removes what processes that were killed have left of `replacing`, in `folder` and the folders in it."""
     for partial in folder.rglob(".*.partial"):

@@ -124,13 +124,14 @@ class Learner:
         return table_K.float().to(self.device)
 
     def _build_averages(self, train_images: int) -> list[Average]:
-        base = self.config.projector_tau_base
-        own_tau_K = None if base == INHERITED else self._build_tau_table(base, train_images)
+        base, projector_tau_K = self.config.projector_tau_base, self.tau_table
+        if base != INHERITED:
+            projector_tau_K = self._build_tau_table(base, train_images)
         return averages(
             self.online,
             self.target,
             tau_K=self.tau_table,
-            projector_tau_K=self.tau_table if own_tau_K is None else own_tau_K,
+            projector_tau_K=projector_tau_K,
             every=self.config.target_every,
             statistics=self.config.target_statistics,
         )

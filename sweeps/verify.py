@@ -15,6 +15,7 @@ from sweeps.record import directory, result_digests, texts
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import SAMPLE, Fact, TrialRow
 from sweeps.record.tables import write_tables
+from sweeps.storage.checkpoints import ENCODER_AGAIN
 from sweeps.storage.store import Store
 from sweeps.temporary import temporary_folder
 
@@ -22,7 +23,6 @@ _FROM_STORE = "`run` with the --storage of the sweep and an empty --out resumes 
 _AGAIN = "remove it: the next `run` sends it again"
 _FROM_REPORT = "`report {out}` writes it again"
 _STATE = "nothing: the next `run` takes the state before it, or starts the trial again"
-_ENCODER = "the trial's results stand; a run of it in another directory makes the encoder again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ def _checkpoints(folder: Path, rows: dict[str, TrialRow]) -> Iterator[Check]:
         for name in (STATE, PREVIOUS_STATE, ENCODER):
             if (trial / name).exists():
                 problem = _checkpoint_problem(trial / name, str(trial / name), trial.name)
-                remedy = _ENCODER if name == ENCODER else _STATE
+                remedy = ENCODER_AGAIN if name == ENCODER else _STATE
                 yield Check(
                     name=f"{files.CHECKPOINTS}/{trial.name}/{name}",
                     problem=problem,
@@ -152,6 +152,6 @@ def _store(store: Store, rows: dict[str, TrialRow]) -> Iterator[Check]:
             content = store.read(place)
             if content is not None:
                 problem = _checkpoint_problem(content, f"{store}/{place}", trial_id)
-                yield Check(name=f"{store}/{place}", problem=problem, remedy=_ENCODER if problem else "")
+                yield Check(name=f"{store}/{place}", problem=problem, remedy=ENCODER_AGAIN if problem else "")
     except StorageError as error:
         yield Check(name=str(store), problem=one_line(error), remedy="try again when it can be reached")

@@ -6,7 +6,7 @@ Shape suffixes: Q views an image, N images, D dimensions of the embedding.
 import torch
 from torch import Tensor
 
-from byol.measure.metrics import RANKME_EPS
+from byol.measure.metrics import RANKME_EPS, entropy_rank
 
 DELTA = 1e-4
 """Added to the variance within images in every direction. The paper gives no value; this is that of Skean et
@@ -48,6 +48,4 @@ def lidar(x_QND: Tensor, *, delta: float = DELTA) -> Tensor:
     half_DD = torch.linalg.solve_triangular(root_DD, between_DD, upper=False)
     lda_DD = torch.linalg.solve_triangular(root_DD, half_DD.T, upper=False)
     values_D = torch.linalg.eigvalsh((lda_DD + lda_DD.T) / 2).clamp_min(0)
-    shares_D = values_D / values_D.sum().clamp_min(1e-300) + RANKME_EPS
-    entropies_D: Tensor = torch.special.entr(shares_D)
-    return entropies_D.sum().exp()
+    return entropy_rank(values_D, RANKME_EPS)

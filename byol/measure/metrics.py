@@ -42,6 +42,13 @@ def _squared_singular_values(x_ND: Tensor) -> Tensor:
     return ascending_K.flip(0).clamp_min(0)
 
 
+def entropy_rank(values_K: Tensor, eps: float = 0.0) -> Tensor:
+    """The exponential of the entropy of values' shares in their sum, to each of which `eps` is added."""
+    shares_K = values_K / values_K.sum().clamp_min(_TINY) + eps
+    entropies_K: Tensor = torch.special.entr(shares_K)
+    return entropies_K.sum().exp()
+
+
 def embedding_std(x_ND: Tensor) -> Tensor:
     """sqrt(D) times the mean over dimensions of the standard deviation, over samples, of unit embeddings.
 
@@ -76,10 +83,7 @@ def effective_rank(x_ND: Tensor) -> Tensor:
     Source: Roy and Vetterli 2007 ("The effective rank"). `rankme` is the same of embeddings at their own
     length.
     """
-    values_K = _squared_singular_values(_unit(x_ND)).sqrt()
-    shares_K = values_K / values_K.sum().clamp_min(_TINY)
-    entropies_K: Tensor = torch.special.entr(shares_K)
-    return entropies_K.sum().exp()
+    return entropy_rank(_squared_singular_values(_unit(x_ND)).sqrt())
 
 
 def rankme(x_ND: Tensor) -> Tensor:
@@ -90,10 +94,7 @@ def rankme(x_ND: Tensor) -> Tensor:
 
     Source: Garrido et al. 2023 (arXiv 2210.02885), equations 1 and 2.
     """
-    values_K = _squared_singular_values(x_ND.detach().double()).sqrt()
-    shares_K = values_K / values_K.sum().clamp_min(_TINY) + RANKME_EPS
-    entropies_K: Tensor = torch.special.entr(shares_K)
-    return entropies_K.sum().exp()
+    return entropy_rank(_squared_singular_values(x_ND.detach().double()).sqrt(), RANKME_EPS)
 
 
 def stable_rank(x_ND: Tensor) -> Tensor:

@@ -2,11 +2,11 @@
 
 import json
 import logging
-import zlib
 from pathlib import Path
 
-from byol.files import PREVIOUS_STATE, STATE, write_text
+from byol.files import remove_states, write_text
 from byol.measure.collapse import CollapseRule, Row, should_stop
+from sweeps.record import checksums
 from sweeps.record.rows import MetricsRow
 
 _log = logging.getLogger(__name__)
@@ -35,20 +35,19 @@ class CollapseWatch:
         self._rows = [*earlier, {"step": row.step, "representation_std": row.representation_std}]
         self._file.parent.mkdir(parents=True, exist_ok=True)
         rows = json.dumps(self._rows)
-        write_text(self._file, f"{rows}\n{zlib.crc32(rows.encode()):08x}\n")
+        write_text(self._file, f"{rows}\n{checksums.of_text(rows)}\n")
         return should_stop(self._rows, self._rule)
 
     def _read(self, folder: Path) -> list[Row]:
         """The measurements of earlier attempts. If the file is damaged, the trial starts again."""
         try:
             rows, _, checksum = self._file.read_bytes().decode().partition("\n")
-            if checksum and checksum.strip() != f"{zlib.crc32(rows.encode()):08x}":
+            if checksum and checksum.strip() != checksums.of_text(rows):
                 raise ValueError
             return list(json.loads(rows))
         except (ValueError, TypeError):
             _log.warning("%s: is damaged; the trial starts again", self._file)
-            for name in (STATE, PREVIOUS_STATE):
-                (folder / name).unlink(missing_ok=True)
+            remove_states(folder)
             return []
 
     def close(self) -> None:

@@ -33,6 +33,11 @@ def checksum(*values: float | str | bytes | None) -> int:
     return zlib.crc32(struct.pack(f"<{len(numbers)}d", *numbers), zlib.crc32(repr(others).encode()))
 
 
+def of_text(text: str) -> str:
+    """CRC-32 of a text, as eight hexadecimal digits."""
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
 def is_sound(row: sqlite3.Row) -> bool:
     """Whether a row that ends with its checksum has the values it was written with."""
     *values, stored = row

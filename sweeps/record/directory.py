@@ -33,9 +33,7 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
     existing = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
     if not os.access(existing, os.W_OK):
         raise DirectoryError(f"{out}: cannot be written: no permission to write to {existing}")
-    if (out / LOCK).exists():
-        with (out / LOCK).open("rb") as lock:
-            _lock_or_refuse(out, lock.fileno())  # released as the file closes
+    _refuse_if_locked(out)
     if not has_ledger(out):
         foreign = [name for name in (STUDY, MANIFEST, REPORT, CHECKPOINTS) if (out / name).exists()]
         if foreign:
@@ -229,14 +227,17 @@ def driver_lock(out: Path) -> Iterator[None]:
 
 def is_locked(out: Path) -> bool:
     """Whether a driver is at work in `out`."""
-    if not (out / LOCK).exists():
-        return False
-    with (out / LOCK).open("rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    try:
+        _refuse_if_locked(out)
+    except DirectoryError:
+        return True
     return False
+
+
+def _refuse_if_locked(out: Path) -> None:
+    if (out / LOCK).exists():
+        with (out / LOCK).open("rb") as lock:
+            _lock_or_refuse(out, lock.fileno())  # released as the file closes
 
 
 def _lock_or_refuse(out: Path, lock: int) -> None:

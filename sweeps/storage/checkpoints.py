@@ -21,17 +21,20 @@ import os
 import shutil
 import tempfile
 import time
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from byol.files import ENCODER, PREVIOUS_STATE, STATE, write_text
+from byol.files import ENCODER, PREVIOUS_STATE, STATE, remove_states, write_text
 from byol.tensor_file import CheckpointError, verified_header
 from sweeps.errors import StorageError
 from sweeps.files import CHECKPOINTS
+from sweeps.record import checksums
 from sweeps.record.rows import Measurement
 from sweeps.storage.store import Store
+
+ENCODER_AGAIN = "the trial's results stand; a run of it in another directory makes the encoder again"
+"""What restores a damaged encoder."""
 
 REPORTED = "reported.jsonl"
 """The measurements that a trial has reported, one per line."""
@@ -83,8 +86,7 @@ class StoredWorkspace(Workspace):
         reported = _read(self.folder / REPORTED) if self.finished or has_state else []
         if reported is None:
             _log.warning("%s: is damaged; the trial starts again", self.folder / REPORTED)
-            for name in (STATE, PREVIOUS_STATE):
-                (self.folder / name).unlink(missing_ok=True)
+            remove_states(self.folder)
         self.reported = reported or []
         self.finished = self.finished and bool(self.reported)
         write_text(self.folder / REPORTED, "".join(map(_line, self.reported)))
@@ -203,8 +205,7 @@ class Checkpoints:
         try:
             verified_header(content, place, trial=trial_id)
         except CheckpointError as error:
-            again = "the trial's results stand; a run of it in another directory makes the encoder again"
-            raise StorageError(f"{error}; {again}") from None
+            raise StorageError(f"{error}; {ENCODER_AGAIN}") from None
         return content
 
 
@@ -235,7 +236,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _line(measurement: Measurement) -> str:
     spectra = {level: base64.b64encode(values).decode() for level, values in measurement.spectra.items()}
     text = json.dumps({**measurement.to_report(), "spectra": spectra})
-    return f"{text}\t{zlib.crc32(text.encode()):08x}\n"
+    return f"{text}\t{checksums.of_text(text)}\n"
 
 
 def _read(path: Path) -> list[Measurement] | None:
@@ -249,7 +250,7 @@ def _read(path: Path) -> list[Measurement] | None:
     for number, line in enumerate(lines):
         text, _, checksum = line.rstrip("\n").partition("\t")
         try:
-            if checksum and checksum != f"{zlib.crc32(text.encode()):08x}":
+            if checksum and checksum != checksums.of_text(text):
                 raise ValueError
             report = json.loads(text)
             spectra = {level: base64.b64decode(value) for level, value in report["spectra"].items()}
