@@ -1,8 +1,8 @@
 """What all figures share: the Panel, colours for light and dark, the base layout, escaped text."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -62,7 +62,20 @@ def dark_map() -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """A figure with its title, its caption and its numbers."""
+    """A figure with its title, its caption and its numbers.
+
+    It takes part in the page's selection of trials, one filter for all views, by what its traces say:
+
+    - A trace with a mark per trial has `customdata`, a number per mark: the trial's row in `study.trials`,
+      from `selection.rows_of_trials`. Marks of other trials are dimmed; a click on one selects its trial.
+    - A trace that stands for several trials has `meta=selection.of(TERM, ...)`, where a term is a filter
+      such as `predictor=none`. It is dimmed while none of its trials is selected, and a click on it selects
+      them. With `legend=True`, a click on its entry in the legend does so, too, instead of hiding it; a
+      trace of marks can have both.
+    - `brush` names the columns behind the axes: a range that is drawn along them is selected.
+
+    A figure with none of these shows the whole study, and the page says so while something is selected.
+    """
 
     name: str
     """Unique in a study; part of the figure's id in the page."""
@@ -79,6 +92,8 @@ class Panel:
     """What the views differ in: the label of their menu."""
     half: bool = False
     """Whether two such panels fit beside each other."""
+    brush: Mapping[str, str] = field(default_factory=dict)
+    """Axis, "x" or "y", and the column of the table of trials that it shows, such as `loss`."""
 
 
 def text(value: object) -> str:
