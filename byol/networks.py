@@ -13,8 +13,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
-from torchvision.ops import StochasticDepth
 
 from byol.config import RESNETS, TrialConfig
 from byol.ghost import use_ghost_batches
@@ -40,6 +38,20 @@ class StandardisedConv2d(nn.Conv2d):
         """Convolves with the standardised weight."""
         y_BCHW: Tensor = self._conv_forward(x_BCHW, self.standardised_weight(), self.bias)
         return y_BCHW
+
+
+class PositionMean(nn.Module):
+    """The mean over all positions: [B, C, H, W] -> [B, C].
+
+    Bit for bit nn.AdaptiveAvgPool2d(1), whose gradient is laid out channel by channel, whatever the layout of
+    x. For x in channels_last, the layers before it would then take several times as long.
+    """
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Averages in the layout of x."""
+        if x_BCHW.is_contiguous(memory_format=torch.channels_last):
+            return x_BCHW.permute(0, 2, 3, 1).flatten(1, 2).mean(dim=1)
+        return x_BCHW.mean(dim=(2, 3))
 
 
 def groups_of(channels: int) -> int:
@@ -168,13 +180,15 @@ def _tiny(config: TrialConfig) -> nn.Sequential:
         layers.append(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=bias))
         layers += [norm(outputs), nn.ReLU(inplace=True)]
         inputs = outputs
-    encoder = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    encoder = nn.Sequential(*layers, PositionMean())
     if config.encoder_norm == "group-ws":
         standardise_weights(encoder)
     return encoder
 
 
 def _resnet(config: TrialConfig) -> tuple[nn.Module, int]:
+    from torchvision import models  # not above: with torch's compiler, it takes longer than torch
+
     encoder = models.get_model(
         config.encoder,
         weights=None,
@@ -182,7 +196,7 @@ def _resnet(config: TrialConfig) -> tuple[nn.Module, int]:
         zero_init_residual=config.zero_init_residual,
     )
     features = encoder.fc.in_features
-    encoder.fc = nn.Identity()
+    encoder.fc, encoder.avgpool = nn.Identity(), PositionMean()
     if small_stem(config):
         # SimCLR, appendix B.9. Padding 1 keeps the image's size.
         encoder.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
@@ -201,6 +215,9 @@ def small_stem(config: TrialConfig) -> bool:
 
 
 def _backbone(config: TrialConfig) -> tuple[nn.Module, int]:
+    from torchvision import models
+    from torchvision.ops import StochasticDepth
+
     if config.encoder == "vit_b_16":
         encoder = models.vit_b_16(weights=None, image_size=config.image_size)
     else:

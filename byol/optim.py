@@ -4,16 +4,149 @@ A step reads its rate from a 0-dim tensor in each parameter group, which `set_lr
 schedule: nothing is read back to the host, and a captured CUDA graph replays with the current rate.
 """
 
-from collections.abc import Iterable, Mapping
+import abc
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 from byol.config import TrialConfig
 
 
-class LARS(torch.optim.Optimizer):
+class Optimizer(abc.ABC):
+    """Groups of parameters, and what is remembered about each parameter.
+
+    torch.optim's own classes import torch's compiler at their first use, which takes longer than all the rest
+    of torch. The arithmetic of SGD and AdamW is torch's.
+
+    Attributes:
+        param_groups: as in torch.optim; `param_names` holds the names of parameters that came with one.
+        state: parameter -> name of a slot -> tensor.
+    """
+
+    def __init__(self, groups: Iterable[Mapping[str, Any]], **defaults: Any) -> None:
+        """Takes groups as torch.optim does: "params", tensors or pairs of a name and a tensor, and values.
+
+        Args:
+            groups: each may override each of the defaults.
+            defaults: values of the groups that do not say otherwise.
+        """
+        self.param_groups = [{**defaults, **group, **_with_names(group["params"])} for group in groups]
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
+
+    def zero_grad(self) -> None:
+        """Forgets all gradients."""
+        for parameter in self._parameters():
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One update of every parameter that has a gradient. Reads no number back from the device."""
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if parameters:
+                gradients = [p.grad for p in parameters if p.grad is not None]
+                self._step_group(parameters, gradients, group)
+
+    @abc.abstractmethod
+    def _step_group(self, parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
+        """Updates these parameters of a group in place."""
+
+    def slots(self) -> dict[int, dict[str, Tensor]]:
+        """What is remembered, by the place of the parameter among all of all groups."""
+        places = {parameter: place for place, parameter in enumerate(self._parameters())}
+        return {places[parameter]: dict(slots) for parameter, slots in self.state.items()}
+
+    def load_slots(self, slots: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """Restores what `slots` returned, on the parameters' device and in their memory layout."""
+        parameters = list(self._parameters())
+        self.state = {
+            parameters[place]: {name: _like(value, parameters[place]) for name, value in sorted(each.items())}
+            for place, each in sorted(slots.items())
+        }
+
+    def _parameters(self) -> Iterator[Tensor]:
+        for group in self.param_groups:
+            yield from group["params"]
+
+    def _slots_of(self, parameters: list[Tensor], name: str) -> list[Tensor]:
+        """A slot of each parameter, zeros at first."""
+        slots = []
+        for parameter in parameters:
+            remembered = self.state.setdefault(parameter, {})
+            if name not in remembered:
+                remembered[name] = torch.zeros_like(parameter)
+            slots.append(remembered[name])
+        return slots
+
+
+def _with_names(params: Iterable[Any]) -> dict[str, list[Any]]:
+    pairs = [entry if isinstance(entry, tuple) else (None, entry) for entry in params]
+    names = [name for name, _ in pairs if name is not None]
+    return {"params": [parameter for _, parameter in pairs], **({"param_names": names} if names else {})}
+
+
+def _like(value: Tensor, parameter: Tensor) -> Tensor:
+    """A copy of a slot where the parameter is; fused arithmetic needs its layout, which files lose."""
+    if value.shape != parameter.shape:
+        return value.to(parameter.device, copy=True)
+    return torch.empty_like(parameter, requires_grad=False).copy_(value)
+
+
+class SGD(Optimizer):
+    """torch's fused SGD with momentum, whose buffer begins as the first gradient."""
+
+    def _step_group(self, parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
+        has_momentum = group["momentum"] != 0
+        buffers = [self.state.get(p, {}).get("momentum_buffer") for p in parameters] if has_momentum else []
+        sgd(
+            parameters,
+            gradients,
+            buffers,
+            fused=True,
+            weight_decay=group["weight_decay"],
+            momentum=group["momentum"],
+            lr=group["lr"],
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+        if has_momentum:
+            self.state |= {
+                parameter: {"momentum_buffer": buffer}
+                for parameter, buffer in zip(parameters, buffers, strict=True)
+                if buffer is not None
+            }
+
+
+class AdamW(Optimizer):
+    """torch's fused AdamW; each parameter counts its steps on its own device."""
+
+    def _step_group(self, parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
+        for p in parameters:
+            self.state.setdefault(p, {"step": torch.zeros((), device=p.device)})
+        adamw(
+            parameters,
+            gradients,
+            self._slots_of(parameters, "exp_avg"),
+            self._slots_of(parameters, "exp_avg_sq"),
+            [],
+            [self.state[p]["step"] for p in parameters],
+            fused=True,
+            amsgrad=False,
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            maximize=False,
+        )
+
+
+class LARS(Optimizer):
     """Layer-wise adaptive rate scaling with momentum, as DeepMind trains BYOL.
 
     For every parameter tensor p with gradient g, momentum buffer m (0 at first) and the group's values:
@@ -27,7 +160,8 @@ class LARS(torch.optim.Optimizer):
     inside, which differs while the rate changes. Only `adapt` says whether a group is adapted:
     weight_decay = 0 does not switch the adaptation off.
 
-    With `clip`, the second line is that of LARC as solo-learn writes it, which never goes further than SGD:
+    With the group's `clip`, the second line is that of LARC as solo-learn writes it, which never goes further
+    than SGD:
 
         u = u min(eta |p| / (|g| + weight_decay |p| + 1e-8) / lr, 1)       if the group's `adapt` is true
 
@@ -37,40 +171,7 @@ class LARS(torch.optim.Optimizer):
     solo-learn, solo/utils/lars.py, `clip_lr`.
     """
 
-    def __init__(
-        self,
-        params: Iterable[Any],
-        *,
-        lr: float | Tensor,
-        momentum: float,
-        weight_decay: float,
-        eta: float,
-        clip: bool = False,
-    ) -> None:
-        """Takes parameters or groups of them as torch.optim does; a group may override each value.
-
-        Args:
-            params: parameters, named parameters, or dictionaries with "params" and values of their own.
-            lr: learning rate; a 0-dim tensor on the parameters' device to change it without waiting.
-            momentum: decay of the buffer, 0..1.
-            weight_decay: L2 coefficient, coupled (it passes through adaptation and momentum).
-            eta: trust coefficient.
-            clip: whether rates are clipped.
-        """
-        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "eta": eta, "clip": clip}
-        super().__init__(params, {**defaults, "adapt": True})
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update of every parameter that has a gradient. Reads no number back from the device."""
-        assert closure is None, "LARS evaluates no closure"
-        for group in self.param_groups:
-            parameters = [p for p in group["params"] if p.grad is not None]
-            if parameters:
-                self._step_group(parameters, group)
-
-    def _step_group(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        gradients = [p.grad for p in parameters if p.grad is not None]
+    def _step_group(self, parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
         updates = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])
         if group["adapt"]:
             ratios = (
@@ -79,17 +180,10 @@ class LARS(torch.optim.Optimizer):
                 else _trust_ratios(parameters, updates, group["eta"])
             )
             updates = torch._foreach_mul(updates, ratios)
-        buffers = [self._buffer(p) for p in parameters]
+        buffers = self._slots_of(parameters, "momentum_buffer")
         torch._foreach_mul_(buffers, group["momentum"])
         torch._foreach_add_(buffers, updates)
         torch._foreach_sub_(parameters, torch._foreach_mul(buffers, group["lr"]))
-
-    def _buffer(self, parameter: Tensor) -> Tensor:
-        state = self.state[parameter]
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(parameter)
-        buffer: Tensor = state["momentum_buffer"]
-        return buffer
 
 
 def _trust_ratios(parameters: list[Tensor], updates: Iterable[Tensor], eta: float) -> list[Tensor]:
@@ -158,7 +252,7 @@ def parameter_groups(
 
 def build_optimizer(
     parameters: Mapping[str, Iterable[tuple[str, nn.Parameter]]], config: TrialConfig
-) -> torch.optim.Optimizer:
+) -> Optimizer:
     """The optimiser of a trial over the groups of `parameter_groups`.
 
     `momentum` is AdamW's beta1; its beta2 is torch's default, 0.999. Each group lists the names of its
@@ -173,22 +267,15 @@ def build_optimizer(
     """
     groups = parameter_groups(parameters, config)
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=0.0, momentum=config.momentum, fused=True)
+        return SGD(groups, momentum=config.momentum)
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=0.0, betas=(config.momentum, 0.999), fused=True)
+        return AdamW(groups, betas=(config.momentum, 0.999), eps=1e-8)
     if config.optimizer == "lars":
-        return LARS(
-            groups,
-            lr=0.0,
-            momentum=config.momentum,
-            weight_decay=0.0,
-            eta=config.lars_eta,
-            clip=config.lars_clip,
-        )
+        return LARS(groups, momentum=config.momentum, eta=config.lars_eta, clip=config.lars_clip)
     raise ValueError(f"optimizer must be one of sgd, lars, adamw, but got {config.optimizer!r}")
 
 
-def set_lr(optimizer: torch.optim.Optimizer, lr: Tensor, undecayed_lr: Tensor) -> None:
+def set_lr(optimizer: Optimizer, lr: Tensor, undecayed_lr: Tensor) -> None:
     """Sets every group's rate for the next step, in place and without waiting for the device.
 
     Args:

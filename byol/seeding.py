@@ -11,7 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
+
+_DRAWS = {
+    *("bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_", "random_", "uniform_"),
+    "kaiming_uniform_",
+}
+"""Functions that fill a tensor with random numbers: methods of tensors, and those of nn.init that torch hands
+to a mode as a whole."""
 
 
 def stream_seed(seed: int, name: str, index: int = 0) -> int:
@@ -85,14 +92,18 @@ def construction(seed: int, name: str) -> Iterator[None]:
         yield
 
 
-class BeforeDraws(TorchDispatchMode):
-    """Inside the block, `act` is called with each tensor that is about to be filled with random numbers."""
+class BeforeDraws(TorchFunctionMode):
+    """Inside the block, `act` is called with each tensor that is about to be filled with random numbers.
+
+    What counts is torch's functions as Python calls them: a TorchDispatchMode would see every operation, but
+    imports torch's compiler, which takes longer than all the rest of torch.
+    """
 
     def __init__(self, act: Callable[[Tensor], object]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.act = act
 
-    def __torch_dispatch__(
+    def __torch_function__(
         self,
         func: Any,
         types: Sequence[type],
@@ -100,6 +111,6 @@ class BeforeDraws(TorchDispatchMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Passes the operation on."""
-        if torch.Tag.nondeterministic_seeded in func.tags:
-            self.act(args[0])
+        if func.__name__ in _DRAWS:
+            self.act(args[0] if args else (kwargs or {})["tensor"])
         return func(*args, **(kwargs or {}))

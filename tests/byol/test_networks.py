@@ -2,16 +2,22 @@
 
 import hashlib
 import itertools
+import subprocess
+import sys
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision import models
 
+from byol import networks
 from byol.config import BACKBONES, Scalar, TrialConfig
 from byol.networks import (
     TINY_CHANNELS,
+    PositionMean,
     StandardisedConv2d,
     build_encoder,
     build_predictor,
@@ -20,6 +26,7 @@ from byol.networks import (
     standardise_weights,
 )
 from byol.presets import from_settings
+from byol.seeding import BeforeDraws, construction
 
 
 def layers(module: nn.Module) -> list[type[nn.Module]]:
@@ -361,3 +368,68 @@ def test_torchvisions_initialisation_is_kept() -> None:
         if isinstance(layer, nn.Conv2d):
             fan_out = layer.out_channels * layer.kernel_size[0] * layer.kernel_size[1]
             assert layer.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.03)
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_the_mean_over_positions_is_torchs_pooling_and_keeps_the_layout(layout: torch.memory_format) -> None:
+    x = torch.randn(3, 8, 4, 5, generator=torch.Generator().manual_seed(0)).to(memory_format=layout)
+    results: list[tuple[Tensor | None, ...]] = []
+    gradients: list[Tensor] = []
+    for pool in (PositionMean(), nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())):
+        leaf = x.clone().requires_grad_()
+        kept = leaf.relu()
+        kept.register_hook(lambda gradient: gradients.append(gradient))
+        pooled = pool(kept)
+        pooled.square().sum().backward()
+        results += [(pooled, leaf.grad)]
+    for ours, torchs in zip(*results, strict=True):
+        assert torch.equal(ours, torchs)
+    assert gradients[0].is_contiguous(memory_format=layout)
+
+
+class Dispatched(TorchDispatchMode):
+    """Records the tensors that torch fills with random numbers, at the lowest level."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.sizes: list[int] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            self.sizes.append(args[0].numel())
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["tiny", "resnet18", "mobilenet_v3_small", "shufflenet_v2_x1_0"])
+def test_every_draw_is_seen(name: str) -> None:
+    """As many tensors of the same sizes as torch's dispatcher sees, in the same order."""
+    norm = {} if name in ("tiny", "resnet18") else {"encoder_norm": "native"}
+    config = from_settings({"encoder": name, "image_size": 32, **norm})
+    seen: list[int] = []
+    with (
+        construction(0, "encoder"),
+        Dispatched() as dispatched,
+        BeforeDraws(lambda tensor: seen.append(tensor.numel())),
+    ):
+        networks._encoder(config)
+    assert seen == dispatched.sizes
+    assert len(seen) > 3
+
+
+def test_an_encoder_and_a_step_need_no_compiler() -> None:
+    """torch._dynamo and what it imports take longer than the rest of torch."""
+    code = """
+import sys
+import torch
+import sweeps.engine.worker
+from byol.learner import Learner
+from byol.presets import from_settings
+for optimizer in ("sgd", "lars", "adamw"):
+    settings = {"image_size": 12, "batch_size": 4, "steps": 2, "optimizer": optimizer}
+    learner = Learner(from_settings(settings), train_images=8, device=torch.device("cpu"))
+    learner.step(torch.rand(4, 3, 12, 12), torch.rand(4, 3, 12, 12))
+    learner.load_state(learner.state())
+print({"torch._dynamo", "sympy", "torchvision"} & set(sys.modules))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "set()\n"
