@@ -22,7 +22,7 @@ from byol.learner import Learner
 from byol.measure import metrics
 from byol.measure.knn import check_neighbours, knn_accuracy
 from byol.measure.lidar import lidar
-from byol.measure.metrics import Metrics
+from byol.measure.metrics import Cloud, Embeddings, Metrics
 from byol.measure.probe import linear_probe
 from byol.seeding import stream, stream_seed
 from byol.views import clean_view, draw, make_view
@@ -98,8 +98,9 @@ class Measurer:
             samples_per_second: training images per second since then.
         """
         with torch.no_grad(), evaluating(self.learner.online, batch_statistics=True):
-            y_NF, z_ND = self._embed(self._clean)
-            (y1_NF, z1_ND), (y2_NF, z2_ND) = (self._embed(view) for view in self._views)
+            (y_NF, z_ND), (y1_NF, z1_ND), (y2_NF, z2_ND) = (
+                map(Cloud, self._embed(view)) for view in (self._clean, *self._views)
+            )
             at_the_end = self._lidar() if step == self.learner.total_steps else {}
         knn, probe = self._accuracies(step)
         table_index = min(step, self.learner.total_steps - 1)
@@ -209,7 +210,7 @@ class Measurer:
         return rows.tensor_split(max(1, parts))
 
 
-def _spread(level: str, x_ND: Tensor) -> dict[str, float]:
+def _spread(level: str, x_ND: Embeddings) -> dict[str, float]:
     """Least, median and largest std of a dimension, by the names of Metrics' fields."""
     std_D = metrics.dimension_stds(x_ND)
     at_3 = std_D.new_tensor([0.0, 0.5, 1.0])

@@ -10,6 +10,7 @@ diverged trial is still recorded. What follows from the eigenvalues of a `covari
 computed where the tables are made and read (`analysis/spectra.py`).
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -24,9 +25,50 @@ _TINY = 1e-300  # keeps 0 / 0 at 0; NaN stays NaN
 RANKME_EPS = 1e-7  # what RankMe and LiDAR add to every share
 
 
-def _unit(x_ND: Tensor) -> Tensor:
-    unit_ND: Tensor = F.normalize(x_ND.detach().double(), dim=1)
-    return unit_ND
+class Cloud:
+    """Embeddings [N, D], and what several of the functions below need of them, each computed once."""
+
+    def __init__(self, x_ND: Tensor) -> None:
+        """Takes embeddings at their own length."""
+        self.x_ND = x_ND.detach().double()
+
+    @functools.cached_property
+    def unit_ND(self) -> Tensor:
+        """The embeddings at length 1."""
+        unit_ND: Tensor = F.normalize(self.x_ND, dim=1)
+        return unit_ND
+
+    @functools.cached_property
+    def squares_K(self) -> Tensor:
+        """Squared singular values of the embeddings as they are, descending."""
+        return _squared_singular_values(self.x_ND)
+
+    @functools.cached_property
+    def unit_squares_K(self) -> Tensor:
+        """Squared singular values of the unit embeddings, descending."""
+        return _squared_singular_values(self.unit_ND)
+
+    @functools.cached_property
+    def std_D(self) -> Tensor:
+        """The standard deviation of each dimension of the unit embeddings (divided by N)."""
+        return self.unit_ND.std(dim=0, correction=0)
+
+    @property
+    def scale(self) -> float:
+        """sqrt(D)."""
+        return math.sqrt(self.x_ND.shape[1])
+
+
+Embeddings = Tensor | Cloud
+"""Embeddings [N, D], as a tensor, or as a cloud where several functions share what they compute."""
+
+
+def _cloud(x_ND: Embeddings) -> Cloud:
+    return x_ND if isinstance(x_ND, Cloud) else Cloud(x_ND)
+
+
+def _unit(x_ND: Embeddings) -> Tensor:
+    return _cloud(x_ND).unit_ND
 
 
 def _squared_singular_values(x_ND: Tensor) -> Tensor:
@@ -49,7 +91,7 @@ def entropy_rank(values_K: Tensor, eps: float = 0.0) -> Tensor:
     return entropies_K.sum().exp()
 
 
-def embedding_std(x_ND: Tensor) -> Tensor:
+def embedding_std(x_ND: Embeddings) -> Tensor:
     """sqrt(D) times the mean over dimensions of the standard deviation, over samples, of unit embeddings.
 
     1 for an isotropic cloud, 0 for a point. The deviation is that of the population (divided by N).
@@ -61,19 +103,21 @@ def embedding_std(x_ND: Tensor) -> Tensor:
     >>> embedding_std(isotropic).item(), embedding_std(point).item()
     (1.0, 0.0)
     """
-    return _unit(x_ND).std(dim=0, correction=0).mean() * math.sqrt(x_ND.shape[1])
+    cloud = _cloud(x_ND)
+    return cloud.std_D.mean() * cloud.scale
 
 
-def dimension_stds(x_ND: Tensor) -> Tensor:
+def dimension_stds(x_ND: Embeddings) -> Tensor:
     """The standard deviation of each dimension of unit embeddings [D], times sqrt(D).
 
     Their mean is `embedding_std`. Their least, median and largest tell an even spread from one that a few
     dimensions carry while the others are dead.
     """
-    return _unit(x_ND).std(dim=0, correction=0) * math.sqrt(x_ND.shape[1])
+    cloud = _cloud(x_ND)
+    return cloud.std_D * cloud.scale
 
 
-def effective_rank(x_ND: Tensor) -> Tensor:
+def effective_rank(x_ND: Embeddings) -> Tensor:
     """The exponential of the entropy of the singular values' shares, of unit embeddings, in 1..K.
 
     Not centred: a common mean direction counts as one dimension, so that full collapse gives 1. (If it were
@@ -83,10 +127,10 @@ def effective_rank(x_ND: Tensor) -> Tensor:
     Source: Roy and Vetterli 2007 ("The effective rank"). `rankme` is the same of embeddings at their own
     length.
     """
-    return entropy_rank(_squared_singular_values(_unit(x_ND)).sqrt())
+    return entropy_rank(_cloud(x_ND).unit_squares_K.sqrt())
 
 
-def rankme(x_ND: Tensor) -> Tensor:
+def rankme(x_ND: Embeddings) -> Tensor:
     """RankMe: the exponential of the entropy of the singular values' shares, of embeddings as they are.
 
     Not centred, and not scaled: long embeddings count for more than short ones, and a large common mean
@@ -94,21 +138,21 @@ def rankme(x_ND: Tensor) -> Tensor:
 
     Source: Garrido et al. 2023 (arXiv 2210.02885), equations 1 and 2.
     """
-    return entropy_rank(_squared_singular_values(x_ND.detach().double()).sqrt(), RANKME_EPS)
+    return entropy_rank(_cloud(x_ND).squares_K.sqrt(), RANKME_EPS)
 
 
-def stable_rank(x_ND: Tensor) -> Tensor:
+def stable_rank(x_ND: Embeddings) -> Tensor:
     """Sum of the squared singular values by the largest, of embeddings as they are, in 1..K.
 
     Not centred: a point gives 1. (Centred, it would be the NESum.) All-zero embeddings give 0.
 
     Source: Tsitsulin et al. 2023 (arXiv 2305.16562); the name is Rudelson and Vershynin's (2007).
     """
-    squares_K = _squared_singular_values(x_ND.detach().double())
+    squares_K = _cloud(x_ND).squares_K
     return squares_K.sum() / squares_K[0].clamp_min(_TINY)
 
 
-def covariance_spectrum(x_ND: Tensor) -> Tensor:
+def covariance_spectrum(x_ND: Embeddings) -> Tensor:
     """Eigenvalues [D], descending, of the covariance of unit embeddings (centred, divided by N).
 
     Their sum is 1 minus the squared length of the mean embedding: 1 for a centred cloud, 0 for a point.
@@ -122,7 +166,7 @@ def covariance_spectrum(x_ND: Tensor) -> Tensor:
     return F.pad(spectrum_K, (0, size - len(spectrum_K)))
 
 
-def alignment(x_ND: Tensor, y_ND: Tensor) -> Tensor:
+def alignment(x_ND: Embeddings, y_ND: Embeddings) -> Tensor:
     """Mean squared distance between the unit embeddings of two views of the same images, 0..4.
 
     Row i of both belongs to image i. Source: Wang and Isola 2020 (arXiv 2005.10242), alpha = 2.
@@ -130,7 +174,7 @@ def alignment(x_ND: Tensor, y_ND: Tensor) -> Tensor:
     return (_unit(x_ND) - _unit(y_ND)).square().sum(dim=1).mean()
 
 
-def uniformity(x_ND: Tensor) -> Tensor:
+def uniformity(x_ND: Embeddings) -> Tensor:
     """Log of the mean of exp(-2 |x_i - x_j|^2) over pairs of different samples' unit embeddings.
 
     At most 0, which is a point; lower is more uniform. NaN for N < 2.
@@ -149,21 +193,21 @@ def uniformity(x_ND: Tensor) -> Tensor:
     return (total / (count * (count - 1))).log() if count > 1 else total * torch.nan
 
 
-def positive_cosine(x_ND: Tensor, y_ND: Tensor) -> Tensor:
+def positive_cosine(x_ND: Embeddings, y_ND: Embeddings) -> Tensor:
     """Mean cosine between the embeddings of two views of the same images, -1..1. Row i of both is image i."""
     return (_unit(x_ND) * _unit(y_ND)).sum(dim=1).mean()
 
 
-def negative_cosine(x_ND: Tensor, y_ND: Tensor) -> Tensor:
+def negative_cosine(x_ND: Embeddings, y_ND: Embeddings) -> Tensor:
     """Mean cosine between views of different images (row i of x with row j of y, i != j), -1..1.
 
     A value near the positive cosine means collapse: without BatchNorm, Fetterman and Albrecht 2020 find .9999
     for both, and with it .88 (positive) and .27 (negative). NaN for N < 2.
     """
-    x_ND, y_ND = _unit(x_ND), _unit(y_ND)
-    count = len(x_ND)
-    all_pairs = (x_ND.sum(dim=0) * y_ND.sum(dim=0)).sum()
-    same_image = (x_ND * y_ND).sum()
+    u_ND, v_ND = _unit(x_ND), _unit(y_ND)
+    count = len(u_ND)
+    all_pairs = (u_ND.sum(dim=0) * v_ND.sum(dim=0)).sum()
+    same_image = (u_ND * v_ND).sum()
     return (all_pairs - same_image) / (count * (count - 1)) if count > 1 else same_image * torch.nan
 
 
