@@ -28,7 +28,7 @@ from sweeps.record.rows import (
     TrialRow,
     TrialState,
 )
-from sweeps.record.schema import ADDED, FORMAT, PROVENANCE, create_tables, signed_columns
+from sweeps.record.schema import ADDED, FORMAT, PAGE_BYTES, PROVENANCE, create_tables, signed_columns
 from sweeps.study.designs import Trial
 
 _PLANNED = "trial_id, design, cell_id, seed, labels, settings, steps_planned"
@@ -59,6 +59,7 @@ class Ledger:
         self._signatures: dict[str, str] = {}
         """Table -> the expression of its rows' checksum."""
         if not read_only:
+            self._db.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file; others keep theirs
             self._db.execute("PRAGMA journal_mode = WAL")
             # A commit reaches the operating system, not the disk: it survives any death of the process.
             self._db.execute("PRAGMA synchronous = NORMAL")

@@ -223,3 +223,43 @@ def test_a_report_from_before_a_metric_is_read(small: Study) -> None:
     for name in ("rankme", "lidar", "representation_std_max"):
         del report[name]
     assert Measurement.from_report(report).rankme is None
+
+
+def test_spectra_fill_their_pages(tmp_path: Path, small: Study) -> None:
+    """Measurements of trials that run side by side, with 3 KB of spectra, take at most 4 KB each."""
+    path = tmp_path / "ledger.sqlite"
+    spectra = {"representation": bytes(range(256)) * 8, "projection": bytes(range(256)) * 4}
+    trials = [trial.trial_id for trial in small.trials()]
+    with Ledger(path) as ledger:
+        ledger.plan((trial, 50) for trial in small.trials())
+        attempts = {trial_id: ledger.start(trial_id) for trial_id in trials}
+        with ledger.transaction():
+            for step in range(50):
+                for trial_id in trials:
+                    row = dataclasses.replace(measurement(step), spectra=spectra)
+                    assert ledger.append(trial_id, attempts[trial_id], row)
+    assert path.stat().st_size / (50 * len(trials)) < 4096
+
+
+def test_a_ledger_with_rows_in_the_order_of_their_keys_goes_on(tmp_path: Path, small: Study) -> None:
+    """As versions before 0.4 created the tables of measurements and spectra."""
+    path, (first, second, *_) = tmp_path / "ledger.sqlite", small.trials()
+    with Ledger(path) as ledger:
+        ledger.plan([(first, 20), (second, 20)])
+        attempt = ledger.start(first.trial_id)
+        ledger.append(first.trial_id, attempt, measurement(0))
+    with contextlib.closing(sqlite3.connect(path)) as older:
+        for table in ("metrics", "spectra"):
+            (statement,) = older.execute(
+                "SELECT sql FROM sqlite_master WHERE name = ? AND type = 'table'", (table,)
+            ).fetchone()
+            older.executescript(
+                f"ALTER TABLE {table} RENAME TO earlier; {statement} WITHOUT ROWID; "
+                f"INSERT INTO {table} SELECT * FROM earlier; DROP TABLE earlier;"
+            )
+    with Ledger(path) as ledger:
+        assert ledger.append(first.trial_id, attempt, measurement(5))
+    with Ledger(path, read_only=True) as ledger:
+        ledger.check_structure()
+        ledger.check_rows()
+        assert [row.step for row in ledger.rows(first.trial_id)] == [0, 5]
