@@ -22,6 +22,7 @@ from ray.tune.search import Searcher
 
 from byol.config import Scalar
 from byol.errors import shortened
+from sweeps.engine.in_order import InOrder
 from sweeps.engine.runtime import Interruption
 from sweeps.engine.worker import Failure, Job, run_trial
 from sweeps.errors import WorkersError
@@ -68,8 +69,8 @@ class Driver:
         ]
         self._fit(
             dataclasses.replace(self.job, common=common, resources=resources),
-            tune.TuneConfig(max_concurrent_trials=workers, **_TUNE_OPTIONS),
-            param_space={"trial": tune.grid_search(choices)},
+            InOrder(choices),
+            workers=workers,
             planned=[trial.trial_id for trial in trials],
         )
         self._retry_alone(resources)
@@ -83,19 +84,13 @@ class Driver:
             searcher: suggests trials, each with all its settings.
             scheduler: stops trials early; None stops none.
             resources: what one trial occupies.
-            workers: maximum concurrent trials; without a limit Ray would starve the searcher.
+            workers: maximum concurrent trials: the more run at once, the less each sample knows.
         """
         self._fit(
             dataclasses.replace(self.job, common={}, resources=resources),
-            tune.TuneConfig(
-                search_alg=searcher,
-                scheduler=scheduler,
-                num_samples=-1,
-                max_concurrent_trials=workers,
-                **_TUNE_OPTIONS,
-            ),
-            param_space={},
-            pruned=scheduler.stopped if scheduler else frozenset(),
+            searcher,
+            workers=workers,
+            scheduler=scheduler,
         )
         self._retry_alone(resources)
 
@@ -109,20 +104,28 @@ class Driver:
     def _fit(
         self,
         job: Job,
-        config: tune.TuneConfig,
+        searcher: Searcher,
         *,
-        param_space: Mapping[str, Any],
+        workers: int | None,
+        scheduler: "Pruner | None" = None,
         planned: Sequence[str] = (),
-        pruned: Set[str] = frozenset(),
     ) -> None:
         scratch = tempfile.mkdtemp(prefix="sweep-")
+        pruned = scheduler.stopped if scheduler else frozenset()
         bookkeeper = Bookkeeper(self.tracker, self.interruption, pruned, lambda: _reason(job))
         needed = {"cpu": job.resources.cpu, "gpu": job.resources.gpu}
         try:
             tune.Tuner(
                 tune.with_resources(tune.with_parameters(run_trial, job=job), needed),
-                param_space=param_space,
-                tune_config=config,
+                tune_config=tune.TuneConfig(
+                    search_alg=searcher,
+                    scheduler=scheduler,
+                    num_samples=-1,
+                    max_concurrent_trials=workers,
+                    reuse_actors=True,
+                    trial_name_creator=_trial_name,
+                    trial_dirname_creator=_trial_name,
+                ),
                 run_config=tune.RunConfig(
                     storage_path=scratch,
                     name="trials",
@@ -167,14 +170,6 @@ def _receive(job: Job) -> None:
 
 def _trial_name(trial: Any) -> str:
     return str(trial.config["trial"]["id"])
-
-
-_TUNE_OPTIONS = {
-    "reuse_actors": True,
-    "trial_name_creator": _trial_name,
-    "trial_dirname_creator": _trial_name,
-}
-"""Options of Tune that all runs share."""
 
 
 def _split(

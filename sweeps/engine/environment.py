@@ -15,6 +15,9 @@ _RAY = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    # How many trials may wait for a place at once. Tune's default for a searcher is 1, which fills a cluster
+    # slowly and gives its autoscaler nothing to see; 200 is its default for grids.
+    "TUNE_MAX_PENDING_TRIALS_PG": "200",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "86400",
 }
 _ALLOCATOR = {
