@@ -29,6 +29,8 @@ class Inputs:
     """What one trial occupies."""
     estimate: Estimate | None
     """How long trials are expected to take; None if unknown."""
+    facts: Mapping[str, str]
+    """What the ledger said before: nothing in a new sweep."""
 
 
 def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, source: Path) -> Inputs:
@@ -61,4 +63,5 @@ def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, s
         steps=steps,
         resources=options.resources(study.resources),
         estimate=estimates.of_study(study, study.cells(), out),
+        facts=facts,
     )

@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -141,27 +142,36 @@ class Sweep:
         self._announce()
         with (
             runtime.interruptible(budget and self._began + budget) as interruption,
-            runtime.connected(self.options.address, self.inputs.resources) as self._available,
-            self._recording(),
+            ThreadPoolExecutor(1) as beside,
         ):
-            room = runtime.room(self.inputs.resources, self._available)
-            self._plan(room)
-            self.record()
-            self.display = Display(self.stream, columns=shutil.get_terminal_size().columns)
-            self._track(self.display)
-            try:
-                with self.mirror.following(stop=interruption.request, warn=self.display.note):
-                    self._run(self._driver(interruption), room)
-            finally:
-                self.display.close()
-                self.ledger.interrupt()
+            # Importing torch takes as long as Ray's start, which is mostly waiting.
+            controls = beside.submit(self._controls)
+            with (
+                runtime.connected(self.options.address, self.inputs.resources) as self._available,
+                self._recording(),
+            ):
+                room = runtime.room(self.inputs.resources, self._available)
+                self._plan(room, controls.result())
                 self.record()
-            self._outcome = RunOutcome(
-                counts=self.ledger.counts(),
-                interrupted=interruption.requested,
-                out_of_time=interruption.out_of_time,
-                ran=True,
-            )
+                self._run_displayed(interruption, room)
+
+    def _run_displayed(self, interruption: "Interruption", room: int) -> None:
+        """Runs what is missing, shows it, and records it at the end, whatever the end is."""
+        self.display = Display(self.stream, columns=shutil.get_terminal_size().columns)
+        self._track(self.display)
+        try:
+            with self.mirror.following(stop=interruption.request, warn=self.display.note):
+                self._run(self._driver(interruption), room)
+        finally:
+            self.display.close()
+            self.ledger.interrupt()
+            self.record()
+        self._outcome = RunOutcome(
+            counts=self.ledger.counts(),
+            interrupted=interruption.requested,
+            out_of_time=interruption.out_of_time,
+            ran=True,
+        )
 
     def record(self) -> None:
         """Writes tables and manifest as of now. Only within `execute`."""
@@ -225,15 +235,21 @@ class Sweep:
             self.ledger.interrupt()  # trials that a dead driver has left running
             yield
 
-    def _plan(self, room: int) -> None:
-        """Records the planned trials, the data's digests and the expected times."""
-        known = self.ledger.facts()
-        facts = dict(self.inputs.data.facts)
-        facts[Fact.PRECISION] = known.get(Fact.PRECISION) or self.trainer.precision()
+    def _controls(self) -> dict[str, str]:
+        """The precision, and what accuracies are compared with, as facts. Imports torch."""
+        known = self.inputs.facts
         baselines = self.inputs.data.baselines(
             self.inputs.trials, self.trainer, json.loads(known.get(Fact.BASELINES, "{}"))
         )
-        facts[Fact.BASELINES] = json.dumps(baselines)
+        return {
+            Fact.PRECISION: self.trainer.precision(),
+            Fact.BASELINES: json.dumps(baselines),
+        }
+
+    def _plan(self, room: int, controls: Mapping[str, str]) -> None:
+        """Records the planned trials, the data's digests, the controls and the expected times."""
+        facts = {**self.inputs.data.facts, **controls}
+        facts[Fact.PRECISION] = self.ledger.facts().get(Fact.PRECISION) or controls[Fact.PRECISION]
         if self.inputs.estimate is not None and not self.study.search:
             workers = min(room, self.options.workers or room)
             facts[Fact.PLAN] = estimates.plan_fact(self.inputs.estimate, [*self.trials.values()], workers)

@@ -59,22 +59,25 @@ class Trainer:
 
 
 def byol_trainer() -> Trainer:
-    """Returns the learner in byol/. Imports torch."""
-    import torch
-
+    """Returns the learner in byol/. torch is imported where it is first needed."""
     from byol.data import load_data
-    from byol.precision import resolved
-
-    def precision() -> str:
-        return resolved("auto", "cuda" if torch.cuda.is_available() else "cpu")
 
     return Trainer(
         load_data=load_data,
         train=train_byol,
-        precision=precision,
+        precision=byol_precision,
         baselines=byol_baselines,
         prepare=prepare_torch,
     )
+
+
+def byol_precision() -> str:
+    """Returns what precision "auto" means on this machine."""
+    import torch
+
+    from byol.precision import resolved
+
+    return resolved("auto", "cuda" if torch.cuda.is_available() else "cpu")
 
 
 def byol_baselines(data: Any, config: TrialConfig) -> Any:

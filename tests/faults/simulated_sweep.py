@@ -25,7 +25,7 @@ def entered(study: Study, out: Path, options: RunOptions | None = None) -> Itera
         sweep._started, sweep._began, sweep._available = datetime(2026, 1, 1, tzinfo=UTC), 0.0, {"CPU": 2.0}
         sweep.inputs = prepare(sweep.study, out, options=options, trainer=TRAINER, source=sweep.mirror.source)
         with sweep._recording():
-            sweep._plan(2)
+            sweep._plan(2, sweep._controls())
             sweep.record()
             yield sweep
 
