@@ -36,8 +36,9 @@ reproductions: .venv/.runtime
 theory: .venv/.runtime
 	@$(BIN)/python -m benchmarks.theory_figure
 
+# Two processes: tests that wait for Ray leave a core to the others.
 test: .venv/.development
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # `make test` runs a short part of these: fewer moments, seeds and bits.
 faults: .venv/.development
