@@ -49,6 +49,7 @@ _MAKERS: Mapping[str, Callable[[StudyResults], Panel | None]] = {
     "sensitivity": planes.sensitivity,
     "knn-ecdf": accuracy.knn_ecdf,
     "trajectories": trajectories.trajectories,
+    "overlaid": trajectories.overlaid,
     "onset": onset.onset,
     "loss-plane": planes.loss_plane,
     "rank-plane": planes.rank_plane,

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from analysis.naming import cell_words
 from analysis.outcomes import Outcome, is_judged
 from analysis.results import StudyResults
 from analysis.stats import Floats
@@ -45,9 +46,13 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """What it changes in the reference: `predictor = none, tau_base = 0`; or `the reference`."""
-        changes = (f"{self.factors[index]} = {self.labels[index]}" for index in self.changed)
-        return ", ".join(changes) or "the reference"
+        """Its name: what differs from the reference, `no predictor, tau 0`; or `the reference`."""
+        return cell_words(self.changes)
+
+    @property
+    def changes(self) -> tuple[tuple[str, str], ...]:
+        """The factors that differ from the reference, with their levels here."""
+        return tuple((self.factors[index], self.labels[index]) for index in self.changed)
 
     @property
     def levels_text(self) -> str:

@@ -48,7 +48,7 @@ def comparison_rows(study: StudyResults, cells: Sequence[Cell]) -> list[tuple[st
     ]
     for cell, collapse_test, accuracy_test in zip(neighbours, on_collapse, on_accuracy, strict=True):
         (index,) = cell.changed
-        name = f"{study.factors[index].name} = {cell.labels[index]}"
+        name = cell.text
         if study.factors[index].name in confounded(study):
             rows.append((name, *_share(cell), *["confounded"] * 5, _fate(cell)))
             continue

@@ -20,7 +20,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from analysis.cells import Cell, Codes, cells_of, collapse_by_seed, values_by_seed
+from analysis.cells import Cell, Codes, cells_of, collapse_by_seed, judged_values_by_seed, values_by_seed
 from analysis.contrasts import Contrast, interaction_contrasts, main_contrasts
 from analysis.paired import Superiority, superiority, swap_test
 from analysis.provenance import confounded
@@ -32,6 +32,7 @@ class Measure(StrEnum):
     """What effects are on."""
 
     COLLAPSE = "collapse rate"
+    PROJECTION = "projection collapse rate"
     KNN = "kNN accuracy"
 
 
@@ -180,6 +181,9 @@ def effects_on(study: StudyResults, measure: Measure) -> tuple[Effect, ...]:
     cells = cells_of(study)
     if measure is Measure.COLLAPSE:
         return study_effects(study, cells, collapse_by_seed(cells, study.seeds), survivors_only=False)
+    if measure is Measure.PROJECTION:
+        rates = judged_values_by_seed(cells, study.seeds, "projection_collapsed")
+        return study_effects(study, cells, rates, survivors_only=False)
     given = is_conditional(study)
     accuracies = values_by_seed(cells, study.seeds, "knn_accuracy", survivors_only=given)
     return study_effects(study, cells, accuracies, survivors_only=given)

@@ -107,9 +107,7 @@ def _sweep(study: StudyResults, tables: Sequence[TableResult]) -> list[str]:
     if learned:
         parts.append(learned_finding(learned).text)
     if cells:
-        names = " · ".join(factor.name for factor in study.factors)
-        header = (f"{_CELLS_HEADER[0]} ({names})", *_CELLS_HEADER[1:])
-        parts.append(_table(header, [_cell_row(study, cell) for cell in cells]))
+        parts.append(_table(_CELLS_HEADER, [_cell_row(study, cell) for cell in cells]))
     for result in tables:
         parts += [
             f"### {study.name} and {result.table.title}",
@@ -191,7 +189,7 @@ def _cell_row(study: StudyResults, cell: Cell) -> tuple[str, ...]:
     accuracies = cell.values("knn_accuracy")
     fate = information(judged(cell.trials))
     return (
-        " · ".join(cell.labels) + (" (reference)" if cell.is_reference else ""),
+        f"the reference ({cell.levels_text})" if cell.is_reference else cell.text,
         f"{cell.collapsed} of {cell.judged}",
         f"{cell.projection_collapsed} of {cell.projection_judged}",
         *(_average(cell, f"{level}_std") for level in ("representation", "projection")),

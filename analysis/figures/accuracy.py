@@ -7,13 +7,13 @@ import plotly.graph_objects as go
 
 from analysis.figures.baselines import baselines_note, draw_baselines, in_view, with_legend
 from analysis.figures.groups import Group, groups
-from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text
+from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, named_places, rounded, text
 from analysis.findings.learning import not_interpretable
 from analysis.information import information
 from analysis.outcomes import Outcome, is_judged, judged
 from analysis.results import StudyResults
 from analysis.stats import SHARE, Floats, Mean, mean_interval
-from analysis.wording import mean_percent, percent, plural
+from analysis.wording import mean_percent, percent, plural, shortened
 
 _CELLS_UP_TO = 48
 
@@ -25,19 +25,18 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
         return None
     height = 110 + 21 * len(shown)
     lines = in_view(study, np.concatenate([group.trials["knn_accuracy"] for group in shown]))
-    figure = go.Figure(layout=base(height, meta=with_legend(height, lines)))
+    places, narrow = named_places([group.name for group in shown])
+    heights = with_legend(height, lines)
+    heights["narrow"] |= narrow | {"height": heights["narrow"]["height"] + narrow["height"]}
+    figure = go.Figure(layout=base(height, meta=heights))
     draw_baselines(figure, lines, (-0.6, len(shown) - 0.4), vertical=True)
+    starts = _draw_starts(figure, shown) if lines else False
     _draw_means(figure, shown)
     for outcome in SYMBOLS:
         _draw_trials(figure, shown, outcome)
     figure.update_layout(
         xaxis=axis("kNN accuracy at the end", tickformat=".0%"),
-        yaxis=axis(
-            tickvals=list(range(len(shown))),
-            ticktext=[text(group.short) for group in shown],
-            range=[len(shown) - 0.4, -0.6],
-            ticks="",
-        ),
+        yaxis=axis(**places),
     )
     caption = f"{not_interpretable(study)} A mark per trial.".lstrip()
     if not study.is_search:
@@ -45,6 +44,7 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
     early = int((is_judged(study.trials) & ~study.trials["full_length"]).sum())
     if early:
         caption += f" {plural(early, 'trial')} ended early: drawn, but not part of any mean."
+    caption += " Short strokes: a cell's own untrained encoders." if starts else ""
     caption += baselines_note(study, lines)
     if any(group.merged for group in shown):
         caption += " Groups of several cells have no interval."
@@ -80,6 +80,20 @@ def _mean_rows(shown: Sequence[Group]) -> list[tuple[str, ...]]:
     return rows
 
 
+def _draw_starts(figure: go.Figure, shown: Sequence[Group]) -> bool:
+    """A stroke per cell at the mean accuracy of its own untrained encoders; whether there are any."""
+    starts = [float(judged(group.trials)["knn_accuracy_start"].mean()) for group in shown]
+    known = [place for place, start in enumerate(starts) if start == start]
+    if known:
+        figure.add_scatter(
+            x=rounded(starts[place] for place in known), y=known, mode="markers", name="own start",
+            marker={"symbol": "line-ns-open", "size": 9, "color": colour("muted"),
+                    "line": {"width": 1.4, "color": colour("muted")}},
+            hovertemplate="untrained: %{x:.1%}<extra></extra>",
+        )  # fmt: skip
+    return bool(known)
+
+
 def _draw_means(figure: go.Figure, shown: Sequence[Group]) -> None:
     means: dict[int, Mean] = {
         place: mean_interval(values, within=SHARE)
@@ -111,7 +125,7 @@ def _draw_trials(figure: go.Figure, shown: Sequence[Group], outcome: Outcome) ->
         trials = judged(group.trials[group.trials["outcome"] == outcome]).dropna(subset=["knn_accuracy"])
         x += trials["knn_accuracy"].tolist()
         y += [place] * len(trials)
-        labels += [text(f"{group.short}, seed {seed}") for seed in trials["seed"]]
+        labels += [text(f"{shortened(group.name, 80)}, seed {seed}") for seed in trials["seed"]]
     if x:
         figure.add_scatter(
             x=rounded(x), y=y, mode="markers", name=outcome.value, text=labels,

@@ -1,6 +1,7 @@
 """Lines at the controls in the figures of accuracy: chance, raw pixels, the untrained reference."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +62,7 @@ def draw_baselines(
         )  # fmt: skip
 
 
-def with_legend(height: int, lines: Sequence[Baseline]) -> dict[str, dict[str, int]]:
+def with_legend(height: int, lines: Sequence[Baseline]) -> dict[str, dict[str, Any]]:
     """A figure's heights by the width of the screen: on a narrow one, each line of the legend takes room."""
     return {"wide": {"height": height}, "narrow": {"height": height + _LEGEND_ROW_PX * len(lines)}}
 

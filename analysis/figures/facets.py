@@ -27,22 +27,18 @@ def facets(
     """An empty figure of several plots in a grid.
 
     Args:
-        titles: of the facets, already escaped.
+        titles: of the facets, already escaped, in one line or several.
         columns: columns on a wide and on a narrow screen.
         row_px: height of a facet.
         x, y: axes, as `axis` makes them.
         shared: whether all facets zoom together.
         legend: whether the figure has one.
-        narrow_titles: the titles on a narrow screen, which may have two lines.
+        narrow_titles: the titles on a narrow screen, which may have more lines.
     """
-    two_lines = any("<br>" in title for title in narrow_titles)
-    wide = _grid(
-        len(titles), columns[0], row_px, 66 if any("<br>" in title for title in titles) else 52, legend
-    )
-    narrow = _grid(len(titles), columns[1], row_px, 66 if two_lines else 52, legend)
+    wide = _grid(len(titles), columns[0], row_px, _gap(titles), legend)
+    narrow = _grid(len(titles), columns[1], row_px, _gap(narrow_titles or titles), legend)
     narrow |= {"margin.l": 34}
-    if two_lines:
-        narrow |= {f"annotations.{index}.text": title for index, title in enumerate(narrow_titles)}
+    narrow |= {f"annotations.{index}.text": title for index, title in enumerate(narrow_titles)}
     height = wide.pop("height")
     layout: dict[str, Any] = {"annotations": []}
     for index, title in enumerate(titles):
@@ -69,6 +65,11 @@ def facets(
     meta = {"wide": {**wide, "height": height}, "narrow": narrow}
     figure = go.Figure(layout=base(height, legend=legend, faceted=True, meta=meta, **layout))
     return figure.update_layout(wide)
+
+
+def _gap(titles: Sequence[str]) -> int:
+    """Pixels between two rows of facets: room for the ticks of the upper, and for the titles of the lower."""
+    return 38 + 14 * max((title.count("<br>") + 1 for title in titles), default=1)
 
 
 def _grid(n: int, columns: int, row_px: int, gap_px: int, legend: bool) -> dict[str, Any]:

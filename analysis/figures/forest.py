@@ -10,10 +10,11 @@ from analysis.contrasts import is_fraction
 from analysis.effect_words import aliases_text, effect_p, effect_points, pairs_text
 from analysis.effects import Effect, Measure, effects_on, is_conditional
 from analysis.figures.facets import facets, key
-from analysis.figures.theme import Panel, axis, colour, rounded, text
+from analysis.figures.theme import Panel, axis, colour, named_places, rounded
 from analysis.findings.learning import not_interpretable
 from analysis.results import StudyResults
 from analysis.stats import Interval
+from analysis.verdict import study_verdict
 from analysis.wording import listed, mean_points, points_range, superiority_text
 
 _INTERACTIONS_UP_TO = 10
@@ -28,16 +29,22 @@ def forest(study: StudyResults) -> Panel | None:
     bimodal = is_conditional(study)
     on_accuracy = _ON_ACCURACY + (", given no collapse" if bimodal else "")
     effects_by_title = {
-        "collapse rate, points": effects_on(study, Measure.COLLAPSE),
+        "collapse of the representation, points": effects_on(study, Measure.COLLAPSE),
+        "collapse of the projection, points": effects_on(study, Measure.PROJECTION),
         on_accuracy: effects_on(study, Measure.KNN),
     }
-    columns = [(title, _largest(effects)) for title, effects in effects_by_title.items() if effects]
+    first = _of_verdict(study)
+    columns = [
+        (title, _largest(effects, first))
+        for title, effects in effects_by_title.items()
+        if any(effect.size for effect in effects) or (effects and title == on_accuracy)
+    ]
     if not columns:
         return None
-    figure = _figure(study, columns)
+    figure = _figure(study, columns, first)
     rows = [_row(study, title, effect) for title, effects in columns for effect in effects]
-    hidden = len(rows) < sum(map(len, effects_by_title.values()))
-    caption = _caption(study, columns, hidden=hidden, bimodal=bimodal)
+    hidden = any(len(effects) < len(effects_by_title[title]) for title, effects in columns)
+    caption = _caption(study, columns, first, hidden=hidden, bimodal=bimodal)
     return Panel(name="effects", title="Effects of the factors", caption=caption, figure=figure,
                  table=(_HEADER, rows))  # fmt: skip
 
@@ -72,12 +79,28 @@ def _row(study: StudyResults, title: str, effect: Effect) -> tuple[str, ...]:
     )
 
 
-def _largest(effects: Sequence[Effect]) -> list[Effect]:
-    """All main effects, then the largest interactions, each in the order of the factors."""
+def _of_verdict(study: StudyResults) -> tuple[int, ...]:
+    """The factors that the verdict names, about the representation and then about the projection."""
+    verdicts = study_verdict(study)
+    claimed = [one.found for one in (verdicts.representation, verdicts.projection) if one.passes]
+    rules = [rule for found in claimed if found is not None for rule in (found.rule, *found.equals)]
+    named = [factor for rule in rules for factors in rule.factors for factor in sorted(factors)]
+    return tuple(dict.fromkeys(named))
+
+
+def _largest(effects: Sequence[Effect], first: Sequence[int]) -> list[Effect]:
+    """All main effects, then the largest interactions; what the verdict rests on, `first`, leads both."""
     main = [effect for effect in effects if len(effect.factors) == 1]
     crossed = [effect for effect in effects if len(effect.factors) == 2]
-    largest = sorted(crossed, key=lambda effect: effect.size, reverse=True)[:_INTERACTIONS_UP_TO]
-    return [*main, *sorted(largest, key=lambda effect: (effect.factors, effect.levels))]
+    kept = sorted(crossed, key=lambda effect: (not set(effect.factors) <= set(first), -effect.size))
+    kept = kept[:_INTERACTIONS_UP_TO]
+
+    def place(effect: Effect) -> tuple[object, ...]:
+        behind = [index for index in effect.factors if index not in first]
+        ranks = [first.index(index) if index in first else len(first) + index for index in effect.factors]
+        return len(behind), ranks, effect.levels
+
+    return [*sorted(main, key=place), *sorted(kept, key=place)]
 
 
 def effect_name(study: StudyResults, effect: Effect) -> str:
@@ -100,31 +123,34 @@ def _short_name(study: StudyResults, effect: Effect) -> str:
     )
 
 
-def _figure(study: StudyResults, columns: Sequence[_Column]) -> go.Figure:
+def _figure(study: StudyResults, columns: Sequence[_Column], first: Sequence[int]) -> go.Figure:
     """A plot per column, with the same effects at the same heights."""
-    short_names = {
-        effect_name(study, effect): _short_name(study, effect) for _, effects in columns for effect in effects
-    }
-    places = {name: place for place, name in enumerate(short_names)}
+    every = {effect_name(study, effect): effect for _, effects in columns for effect in effects}
+    # Columns can have different interactions, which all come after the main effects.
+    ordered = sorted(every.items(), key=lambda item: len(item[1].factors))
+    places = {name: place for place, (name, _) in enumerate(ordered)}
+    axis_of_names, narrow = named_places([_short_name(study, effect) for _, effect in ordered])
+    for names in (axis_of_names["ticktext"], narrow["yaxis.ticktext"]):
+        for place, (_, effect) in enumerate(ordered):
+            if set(effect.factors) <= set(first):
+                names[place] = f"<b>{names[place]}</b>"
     figure = facets(
         [title for title, _ in columns],
         columns=(len(columns), 1),
         row_px=34 + 21 * len(places),
         x=axis(zeroline=True, zerolinecolor=colour("axis"), zerolinewidth=1, nticks=6),
-        y=axis(
-            tickvals=list(range(len(places))),
-            ticktext=[text(name) for name in short_names.values()],
-            range=[len(places) - 0.4, -0.6],
-            showgrid=False,
-            ticks="",
-        ),
+        y=axis(showgrid=False, **axis_of_names),
         shared=False,
         legend=False,
     )
-    if len(columns) == 2:  # beside the first plot the second needs no names; below it, it does
-        figure.layout.yaxis2.showticklabels = False
-        figure.layout.meta["wide"]["yaxis2.showticklabels"] = False
-        figure.layout.meta["narrow"]["yaxis2.showticklabels"] = True
+    figure.layout.meta["narrow"]["height"] += len(columns) * narrow["height"]
+    for index in range(len(columns)):
+        suffix = key(index)
+        figure.layout.meta["narrow"][f"yaxis{suffix}.ticktext"] = narrow["yaxis.ticktext"]
+        if index:  # beside the first plot the others need no names; below it, they do
+            figure.layout[f"yaxis{suffix}"].showticklabels = False
+            figure.layout.meta["wide"][f"yaxis{suffix}.showticklabels"] = False
+            figure.layout.meta["narrow"][f"yaxis{suffix}.showticklabels"] = True
     for index, (_, effects) in enumerate(columns):
         for effect in effects:
             _draw(figure, index, effect, places[effect_name(study, effect)])
@@ -160,7 +186,9 @@ def _ends(interval: Interval) -> list[float]:
     return [100 * interval.low, 100 * interval.high]
 
 
-def _caption(study: StudyResults, columns: Sequence[_Column], *, hidden: bool, bimodal: bool) -> str:
+def _caption(
+    study: StudyResults, columns: Sequence[_Column], first: Sequence[int], *, hidden: bool, bimodal: bool
+) -> str:
     drawn = any(title.startswith(_ON_ACCURACY) for title, _ in columns)
     caption = not_interpretable(study) if drawn else ""
     fraction = is_fraction([cell.codes for cell in cells_of(study)], [len(f.levels) for f in study.factors])
@@ -182,6 +210,8 @@ def _caption(study: StudyResults, columns: Sequence[_Column], *, hidden: bool, b
     if missing:
         why = "a cell has no result" if fraction else "too few cells differ in that factor alone"
         caption += f" No estimate for {listed(missing)}: {why}."
+    if first:
+        caption += " Bold, and first: what the verdict rests on."
     if hidden:
         caption += f" Only the {_INTERACTIONS_UP_TO} largest interactions of each plot are drawn."
     if bimodal:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from analysis.figures.theme import LINES, Panel, axis, base, rounded, text
+from analysis.naming import level_words
 from analysis.onset import Survival, cadence, kaplan_meier, numbers_at_risk, onset_times
 from analysis.results import StudyResults
 from analysis.stats import Floats
@@ -50,7 +51,7 @@ def onset(study: StudyResults) -> Panel | None:
             rows.append(_row(curve, marks, at_risk))
         traces.append((name, tuple(range(first, len(figure.data)))))
     figure.update_layout(
-        xaxis=axis("step; below: trials at risk", range=[-0.02 * horizon, horizon * 1.02], anchor="y"),
+        xaxis=axis("step; above it: trials at risk", tickvals=marks.tolist(), range=[-0.02 * horizon, horizon * 1.02], anchor="y"),
         yaxis=axis("share not collapsed", range=[-0.02, 1.04], tickformat=".0%", domain=[below / height, 1]),
         yaxis2={"visible": False, "range": [most - 0.5, -0.5], "domain": [0, (below - _AXIS_PX) / height]},
         margin={"b": 8},
@@ -78,7 +79,8 @@ def _by_factor(study: StudyResults, horizon: float) -> list[tuple[str, list[_Cur
             times, events = onset_times(study.trials[study.trials[factor.column] == level])
             if len(times):
                 survival = kaplan_meier(times, events, horizon=horizon)
-                curves.append(_Curve(label=f"{factor.name} = {level}", survival=survival, times=times))
+                label = level_words(factor.name, level) + (" (reference)" if level == factor.levels[0] else "")
+                curves.append(_Curve(label=label, survival=survival, times=times))
         views.append((factor.name, curves))
     return views
 

@@ -7,9 +7,10 @@ import plotly.graph_objects as go
 from analysis.figures.facets import threshold_line
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text
 from analysis.outcomes import judged
-from analysis.results import StudyResults
+from analysis.naming import cell_words
+from analysis.results import NOT_SET, StudyResults
 from analysis.stats import threshold_sensitivity
-from analysis.wording import as_written, number, percent, plural
+from analysis.wording import as_written, number, percent, plural, shortened
 
 _POINTS_UP_TO = 3000
 """SVG points that a browser draws without delay."""
@@ -78,15 +79,21 @@ def _plane(study: StudyResults, column: str, label: str, name: str, title: str, 
 
 
 def trial_names(study: StudyResults, trials: pd.DataFrame) -> list[str]:
-    """`batch · mlp · 0.99, seed 1`, for labels."""
-    columns = [
-        trials[factor.column]
-        .map(lambda value: value if isinstance(value, str) else "–" if value != value else f"{value:.4g}")
-        .tolist()
-        for factor in study.factors
-    ]
-    names = [" · ".join(map(str, levels)) for levels in zip(*columns, strict=True)] or [""] * len(trials)
-    return [f"{name}, seed {seed}" for name, seed in zip(names, trials["seed"], strict=True)]
+    """`no predictor, seed 1`, for labels; of a search, the settings that it drew."""
+    if not study.factors:
+        return [f"seed {seed}" for seed in trials["seed"]]
+    columns = [trials[factor.column].tolist() for factor in study.factors]
+    first = [factor.levels[0] if factor.levels and not study.is_search else None for factor in study.factors]
+    words = [factor.name for factor in study.factors]
+    names = []
+    for levels, seed in zip(zip(*columns, strict=True), trials["seed"], strict=True):
+        drawn = [
+            (name, level if isinstance(level, str) else f"{level:.4g}")
+            for name, level, of_reference in zip(words, levels, first, strict=True)
+            if level not in (of_reference, NOT_SET) and level == level
+        ]
+        names.append(f"{shortened(cell_words(drawn), 80)}, seed {seed}")
+    return names
 
 
 def sensitivity(study: StudyResults) -> Panel | None:

@@ -9,8 +9,9 @@ import plotly.graph_objects as go
 from analysis.cells import Cell, cells_of, values_by_seed
 from analysis.figures.baselines import baselines_note, draw_baselines, in_view
 from analysis.figures.facets import facets, key
-from analysis.figures.theme import LINES, Panel, axis, rounded, text
+from analysis.figures.theme import LINES, Panel, axis, rounded, text, wrapped
 from analysis.findings.learning import not_interpretable
+from analysis.naming import factor_words, level_words
 from analysis.results import Factor, StudyResults
 from analysis.stats import Floats
 from analysis.wording import listed, percent
@@ -41,7 +42,7 @@ def slopes(study: StudyResults) -> Panel | None:
     if not plots or len(study.seeds) > _SEEDS_UP_TO:
         return None
     figure = facets(
-        [text(plot.factor.name) for plot in plots],
+        [text(factor_words(plot.factor.name)) for plot in plots],
         columns=(4, 2),
         row_px=170,
         x=axis(),
@@ -92,7 +93,7 @@ def _draw(figure: go.Figure, index: int, plot: _Plot) -> None:
     figure.update_layout(
         {
             f"xaxis{key(index)}.tickvals": list(range(len(levels))),
-            f"xaxis{key(index)}.ticktext": [text(level) for level in levels],
+            f"xaxis{key(index)}.ticktext": [wrapped(level_words(plot.factor.name, level), 14, 2) for level in levels],
             f"xaxis{key(index)}.range": [-0.35, len(levels) - 0.65],
             f"yaxis{key(index)}.matches": "y" if index else None,
         }

@@ -13,7 +13,7 @@ from analysis.figures.theme import Panel, axis, rounded
 from analysis.results import StudyResults
 from analysis.spectra import ROUNDING, shape
 from analysis.stats import Floats
-from analysis.wording import number, plural
+from analysis.wording import number, plural, shortened
 
 _STEPS = 5
 _VALUES = 48
@@ -45,7 +45,7 @@ def spectrum(study: StudyResults) -> Panel | None:
         if spectra:
             first = len(figure.data)
             rows += _draw_group(figure, study, group, pd.concat(spectra))
-            name = f"{group.short} ({group.collapsed}/{group.judged} collapsed)"
+            name = f"{shortened(group.name, 70)} ({group.collapsed}/{group.judged} collapsed)"
             views.append((name, tuple(range(first, len(figure.data)))))
     if not views:
         return None

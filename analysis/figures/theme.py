@@ -1,6 +1,7 @@
 """What all figures share: the Panel, colours for light and dark, the base layout, escaped text."""
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -100,6 +101,37 @@ def text(value: object) -> str:
     """A string that Plotly shows as it is: unescaped, it reads tags such as <b>, and %{...} in templates."""
     escaped = str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return escaped.replace("%{", "%&#123;")
+
+
+def wrapped(value: object, width: int, lines: int = 2) -> str:
+    """An escaped name in at most so many lines of at most so many letters, cut with … beyond them."""
+    pieces = textwrap.wrap(
+        str(value)[: width * lines + width], width, max_lines=lines, placeholder="…", break_on_hyphens=False
+    )
+    return "<br>".join(map(text, pieces))
+
+
+def named_places(names: Sequence[str], *, row_px: int = 21) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A vertical axis with a name at each place from the top, for a wide and for a narrow screen.
+
+    Args:
+        names: of the places, as plain text.
+        row_px: height of a place on a wide screen.
+
+    Returns:
+        Properties of the axis; an update of the layout for a narrow screen, where names have several lines
+        and `height` is what it takes more than `row_px` a place.
+    """
+    properties = {
+        "tickvals": list(range(len(names))),
+        "ticktext": [wrapped(name, 60, 1) for name in names],
+        "range": [len(names) - 0.4, -0.6],
+        "ticks": "",
+    }
+    narrow = [wrapped(name, 20, 3) for name in names]
+    lines = max((name.count("<br>") + 1 for name in narrow), default=1)
+    more = len(names) * max(0, 15 * lines - row_px)
+    return properties, {"yaxis.ticktext": narrow, "height": more}
 
 
 def rounded(values: Iterable[float], digits: int = 4) -> list[float | None]:

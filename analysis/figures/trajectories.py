@@ -1,61 +1,120 @@
-"""The std of both levels over the steps of training, a facet per cell."""
+"""The std of both levels over the steps of training: a facet per cell, and all cells overlaid."""
 
 import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 import plotly.graph_objects as go
 
+from analysis.curves import Curves, curves
 from analysis.figures.facets import facets, key, threshold_line
 from analysis.figures.groups import Group, groups
-from analysis.figures.theme import Panel, axis, colour, quantiles, rounded, text
+from analysis.figures.theme import LINES, Panel, axis, colour, quantiles, rounded, text, wrapped
 from analysis.results import StudyResults
+from analysis.stats import Floats
 from analysis.wording import as_written, number, plural
 
 LEVELS = {"representation_std": "representation", "projection_std": "projection"}
-_TITLE_UP_TO = 28
-"""Letters that fit above a facet in one line."""
 LINES_UP_TO = 10
 """Trials in a facet up to which each is drawn; of more, only the band is."""
+_FACETS_UP_TO = 24
+_POINTS_UP_TO = 120
+"""Steps of a curve that are drawn, evenly spaced."""
 
 
 def trajectories(study: StudyResults) -> Panel | None:
     """Median and 10 to 90 % band by step and cell, both levels, with each trial where they are few."""
-    measured = study.metrics.dropna(subset=["step"])
-    shown = [
-        group for group in groups(study, 36) if measured["trial_id"].isin(group.trials["trial_id"]).any()
-    ]
+    by_level = {level: curves(study, column) for column, level in LEVELS.items()}
+    shown = _measured(groups(study, _FACETS_UP_TO), by_level["representation"])
     if not shown:
         return None
-    longest = max(len(group.short) for group in shown)
-    titles = [_title(group, "<br>" if longest > _TITLE_UP_TO else " · ") for group in shown]
     ticks = axis(nticks=4, rangemode="tozero")
-    figure = facets(titles, columns=(4, 2), row_px=96, x=ticks, y=axis(range=[0, 1.05], tickvals=[0, 0.5, 1]),
-                    narrow_titles=[_title(group, "<br>") for group in shown])  # fmt: skip
+    figure = facets([_title(group, 34, 2) for group in shown], columns=(4, 2), row_px=96, x=ticks,
+                    y=axis(range=[0, 1.05], tickvals=[0, 0.5, 1]),
+                    narrow_titles=[_title(group, 20, 3) for group in shown])  # fmt: skip
     rows = []
     for index, group in enumerate(shown):
         threshold_line(figure, study.representation_threshold, index)
-        metrics = measured[measured["trial_id"].isin(group.trials["trial_id"])]
-        for column, level in LEVELS.items():
-            table = metrics.pivot_table(
-                index="trial_id", columns="step", values=column, sort=True, dropna=False
-            )
-            if table.empty:
-                continue
-            _draw(figure, index, table, level)
-            first, last = table.iloc[:, 0].median(), table.ffill(axis=1).iloc[:, -1].median()
-            rows.append((group.name, level, str(len(table)), number(float(first)), number(float(last))))
+        for level, every in by_level.items():
+            values, has_any = _of(group, every)
+            _draw(figure, index, every.steps[has_any], values[:, has_any], level)
+            ends = _ends(values[:, has_any])
+            rows.append((group.name, level, str(len(values)), *ends))
     few = max(len(group.trials) for group in shown) <= LINES_UP_TO
-    threshold = as_written(study.representation_threshold)
     caption = (
-        "Horizontal: step. Vertical: std of the embedding (1 is isotropic, 0 is a point; dotted: the "
-        f"threshold, {threshold}). Heavy lines are medians, bands span 10 to 90 % of trials"
-        f"{', thin lines are single trials' if few else ''}. {groups_note(study, shown)}"
+        f"Horizontal: step. Vertical: std of the embedding. {_scale(study)} Heavy lines are medians, bands "
+        f"span 10 to 90 % of trials{', thin lines are single trials' if few else ''}. "
+        f"{groups_note(study, shown)}"
     )
     header = ("cell", "level", "trials", "median at the first step", "median of the last values")
     return Panel(name="trajectories", title="Spread of the embeddings during training", caption=caption,
                  figure=figure, table=(header, rows))  # fmt: skip
+
+
+def overlaid(study: StudyResults) -> Panel | None:
+    """The medians of all cells in one plot for each level; None where there are fewer than two."""
+    by_level = {level: curves(study, column) for column, level in LEVELS.items()}
+    shown = _measured(groups(study, _FACETS_UP_TO), by_level["representation"])
+    if len(shown) < 2:
+        return None
+    figure = facets([f"{level} std" for level in by_level], columns=(2, 1), row_px=220,
+                    x=axis("step", nticks=6, rangemode="tozero"), y=axis(range=[0, 1.05], nticks=6))  # fmt: skip
+    others = iter(range(len(shown)))
+    rows = []
+    for group in shown:
+        place = None if group.is_reference else next(others)
+        ends: list[str] = []
+        for index, (level, every) in enumerate(by_level.items()):
+            values, has_any = _of(group, every)
+            if has_any.any():
+                _draw_median(figure, index, group, place, every.steps[has_any], values[:, has_any], level)
+            ends.append(_ends(values[:, has_any])[1])
+        rows.append((group.name, f"{group.collapsed} of {group.judged}", *ends))
+    threshold_line(figure, study.representation_threshold)
+    threshold_line(figure, study.projection_threshold, 1)
+    caption = (
+        f"Medians over the trials. {_scale(study)} Heavy: the reference. A click on a name in the legend "
+        "hides its line, a double click all others."
+    )
+    header = ("cell", "collapsed", "representation std at the end", "projection std at the end")
+    return Panel(name="overlaid", title="The cells overlaid", caption=caption, figure=figure,
+                 table=(header, rows))  # fmt: skip
+
+
+def _scale(study: StudyResults) -> str:
+    return (
+        "1 is isotropic, 0 is a point; dotted: the threshold, "
+        f"{as_written(study.representation_threshold)}."
+    )
+
+
+def _measured(every: Sequence[Group], all_curves: Curves) -> list[Group]:
+    """The groups of which anything was measured."""
+    has_row = all_curves.measured.any(axis=1)
+    return [group for group in every if has_row[group.trials.index].any()]
+
+
+def _of(group: Group, every: Curves) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """The curves of its measured trials; at which steps any of them was measured."""
+    measured = every.measured[group.trials.index]
+    used = measured.any(axis=1)
+    return every.values[group.trials.index][used], np.asarray(measured[used].any(axis=0))
+
+
+def _ends(values: Floats) -> tuple[str, str]:
+    """The median at the first step, and that of each trial's last value."""
+    if not values.size:
+        return "–", "–"
+    place = values.shape[1] - 1 - np.argmax(~np.isnan(values[:, ::-1]), axis=1)
+    last = values[np.arange(len(values)), place]
+    first = values[:, 0]
+    return _median(first), _median(last)
+
+
+def _median(values: Floats) -> str:
+    known = values[~np.isnan(values)]
+    return number(float(np.median(known)) if len(known) else None)
 
 
 def groups_note(study: StudyResults, shown: Sequence[Group]) -> str:
@@ -66,37 +125,63 @@ def groups_note(study: StudyResults, shown: Sequence[Group]) -> str:
         return (
             f"There are too many cells for a plot each, so {plural(len(shown), 'group')} of cells are shown."
         )
-    names = " · ".join(factor.name for factor in study.factors)
-    return f"Titles: how many collapsed (k/n); {names}."
+    return "Titles: how many collapsed (k/n), and what differs from the reference."
 
 
-def _title(group: Group, middle: str) -> str:
-    """How many collapsed, then the levels with `middle` between their halves."""
+def _title(group: Group, width: int, lines: int) -> str:
+    """How many collapsed, then what differs from the reference."""
     tint = colour("collapsed") if group.collapsed else colour("ink")
     share = f"{group.collapsed}/{group.judged}" if group.judged else "no result"
-    half = (len(group.levels) + 1) // 2
-    halves = [text(" · ".join(part)) for part in (group.levels[:half], group.levels[half:]) if part]
-    return f'<span style="color:{tint}"><b>{share}</b></span>  {middle.join(halves)}'
+    return f'<span style="color:{tint}"><b>{share}</b></span>  {wrapped(group.name, width, lines)}'
 
 
-def _draw(figure: go.Figure, index: int, table: pd.DataFrame, level: str) -> None:
-    values, steps = table.to_numpy(np.float64), [int(step) for step in table.columns]
+def _thin(steps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Places of the steps that are drawn."""
+    return np.unique(np.linspace(0, len(steps) - 1, min(len(steps), _POINTS_UP_TO)).round().astype(np.int64))
+
+
+def _draw(figure: go.Figure, index: int, steps: npt.NDArray[np.int64], values: Floats, level: str) -> None:
+    if not values.size:
+        return
+    picked = _thin(steps)
+    x, drawn = steps[picked].tolist(), values[:, picked]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a step at which no trial was measured
-        low, middle, high = quantiles(values)
+        low, middle, high = quantiles(drawn)
     place = {"xaxis": f"x{key(index)}", "yaxis": f"y{key(index)}", "legendgroup": level}
     if len(values) > 1:
         band = {"line": {"width": 0}, "mode": "lines", "hoverinfo": "skip", "showlegend": False, **place}
-        figure.add_scatter(x=steps, y=low, **band)
-        figure.add_scatter(x=steps, y=high, fill="tonexty", fillcolor=colour(f"{level}-band"), **band)
+        figure.add_scatter(x=x, y=low, **band)
+        figure.add_scatter(x=x, y=high, fill="tonexty", fillcolor=colour(f"{level}-band"), **band)
     if len(values) <= LINES_UP_TO:
-        x = [step for _ in values for step in (*steps, None)]
-        y = [value for row in values for value in (*rounded(row), None)]
         thin = {"color": colour(level), "width": 0.7}
         figure.add_scatter(
-            x=x, y=y, mode="lines", line=thin, opacity=0.45, hoverinfo="skip", showlegend=False, **place
-        )
+            x=[step for _ in drawn for step in (*x, None)],
+            y=[value for row in drawn for value in (*rounded(row), None)],
+            mode="lines", line=thin, opacity=0.45, hoverinfo="skip", showlegend=False, **place,
+        )  # fmt: skip
     line = {"color": colour(level), "width": 2, "dash": "solid" if level == "representation" else "5px,2px"}
     hover = f"{level}: %{{y:.3f}} at step %{{x}}<extra></extra>"
     line_of_medians = {"line": line, "name": level, "showlegend": index == 0, "hovertemplate": hover}
-    figure.add_scatter(x=steps, y=middle, mode="lines", **line_of_medians, **place)
+    figure.add_scatter(x=x, y=middle, mode="lines", **line_of_medians, **place)
+
+
+def _draw_median(
+    figure: go.Figure, index: int, group: Group, place: int | None, steps: npt.NDArray[np.int64], values: Floats,
+    level: str,
+) -> None:  # fmt: skip
+    """One line of the overlay; `place` is the cell's among those that are not the reference."""
+    picked = _thin(steps)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        _, middle, _ = quantiles(values[:, picked])
+    line = {"color": colour("ink"), "width": 3.2}
+    if place is not None:
+        dashes = ("solid", "5px,2px", "1.5px,2px")
+        dash = dashes[place // len(LINES) % len(dashes)]
+        line = {"color": LINES[place % len(LINES)], "width": 1.7, "dash": dash}
+    figure.add_scatter(
+        x=steps[picked].tolist(), y=middle, mode="lines", line=line, name=wrapped(group.name, 44, 1),
+        legendgroup=text(group.name), showlegend=index == 0, xaxis=f"x{key(index)}", yaxis=f"y{key(index)}",
+        hovertemplate=f"{wrapped(group.name, 44, 2)}: {level} std %{{y:.3f}} at step %{{x}}<extra></extra>",
+    )  # fmt: skip

@@ -9,6 +9,7 @@ from analysis.effect_words import aliases_text, effect_p, effect_points, pairs_t
 from analysis.effects import Effect, Measure, effects_on, is_conditional
 from analysis.findings.finding import Finding, Value
 from analysis.findings.learning import not_interpretable
+from analysis.naming import level_words
 from analysis.results import StudyResults
 from analysis.wording import listed, percent, plural, superiority_text
 
@@ -30,7 +31,7 @@ def knn_finding(study: StudyResults) -> Finding | None:
     text += f" changes it by {effect_points(largest)}, over {pairs_text(largest)}"
     if largest.contrast.aliases:
         text += f", and cannot be told from {aliases_text(study, largest)}"
-    text += f"; {factor.levels[level]} is ahead with probability {superiority_text(ahead)}."
+    text += f"; {level_words(factor.name, factor.levels[level])} is ahead with probability {superiority_text(ahead)}."
     if largest.covers_zero:
         text += " The interval includes zero"
         p = largest.adjusted_p
@@ -64,7 +65,7 @@ def interaction_finding(study: StudyResults, measure: Measure) -> Finding | None
     factors = [study.factors[index] for index in largest.factors]
     changed = listed(
         [
-            f"{factor.name} = {factor.levels[level]}"
+            level_words(factor.name, factor.levels[level])
             for factor, level in zip(factors, largest.levels, strict=True)
         ]
     )

@@ -24,7 +24,7 @@ def removals_finding(study: StudyResults, cells: Sequence[Cell], removals: Remov
     if reference.collapsed:
         parts.append(f"The reference itself collapsed in {_seeds_of(study, reference)}.")
     if fatal:
-        changes = [f"{_removed(study, [cell])} ({_seeds_of(study, cell)})" for cell in fatal]
+        changes = [f"{cell.text} ({_seeds_of(study, cell)})" for cell in fatal]
         parts.append(
             f"With one component changed, collapse was seen, too: {listed(changes)}."
             if reference.collapsed
@@ -35,14 +35,15 @@ def removals_finding(study: StudyResults, cells: Sequence[Cell], removals: Remov
         equal = all(cell.judged == fewest.judged for cell in harmless)
         scope = "" if len(harmless) == 1 else "each: " if equal else "fewest seeds: "
         end = f"({scope}{_seeds_of(study, fewest)})."
-        changed = _removed(study, harmless)
+        which = "this" if len(harmless) == 1 else "these"
+        named = ", ".join(cell.text for cell in harmless)
         parts.append(
-            f"No collapse was seen with {changed} {end}"
+            f"In {which}, no collapse was seen: {named} {end}"
             if reference.collapsed
-            else f"Changing only {changed} did not make it collapse {end}"
+            else f"Of the changes of one component, {which} did not make it collapse: {named} {end}"
         )
     if mixed:
-        changes = [f"{_removed(study, [cell])} (collapsed in {_seeds_of(study, cell)})" for cell in mixed]
+        changes = [f"{cell.text} (collapsed in {_seeds_of(study, cell)})" for cell in mixed]
         whose = "its factor is" if len({cell.changed for cell in mixed}) == 1 else "their factors are"
         parts.append(f"With {listed(changes)}, {whose} confounded, so it cannot be told what does that.")
     values: dict[str, Value] = {"fatal": len(fatal), "harmless": len(harmless), "confounded": len(mixed)}
@@ -52,13 +53,3 @@ def removals_finding(study: StudyResults, cells: Sequence[Cell], removals: Remov
 
 def _seeds_of(study: StudyResults, cell: Cell) -> str:
     return seeds_text(seeds_with_collapse([cell], study.seeds))
-
-
-def _removed(study: StudyResults, cells: Sequence[Cell]) -> str:
-    """`predictor = linear or none or tau_base = 0`: what each cell changes, by factor."""
-    levels: dict[int, list[str]] = {}
-    for cell in cells:
-        (index,) = cell.changed
-        levels.setdefault(index, []).append(cell.labels[index])
-    changes = [f"{study.factors[index].name} = {listed(labels, 'or')}" for index, labels in levels.items()]
-    return listed(changes, "or")

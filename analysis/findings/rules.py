@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from analysis.cells import ABSENT, Cell
 from analysis.findings.finding import Value
+from analysis.naming import level_words
 from analysis.results import NOT_SET, StudyResults
 from analysis.stats import Rate
 from analysis.verdict import Component, Rule, Verdict
@@ -41,9 +42,9 @@ def rule_names(study: StudyResults, rule: Rule) -> list[list[str]]:
     ]
 
 
-def changes_text(study: StudyResults, cell: Cell) -> str:
-    """`predictor = none and tau_base = 0`: what a cell changes in the reference."""
-    changes = [f"{study.factors[index].name} = {cell.labels[index]}" for index in cell.changed]
+def changes_text(cell: Cell) -> str:
+    """`no predictor and tau 0`: what a cell changes in the reference."""
+    changes = [level_words(name, level) for name, level in cell.changes]
     return listed(changes) if changes else "the reference"
 
 

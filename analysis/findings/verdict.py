@@ -175,7 +175,7 @@ def p_text(p: float) -> str:
 
 def _limits(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, found: Search) -> list[str]:
     """How far the claim goes: exceptions, rules nearly as good, and what was not tried."""
-    texts = _exceptions(study, verdict)
+    texts = _exceptions(verdict)
     if found.ties:
         named = "; ".join(rule_text(study, rule) for rule in found.ties[:_NAMED])
         more = f"; and {len(found.ties) - _NAMED} more" if len(found.ties) > _NAMED else ""
@@ -194,16 +194,16 @@ def _limits(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, found:
     return texts
 
 
-def _exceptions(study: StudyResults, verdict: Verdict) -> list[str]:
+def _exceptions(verdict: Verdict) -> list[str]:
     if not verdict.exceptions:
         return []
     which = "this" if len(verdict.exceptions) == 1 else "these"
-    return [f"Without it, {which} did not collapse either: {_changes(study, verdict.exceptions)}."]
+    return [f"Without it, {which} did not collapse either: {_changes(verdict.exceptions)}."]
 
 
-def _changes(study: StudyResults, cells: Sequence[Cell]) -> str:
+def _changes(cells: Sequence[Cell]) -> str:
     """The first of the cells that did not collapse, with their trials."""
-    named = "; ".join(f"{changes_text(study, cell)} (0 of {cell.judged})" for cell in cells[:_NAMED])
+    named = "; ".join(f"{changes_text(cell)} (0 of {cell.judged})" for cell in cells[:_NAMED])
     more = f", and {plural(len(cells) - _NAMED, 'other cell')}" if len(cells) > _NAMED else ""
     return f"{named}{more}"
 
@@ -226,7 +226,7 @@ def _undetermined(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, 
         texts += reference
         if survivors:
             others = f"Of the other {len(cells) - 1} cells, {len(survivors)} did not collapse"
-            texts.append(f"{others}: {_changes(study, survivors)}.")
+            texts.append(f"{others}: {_changes(survivors)}.")
     if found is None:
         alone = sum(bool(cell.judged) for cell in cells) == 1
         why = (
@@ -240,7 +240,7 @@ def _undetermined(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, 
         f"(adjusted p {p_text(found.adjusted_p)})."
     )
     if 2 * found.outside.rate >= 1:
-        texts += _exceptions(study, verdict)
+        texts += _exceptions(verdict)
     return [*texts, would_decide(verdict)]
 
 
@@ -288,6 +288,6 @@ def _open_cells(study: StudyResults, cells: Sequence[Cell], verdict: Verdict) ->
     for cell in open_cells:
         for outcome, n in outcome_counts(cell.trials).items():
             ends[outcome] = ends.get(outcome, 0) + n
-    named = "; ".join(changes_text(study, cell) for cell in open_cells[:_NAMED])
+    named = "; ".join(changes_text(cell) for cell in open_cells[:_NAMED])
     which = named if len(open_cells) <= _NAMED else f"{len(open_cells)} of {plural(len(cells), 'cell')}"
     return [f"Without any result: {which} ({listed([f'{n} {end}' for end, n in ends.items()])})."]

@@ -61,7 +61,7 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
         "When it happens",
         "Both embeddings are measured: the projection can collapse while the representation, which is what "
         "is kept after training, survives.",
-        figures(trajectories.trajectories, onset.onset),
+        figures(trajectories.trajectories, trajectories.overlaid, onset.onset),
     )
     html += section(
         "how",
