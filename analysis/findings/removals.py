@@ -35,12 +35,12 @@ def removals_finding(study: StudyResults, cells: Sequence[Cell], removals: Remov
         equal = all(cell.judged == fewest.judged for cell in harmless)
         scope = "" if len(harmless) == 1 else "each: " if equal else "fewest seeds: "
         end = f"({scope}{_seeds_of(study, fewest)})."
-        which = "this" if len(harmless) == 1 else "these"
+        which = "This change" if len(harmless) == 1 else "These changes"
         named = ", ".join(cell.text for cell in harmless)
         parts.append(
-            f"In {which}, no collapse was seen: {named} {end}"
+            f"No collapse was seen here: {named} {end}"
             if reference.collapsed
-            else f"Of the changes of one component, {which} did not make it collapse: {named} {end}"
+            else f"{which} alone did not make it collapse: {named} {end}"
         )
     if mixed:
         changes = [f"{cell.text} (collapsed in {_seeds_of(study, cell)})" for cell in mixed]

@@ -15,10 +15,10 @@ def test_several_matched_pairs_a_seed_give_a_p_with_three_seeds(study: StudyResu
     rows = comparison_rows(study, cells_of(study))
     assert [row[0] for row in rows] == [
         "reference",
-        "encoder_norm = group",
-        "head_norm = none",
-        "predictor = none",
-        "tau_base = 0",
+        "encoder norm group",
+        "no head norm",
+        "no predictor",
+        "tau 0",
     ]
     # Without a discordant pair the exact paired interval is that of 0 of 3, .7076, to both sides.
     assert rows[1][1:4] == ("0 of 3", "0 to 71 %", "+0 (−71 to +71; n = 3)")

@@ -89,10 +89,10 @@ def test_figures_draw_no_curve_of_the_absence(study: StudyResults) -> None:
     assert slopes.by_level(cells, table, 1, 2)[2] == 2
 
 
-def test_groups_name_the_absence(study: StudyResults) -> None:
-    assert [group.short for group in groups.groups(study, 10)][:3] == [
-        f"batch · {NOT_SET} · 0.99", f"batch · {NOT_SET} · 0", "group · batch · 0.99",
-    ]  # fmt: skip
+def test_an_absence_is_no_change_of_its_own(study: StudyResults) -> None:
+    names = [group.name for group in groups.groups(study, 10)]
+    assert names[:3] == ["the reference", "tau 0", "encoder norm group"]
+    assert not any(NOT_SET in name for name in names)
 
 
 def test_the_verdict_never_counts_an_absence_as_a_level(study: StudyResults) -> None:
@@ -118,7 +118,7 @@ def test_a_component_that_goes_takes_its_conditional_factors_along(tmp_path: Pat
     ]  # fmt: skip
     rows = comparison_rows(study, cells_of(study))
     assert [row[0] for row in rows] == [
-        "reference", "encoder_norm = group", "predictor = none", "tau_base = 0",
+        "reference", "encoder norm group", "no predictor", "tau 0",
     ]  # fmt: skip
 
 
@@ -127,8 +127,8 @@ def test_the_map_lists_every_cell_by_what_changed(study: StudyResults) -> None:
     assert page.count('class="tile"') == 6
     names = [part.split("</th>")[0] for part in page.split('<th scope="row">')[1:]]
     assert names == [
-        "the reference", "tau_base = 0", "encoder_norm = group", "encoder_norm = group, tau_base = 0",
-        "encoder_norm = group, head_norm = none", "encoder_norm = group, head_norm = none, tau_base = 0",
+        "the reference", "tau 0", "encoder norm group", "encoder norm group, tau 0",
+        "encoder norm group, no head norm", "encoder norm group, no head norm, tau 0",
     ]  # fmt: skip
     assert page.count("data-reference") == 1
 

@@ -64,7 +64,7 @@ def test_a_known_shift_is_found_where_it_is(two: tuple[Path, Path]) -> None:
     result = compared(*two)
     assert [sweep.name for sweep in result.sweeps] == ["made-up in old", "made-up in new"]
     assert [row.entries[0].cell.text for row in result.shared] == [
-        "the reference", "tau_base = 0", "predictor = none", "predictor = none, tau_base = 0",
+        "the reference", "tau 0", "no predictor", "no predictor, tau 0",
     ]  # fmt: skip
     assert all(row.same_settings for row in result.shared)
     shown = [row.entries[1].differences[Quantity.KNN] for row in result.shared]
@@ -138,7 +138,7 @@ def test_two_studies_that_share_two_cells(tmp_path: Path) -> None:
     result = compared(one, other)
     assert [sweep.name for sweep in result.sweeps] == ["made-up", "views"]
     assert [(row.entries[0].cell.text, row.same_settings) for row in result.shared] == [
-        ("the reference", True), ("predictor = none", True),
+        ("the reference", True), ("no predictor", True),
     ]  # fmt: skip
     assert result.shared[0].entries[1].differences[Quantity.KNN].mean.n == 2  # seeds 1 and 2
     names = {name: values for _, name, values in changed(result)}

@@ -67,11 +67,11 @@ The reference learned: training changed its kNN accuracy by +21.0 points (95 % i
 from the 50.0 % of its own untrained encoder. Compared with raw pixels (70.0 %), it is not shown to differ: \
 +1.0 points (95 % interval −1.5 to +3.5, 3 seeds); the interval includes zero.
 
-| cell (tau_base) | representation collapsed | projection collapsed | representation std | projection std | \
+| cell | representation collapsed | projection collapsed | representation std | projection std | \
 kNN accuracy | over its own start, points | class information |
 | --- | --- | --- | --- | --- | --- | --- | --- |
-| 0.99 (reference) | 0 of 3 | 0 of 3 | 0.500 | 0.850 | 71.0 % (68.5 to 73.5 %) | +21.0 (+18.5 to +23.5) | kept |
-| 0 | 0 of 3 | 3 of 3 | 0.600 | 0.0200 | 61.7 % (57.9 to 65.5 %) | +11.7 (+7.9 to +15.5) | kept |
+| the reference (tau_base = 0.99) | 0 of 3 | 0 of 3 | 0.500 | 0.850 | 71.0 % (68.5 to 73.5 %) | +21.0 (+18.5 to +23.5) | kept |
+| tau 0 | 0 of 3 | 3 of 3 | 0.600 | 0.0200 | 61.7 % (57.9 to 65.5 %) | +11.7 (+7.9 to +15.5) | kept |
 
 ### made-up and BYOL, table 5a
 
@@ -128,7 +128,7 @@ def test_a_search_has_no_cells_and_an_unfinished_sweep_has_no_values(tmp_path: P
     factors = {"tau_base": [0.99, 0.0]}
     open_ = write_sweep(tmp_path / "open", factors=factors, edit=waiting, study={"reproduces": REPRODUCES})
     text = reproductions(load_results([search, open_]))
-    assert "| 0.99 (reference) | 0 of 0 | 0 of 0 | – | – | – | – | – |" in text
+    assert "| the reference (tau_base = 0.99) | 0 of 0 | 0 of 0 | – | – | – | – | – |" in text
     assert "| tau .99 > tau 0 | +72.2 points | – | cannot tell: there are no values of both |" in text
 
 

@@ -251,5 +251,5 @@ def test_cells_that_lack_seeds_are_a_caveat(tmp_path: Path) -> None:
     trials = table(seed=[0, 1, 0, 2])
     read(tmp_path, trials)
     (caveat,) = (item for item in findings(load_results([tmp_path])).items if item.kind == "unequal-seeds")
-    assert "2 of 2 (the reference lacks 2; predictor = none lacks 1)" in caveat.text
+    assert "2 of 2 (the reference lacks 2; no predictor lacks 1)" in caveat.text
     assert "Cells without all seeds" in render(load_results([tmp_path]))

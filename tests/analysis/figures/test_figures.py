@@ -63,7 +63,7 @@ def test_the_factor_that_separates_most_comes_first(study: StudyResults) -> None
     panel = onset.onset(study)
     assert panel is not None
     assert {panel.views[0][0], panel.views[1][0]} == {"encoder_norm", "head_norm"}
-    row = next(row for row in panel.table[1] if row[0] == "encoder_norm = group")
+    row = next(row for row in panel.table[1] if row[0] == "encoder norm group")
     assert row[1:4] == ("12 of 24", "50 %", "60")
     assert row[5].startswith("0: 24, 20: 24, 40: 24, 60: 16")  # at 60: 24 less 4 at 40 and 4 at 50
 

@@ -78,7 +78,7 @@ def test_what_only_swapped_labels_show_is_said_of_these_seeds(tmp_path: Path) ->
 def test_an_interaction_that_carries_the_collapses_is_said_in_trials(sweep: Path) -> None:
     (finding,) = [item for item in of_kind(sweep, "interaction") if item.values["measure"] == "collapse rate"]
     assert finding.text.startswith(
-        "encoder_norm and head_norm act on collapse together: with encoder_norm = group and head_norm = none,"
+        "encoder_norm and head_norm act on collapse together: with encoder norm group and no head norm,"
         " 12 of 12 trials collapsed; with only one of the two, 0 of 24 trials collapsed; with neither, 0 of "
         "12 trials collapsed."
     )
@@ -94,7 +94,7 @@ def test_an_interaction_that_carries_the_accuracy(tmp_path: Path) -> None:
 
     (finding,) = of_kind(write_sweep(tmp_path, edit=accuracies(accuracy)), "interaction")
     assert finding.text.startswith(
-        "predictor and tau_base act on kNN accuracy together: with predictor = none "
+        "predictor and tau_base act on kNN accuracy together: with no predictor "
     )
     assert "it is 50.1 % in 12 trials; with only one of the two, it is 70." in finding.text
     assert "simultaneous over 6 effects" in finding.text

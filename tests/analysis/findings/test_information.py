@@ -96,9 +96,9 @@ def test_cells_are_told_apart(tmp_path: Path) -> None:
     panel = accuracy.knn_by_cell(study)
     assert panel is not None
     assert panel.table[0][-1] == "class information"
-    fates = {row[0]: row[-1] for row in panel.table[1] if "head_norm = none" in row[0]}
-    assert [fates[f"encoder_norm = group, head_norm = none, predictor = {name}"]
-            for name in ("mlp", "linear", "none")] == ["kept", "lost", "mixed"]  # fmt: skip
+    fates = {row[0]: row[-1] for row in panel.table[1] if "no head norm" in row[0]}
+    assert [fates[f"encoder norm group, no head norm{changed}"]
+            for changed in ("", ", predictor linear", ", no predictor")] == ["kept", "lost", "mixed"]  # fmt: skip
 
 
 def test_spread_without_information_is_a_shortcut_and_no_collapse(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_cell_that_keeps_its_spread_and_ends_below_its_own_start_is_named(tmp_
     assert finding.text == (
         "Spread is not information: 1 cell kept its spread at both levels in every trial, and yet ended with "
         "a lower kNN accuracy than its own untrained encoders (simultaneous 95 % intervals over 2 cells): "
-        f"encoder_norm = group (50.0 % after 70.0 %: −20.0 points, −{20 + half:.1f} to −{20 - half:.1f}). "
+        f"encoder norm group (50.0 % after 70.0 %: −20.0 points, −{20 + half:.1f} to −{20 - half:.1f}). "
         "That is no collapse: what training brought close together is not the classes."
     )
     assert (finding.values["cells"], finding.values["family"]) == (1, 2)

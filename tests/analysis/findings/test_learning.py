@@ -191,7 +191,9 @@ def test_slopes_of_the_std_and_effects_on_collapse_are_not_marked(tmp_path: Path
     study = load_results([written]).studies[0]
     panel = forest.forest(study)
     assert panel is not None
-    assert {row[0] for row in panel.table[1]} == {"collapse rate, points"}
+    assert {row[0] for row in panel.table[1]} == {
+        "collapse of the representation, points", "collapse of the projection, points",
+    }  # fmt: skip
     assert "interpretable" not in panel.caption
 
 

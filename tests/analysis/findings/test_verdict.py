@@ -121,7 +121,7 @@ def test_a_reference_that_collapsed_everywhere_names_no_cause(tmp_path: Path) ->
     assert item.values["levels"] == [[["none"]]]
     assert "made it collapse" not in removals
     assert removals.startswith("The reference itself collapsed in 3 of 3 seeds")
-    assert "No collapse was seen with predictor = none (0 of 3 seeds" in removals
+    assert "No collapse was seen here: no predictor (0 of 3 seeds" in removals
 
 
 def test_a_remedy_is_named_with_its_level(tmp_path: Path) -> None:
@@ -181,10 +181,10 @@ def test_removing_both_also_survives(tmp_path: Path) -> None:
     assert text.startswith(
         "predictor = mlp and tau_base = 0.99: the representation collapsed in 0 of 12 trials"
     )
-    assert "Without it, these did not collapse either: predictor = none and tau_base = 0 (0 of 3); " in text
+    assert "Without it, these did not collapse either: no predictor and tau 0 (0 of 3); " in text
     small = finding(write_sweep(tmp_path / "small", factors=TWO, edit=either)).text
     assert "undetermined" in small
-    assert "Without it, this did not collapse either: predictor = none and tau_base = 0 (0 of 3)." in small
+    assert "Without it, this did not collapse either: no predictor and tau 0 (0 of 3)." in small
 
 
 def test_a_corner_that_diverged_is_said_to_have_diverged(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_corner_that_diverged_is_said_to_have_diverged(tmp_path: Path) -> None
     text = finding(write_sweep(tmp_path, factors=TWO, edit=corner)).text
     assert text.startswith("Nothing collapsed")
     assert "undetermined" not in text
-    assert text.endswith("Without any result: predictor = none and tau_base = 0 (3 diverged).")
+    assert text.endswith("Without any result: no predictor and tau 0 (3 diverged).")
 
 
 def test_where_everything_failed_the_errors_are_summed_up(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_one_trial_and_one_cell_are_counted_in_the_singular(tmp_path: Path) -> N
     assert text.startswith(
         "What prevents collapse is undetermined: so far the representation collapsed in 3 of 4 trials, all "
         "of one seed. The reference itself collapsed in its only trial. Of the other 3 cells, 1 did not "
-        "collapse: predictor = none (0 of 1). The best of "
+        "collapse: no predictor (0 of 1). The best of "
     )
 
 
