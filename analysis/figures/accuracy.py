@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from analysis.figures.baselines import baselines_note, draw_baselines, in_view, with_legend
 from analysis.figures.groups import Group, groups
+from analysis.figures.selection import of, rows_of_trials, term
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, named_places, rounded, text
 from analysis.findings.learning import not_interpretable
 from analysis.information import information
@@ -33,7 +34,7 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
     starts = _draw_starts(figure, shown) if lines else False
     _draw_means(figure, shown)
     for outcome in SYMBOLS:
-        _draw_trials(figure, shown, outcome)
+        _draw_trials(figure, study, shown, outcome)
     figure.update_layout(
         xaxis=axis("kNN accuracy at the end", tickformat=".0%"),
         yaxis=axis(**places),
@@ -57,6 +58,7 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
             ("cell", "trials", "mean", "lowest", "highest", "untrained", "class information"),
             _mean_rows(shown),
         ),
+        brush={"x": "knn_accuracy"},
     )
 
 
@@ -87,6 +89,7 @@ def _draw_starts(figure: go.Figure, shown: Sequence[Group]) -> bool:
     if known:
         figure.add_scatter(
             x=rounded(starts[place] for place in known), y=known, mode="markers", name="own start",
+            legendrank=1001,
             marker={"symbol": "line-ns-open", "size": 9, "color": colour("muted"),
                     "line": {"width": 1.4, "color": colour("muted")}},
             hovertemplate="untrained: %{x:.1%}<extra></extra>",
@@ -118,13 +121,14 @@ def _draw_means(figure: go.Figure, shown: Sequence[Group]) -> None:
     )  # fmt: skip
 
 
-def _draw_trials(figure: go.Figure, shown: Sequence[Group], outcome: Outcome) -> None:
+def _draw_trials(figure: go.Figure, study: StudyResults, shown: Sequence[Group], outcome: Outcome) -> None:
     """A mark for each judged trial with this outcome."""
-    x, y, labels = [], [], []
+    x, y, labels, rows = [], [], [], []
     for place, group in enumerate(shown):
         trials = judged(group.trials[group.trials["outcome"] == outcome]).dropna(subset=["knn_accuracy"])
         x += trials["knn_accuracy"].tolist()
         y += [place] * len(trials)
+        rows += rows_of_trials(study, trials)
         labels += [text(f"{shortened(group.name, 80)}, seed {seed}") for seed in trials["seed"]]
     if x:
         figure.add_scatter(
@@ -132,6 +136,7 @@ def _draw_trials(figure: go.Figure, shown: Sequence[Group], outcome: Outcome) ->
             marker={"color": colour(outcome), "symbol": SYMBOLS[outcome], "size": 7,
                     "line": {"width": 1.6, "color": colour(outcome)}},
             hovertemplate="%{text}: %{x:.1%}<extra></extra>", opacity=0.85,
+            customdata=rows, meta=of(term("outcome", outcome), legend=True),
         )  # fmt: skip
 
 
@@ -154,6 +159,7 @@ def knn_ecdf(study: StudyResults) -> Panel | None:
             x=rounded([x[0], *x[picked]]), y=rounded([0, *(picked + 1) / len(x)]), mode="lines",
             name=f"{name} ({len(x)})", line={"color": colour(tint), "width": width, "shape": "hv"},
             hovertemplate=f"%{{y:.0%}} of trials at or below %{{x:.1%}}<extra>{name}</extra>",
+            meta=None if name == "all" else of(term("outcome", name), legend=True),
         )  # fmt: skip
         quantiles = (percent(float(np.quantile(x, q)), 1) for q in (0.1, 0.5, 0.9))
         rows.append((str(name), str(len(x)), *quantiles))
@@ -172,4 +178,4 @@ def knn_ecdf(study: StudyResults) -> Panel | None:
     caption += baselines_note(study, lines)
     header = ("trials", "n", "10 %", "median", "90 %")
     return Panel(name="ecdf", title="kNN accuracy over all trials", caption=caption, figure=figure,
-                 table=(header, rows), half=True)  # fmt: skip
+                 table=(header, rows), half=True, brush={"x": "knn_accuracy"})  # fmt: skip

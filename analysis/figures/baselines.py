@@ -8,7 +8,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from analysis.controls import Baseline, Control, baselines
-from analysis.figures.facets import key
+from analysis.figures.facets import LEGEND_ROW_PX, key
 from analysis.figures.theme import colour, rounded
 from analysis.results import StudyResults
 from analysis.wording import listed, percent
@@ -20,7 +20,6 @@ _NAMES = {
 }
 _DASHES = {Control.CHANCE: "1px,3px", Control.PIXELS: "7px,3px", Control.START: "7px,3px,1px,3px"}
 _LEAST_REACH = 0.05
-_LEGEND_ROW_PX = 19
 
 
 def in_view(study: StudyResults, accuracies: npt.ArrayLike) -> list[Baseline]:
@@ -64,7 +63,7 @@ def draw_baselines(
 
 def with_legend(height: int, lines: Sequence[Baseline]) -> dict[str, dict[str, Any]]:
     """A figure's heights by the width of the screen: on a narrow one, each line of the legend takes room."""
-    return {"wide": {"height": height}, "narrow": {"height": height + _LEGEND_ROW_PX * len(lines)}}
+    return {"wide": {"height": height}, "narrow": {"height": height + LEGEND_ROW_PX * len(lines)}}
 
 
 def baselines_note(study: StudyResults, lines: Sequence[Baseline]) -> str:

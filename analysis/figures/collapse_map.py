@@ -3,18 +3,23 @@
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
+from analysis.cell_groups import by_collapse
 from analysis.cells import ABSENT, Cell, cells_of
-from analysis.figures.theme import Panel, axis, base, colour, rounded, text
+from analysis.figures.theme import Panel, axis, base, colour, rounded, text, wrapped
+from analysis.naming import factor_words
 from analysis.outcomes import outcome_counts
 from analysis.results import Factor, StudyResults
 from analysis.stats import clopper_pearson
 from analysis.wording import percent, rate
 
 _TILES_UP_TO = 600
-_TILE_PX, _AROUND_PX = 46, 110
+_LISTED_UP_TO, _COLUMNS = 64, 40
+"""Cells in a list that are named; columns of the grid that shows more of them."""
+_TILE_PX, _SQUARE_PX, _AROUND_PX = 46, 24, 110
 
 
 def is_crossed(factors: Sequence[Factor], cells: Sequence[Cell]) -> bool:
@@ -43,16 +48,40 @@ def collapse_map(study: StudyResults) -> Panel | None:
         by_codes = {cell.codes: cell for cell in cells}
         grid = [[by_codes.get((*row, *column)) for column in columns] for row in rows]
         y, x = [_names(beside, codes) for codes in rows], [_names(above, codes) for codes in columns]
-    else:
+    elif len(cells) <= _LISTED_UP_TO:
         beside, above = factors, ()
-        grid, x = [[cell] for cell in cells], [""]
-        y = [_changes(factors, cell) for cell in cells]
+        grid, x = [[cell] for cell in by_collapse(cells)], [""]
+        y = [wrapped(cell.text, 60, 1) for (cell,) in grid]
+    else:
+        return _grid_of_many(cells)
     figure = go.Figure(layout=base(_AROUND_PX + _TILE_PX * len(grid), legend=False))
+    _draw(figure, grid, text=[[_tile(cell) for cell in row] for row in grid], texttemplate="%{text}")
+    labels = {"tickmode": "array", "showgrid": False, "showline": False, "ticks": ""}
+    figure.update_layout(
+        xaxis=axis(_title(above), tickvals=[*range(len(x))], ticktext=x, **labels),
+        yaxis=axis(_title(beside), tickvals=[*range(len(y))], ticktext=y, autorange="reversed", **labels),
+    )
+    _frame_reference(figure, grid)
+    _write_where_empty(figure, grid)
+    return _panel(figure, cells, "Collapsed of judged trials, with the exact 95 % interval.")
+
+
+def _grid_of_many(cells: Sequence[Cell]) -> Panel:
+    """A square a cell, those that collapsed first, named on hover."""
+    ordered: list[Cell | None] = [*by_collapse(cells)]
+    ordered += [None] * (-len(ordered) % _COLUMNS)
+    grid = [ordered[start : start + _COLUMNS] for start in range(0, len(ordered), _COLUMNS)]
+    figure = go.Figure(layout=base(_AROUND_PX + _SQUARE_PX * len(grid), legend=False))
+    _draw(figure, grid)
+    figure.update_layout(xaxis=axis(visible=False), yaxis=axis(visible=False, autorange="reversed"))
+    _frame_reference(figure, grid)
+    return _panel(figure, cells, "A square is a cell, named on hover; those that collapsed come first.")
+
+
+def _draw(figure: go.Figure, grid: Sequence[Sequence[Cell | None]], **properties: Any) -> None:
     figure.add_heatmap(
         z=[rounded([_rate(cell) for cell in row]) for row in grid],
-        text=[[_tile(cell) for cell in row] for row in grid],
         customdata=[[_hover(cell) for cell in row] for row in grid],
-        texttemplate="%{text}",
         hovertemplate="%{customdata}<extra></extra>",
         hoverongaps=True,
         zmin=0,
@@ -61,20 +90,17 @@ def collapse_map(study: StudyResults) -> Panel | None:
         ygap=2,
         colorscale=[[0, colour("grid")], [1, colour("collapsed")]],
         colorbar={"tickformat": ".0%", "title": {"text": "collapsed"}, "outlinewidth": 0},
+        **properties,
     )
-    labels = {"tickmode": "array", "showgrid": False, "showline": False, "ticks": ""}
-    figure.update_layout(
-        xaxis=axis(_title(above), tickvals=[*range(len(x))], ticktext=x, **labels),
-        yaxis=axis(_title(beside), tickvals=[*range(len(y))], ticktext=y, autorange="reversed", **labels),
-    )
-    _frame_reference(figure, grid)
-    _write_where_empty(figure, grid)
+
+
+def _panel(figure: go.Figure, cells: Sequence[Cell], caption: str) -> Panel:
     return Panel(
         name="collapse-map",
         title="Collapse map",
-        caption="Collapsed of judged trials, with the exact 95 % interval. Framed: the reference.",
+        caption=f"{caption} Framed: the reference.",
         figure=figure,
-        table=(("cell", "collapsed", "95 % interval"), [_table_row(cell) for cell in cells]),
+        table=(("cell", "collapsed", "95 % interval"), [_table_row(cell) for cell in by_collapse(cells)]),
     )
 
 
@@ -86,13 +112,8 @@ def _names(factors: Sequence[Factor], codes: Sequence[int]) -> str:
     return text(" · ".join(factor.levels[code] for factor, code in zip(factors, codes, strict=True)))
 
 
-def _changes(factors: Sequence[Factor], cell: Cell) -> str:
-    changes = [f"{factors[index].name} = {cell.labels[index]}" for index in cell.changed]
-    return text(", ".join(changes) or "reference")
-
-
 def _title(factors: Sequence[Factor]) -> str:
-    return text(" · ".join(factor.name for factor in factors))
+    return text(" · ".join(factor_words(factor.name) for factor in factors))
 
 
 def _rate(cell: Cell | None) -> float:

@@ -7,6 +7,8 @@ import plotly.graph_objects as go
 
 from analysis.figures.theme import base, colour
 
+LEGEND_ROW_PX = 19
+
 
 def key(index: int) -> str:
     """The suffix that Plotly gives the axes of a facet: "", "2", "3", ..."""
@@ -21,8 +23,8 @@ def facets(
     x: Mapping[str, Any],
     y: Mapping[str, Any],
     shared: bool = True,
-    legend: bool = True,
     narrow_titles: Sequence[str] = (),
+    legend_rows: tuple[int, int] = (1, 1),
 ) -> go.Figure:
     """An empty figure of several plots in a grid.
 
@@ -32,11 +34,11 @@ def facets(
         row_px: height of a facet.
         x, y: axes, as `axis` makes them.
         shared: whether all facets zoom together.
-        legend: whether the figure has one.
         narrow_titles: the titles on a narrow screen, which may have more lines.
+        legend_rows: lines of the legend on a wide and on a narrow screen; 0 for none.
     """
-    wide = _grid(len(titles), columns[0], row_px, _gap(titles), legend)
-    narrow = _grid(len(titles), columns[1], row_px, _gap(narrow_titles or titles), legend)
+    wide = _grid(len(titles), columns[0], row_px, _gap(titles), legend_rows[0])
+    narrow = _grid(len(titles), columns[1], row_px, _gap(narrow_titles or titles), legend_rows[1])
     narrow |= {"margin.l": 34}
     narrow |= {f"annotations.{index}.text": title for index, title in enumerate(narrow_titles)}
     height = wide.pop("height")
@@ -63,7 +65,7 @@ def facets(
         )
     # The page applies one of them, by its width.
     meta = {"wide": {**wide, "height": height}, "narrow": narrow}
-    figure = go.Figure(layout=base(height, legend=legend, faceted=True, meta=meta, **layout))
+    figure = go.Figure(layout=base(height, legend=legend_rows[0] > 0, faceted=True, meta=meta, **layout))
     return figure.update_layout(wide)
 
 
@@ -72,7 +74,7 @@ def _gap(titles: Sequence[str]) -> int:
     return 38 + 14 * max((title.count("<br>") + 1 for title in titles), default=1)
 
 
-def _grid(n: int, columns: int, row_px: int, gap_px: int, legend: bool) -> dict[str, Any]:
+def _grid(n: int, columns: int, row_px: int, gap_px: int, legend_rows: int) -> dict[str, Any]:
     """Domains of n facets and the height of the figure, as a flat update of the layout."""
     columns = min(columns, n)
     rows = -(-n // columns)
@@ -86,7 +88,7 @@ def _grid(n: int, columns: int, row_px: int, gap_px: int, legend: bool) -> dict[
         left = column * (width + gap_x)
         update[f"xaxis{key(index)}.domain"] = [round(left, 5), round(min(1.0, left + width), 5)]
         update[f"yaxis{key(index)}.domain"] = [max(0.0, round(top - row_px / inner, 5)), round(top, 5)]
-    update["height"] = inner + gap_px + (8 if legend else -22) + 44
+    update["height"] = inner + gap_px + (8 + LEGEND_ROW_PX * (legend_rows - 1) if legend_rows else -22) + 44
     update["legend.y"] = 1 + (gap_px - 28) / inner
     return update
 

@@ -12,6 +12,7 @@ from analysis.effects import Effect, Measure, effects_on, is_conditional
 from analysis.figures.facets import facets, key
 from analysis.figures.theme import Panel, axis, colour, named_places, rounded
 from analysis.findings.learning import not_interpretable
+from analysis.naming import factor_words
 from analysis.results import StudyResults
 from analysis.stats import Interval
 from analysis.verdict import study_verdict
@@ -80,12 +81,13 @@ def _row(study: StudyResults, title: str, effect: Effect) -> tuple[str, ...]:
 
 
 def _of_verdict(study: StudyResults) -> tuple[int, ...]:
-    """The factors that the verdict names, about the representation and then about the projection."""
+    """The factors that the verdict names: about the representation, or else about the projection."""
     verdicts = study_verdict(study)
-    claimed = [one.found for one in (verdicts.representation, verdicts.projection) if one.passes]
-    rules = [rule for found in claimed if found is not None for rule in (found.rule, *found.equals)]
-    named = [factor for rule in rules for factors in rule.factors for factor in sorted(factors)]
-    return tuple(dict.fromkeys(named))
+    for verdict in (verdicts.representation, verdicts.projection):
+        if verdict.passes and verdict.found is not None:
+            rules = (verdict.found.rule, *verdict.aliases)
+            return tuple(dict.fromkeys(factor for rule in rules for term in rule.factors for factor in term))
+    return ()
 
 
 def _largest(effects: Sequence[Effect], first: Sequence[int]) -> list[Effect]:
@@ -104,11 +106,13 @@ def _largest(effects: Sequence[Effect], first: Sequence[int]) -> list[Effect]:
 
 
 def effect_name(study: StudyResults, effect: Effect) -> str:
-    """`encoder_norm: batch → group`, or two of them joined by ×."""
+    """`encoder norm: batch → group`, or two of them joined by ×."""
     pairs = [
         (study.factors[index], level) for index, level in zip(effect.factors, effect.levels, strict=True)
     ]
-    parts = [f"{factor.name}: {factor.levels[0]} → {factor.levels[level]}" for factor, level in pairs]
+    parts = [
+        f"{factor_words(factor.name)}: {factor.levels[0]} → {factor.levels[level]}" for factor, level in pairs
+    ]
     return " × ".join(parts)
 
 
@@ -118,7 +122,9 @@ def _short_name(study: StudyResults, effect: Effect) -> str:
         return effect_name(study, effect)
     factors = [study.factors[index] for index in effect.factors]
     return " × ".join(
-        factor.name if len(factor.levels) == 2 else f"{factor.name} → {factor.levels[level]}"
+        factor_words(factor.name)
+        if len(factor.levels) == 2
+        else f"{factor_words(factor.name)} → {factor.levels[level]}"
         for factor, level in zip(factors, effect.levels, strict=True)
     )
 
@@ -141,7 +147,7 @@ def _figure(study: StudyResults, columns: Sequence[_Column], first: Sequence[int
         x=axis(zeroline=True, zerolinecolor=colour("axis"), zerolinewidth=1, nticks=6),
         y=axis(showgrid=False, **axis_of_names),
         shared=False,
-        legend=False,
+        legend_rows=(0, 0),
     )
     figure.layout.meta["narrow"]["height"] += len(columns) * narrow["height"]
     for index in range(len(columns)):

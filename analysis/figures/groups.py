@@ -1,16 +1,15 @@
 """Trials grouped for figures: by cell where cells are few, more coarsely where they are many."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import pandas as pd
 
-from analysis.cells import Cell, cells_of
-from analysis.naming import cell_words, factor_words
+from analysis.cell_groups import CellGroup, grouped
+from analysis.cells import cells_of
+from analysis.figures.selection import cell_term, term
 from analysis.outcomes import Outcome, is_judged
 from analysis.results import StudyResults
-from analysis.wording import listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +18,8 @@ class Group:
 
     name: str
     """What differs from the reference."""
+    filter: str
+    """The filter of the page that selects its trials."""
     trials: pd.DataFrame
     judged: int
     """Judged trials."""
@@ -31,39 +32,24 @@ class Group:
 
 @lru_cache(maxsize=16)  # several figures show the same groups
 def groups(study: StudyResults, most: int) -> tuple[Group, ...]:
-    """The cells; if there are more than `most`, cells that agree in the first factors, as many as fit.
+    """The cells; if there are more than `most`, those together that agree in what collapse depends on most.
 
     A search is grouped by outcome.
     """
     cells = cells_of(study)
-    if not cells:
-        return _by_outcome(study.trials)
-    depth = len(study.factors)
-    while depth > 1 and len({cell.codes[:depth] for cell in cells}) > most:
-        depth -= 1
-    members: dict[tuple[int, ...], list[Cell]] = {}
-    for cell in cells:
-        members.setdefault(cell.codes[:depth], []).append(cell)
-    if len(members) > most:
-        return _by_outcome(study.trials)
-    return tuple(_group(study, same, depth) for same in members.values())
+    made = grouped(cells, most) if cells else None
+    return _by_outcome(study.trials) if made is None else tuple(map(_group, made))
 
 
-def _group(study: StudyResults, cells: Sequence[Cell], depth: int) -> Group:
-    first = cells[0]
-    changes = [
-        (first.factors[index], first.labels[index]) for index in range(depth) if first.codes[index] > 0
-    ]
-    merged = len(cells) > 1
-    name = cell_words(changes)
-    if merged and not changes:
-        name = f"{listed([factor_words(factor.name) for factor in study.factors[:depth]])} as in the reference"
-    trials = pd.concat([cell.trials for cell in cells]) if merged else first.trials
+def _group(group: CellGroup) -> Group:
+    first, merged = group.cells[0], len(group.cells) > 1
+    shared = [term(name, label) for name, label in group.shared]
     return Group(
-        name=name,
-        trials=trials,
-        judged=sum(cell.judged for cell in cells),
-        collapsed=sum(cell.collapsed for cell in cells),
+        name=group.name,
+        filter=" ".join(shared) if merged else cell_term(first),
+        trials=pd.concat([cell.trials for cell in group.cells]) if merged else first.trials,
+        judged=group.judged,
+        collapsed=group.collapsed,
         merged=merged,
         is_reference=not merged and first.is_reference,
     )
@@ -73,6 +59,7 @@ def _by_outcome(trials: pd.DataFrame) -> tuple[Group, ...]:
     return tuple(
         Group(
             name=str(outcome),
+            filter=term("outcome", outcome),
             trials=rows,
             judged=int(is_judged(rows).sum()),
             collapsed=int((rows["outcome"] == Outcome.COLLAPSED).sum()),

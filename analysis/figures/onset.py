@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from analysis.figures.theme import LINES, Panel, axis, base, rounded, text
+from analysis.figures.selection import of, term
+from analysis.figures.theme import LINES, Panel, axis, base, rounded, text, wrapped
 from analysis.naming import level_words
 from analysis.onset import Survival, cadence, kaplan_meier, numbers_at_risk, onset_times
 from analysis.results import StudyResults
@@ -15,7 +16,7 @@ from analysis.stats import Floats
 from analysis.wording import number, percent, plural
 
 _CURVES_UP_TO = 8
-_PLOT_PX, _AXIS_PX, _RISK_ROW_PX = 300, 52, 16
+_PLOT_PX, _TICKS_PX, _TITLE_PX, _RISK_ROW_PX = 300, 24, 26, 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,8 @@ class _Curve:
     """The survival of some trials."""
 
     label: str
+    filter: str
+    """The filter of the page that selects its trials; empty for all."""
     survival: Survival
     times: Floats
     """Of the trials. Shape [trials]."""
@@ -34,12 +37,12 @@ def onset(study: StudyResults) -> Panel | None:
     if not events.any():
         return None
     horizon = float(times.max())
-    everything = _Curve(label="all trials", survival=kaplan_meier(times, events), times=times)
+    everything = _Curve(label="all trials", filter="", survival=kaplan_meier(times, events), times=times)
     views = [("all trials", [everything]), *_by_factor(study, horizon)]
     views.sort(key=lambda view: _spread(view[1]), reverse=True)
-    marks = np.linspace(0, horizon, 6).round()
+    marks = np.unique(np.linspace(0, horizon, 6).round())
     most = max(len(curves) for _, curves in views)
-    below = _RISK_ROW_PX * most + _AXIS_PX  # the height of the numbers at risk and the axis above them
+    below = _TICKS_PX + _RISK_ROW_PX * most + _TITLE_PX  # the axis, the numbers under its ticks, its title
     height = _PLOT_PX + below
     figure, traces, rows = go.Figure(layout=base(height)), [], []
     for name, curves in views:
@@ -51,9 +54,19 @@ def onset(study: StudyResults) -> Panel | None:
             rows.append(_row(curve, marks, at_risk))
         traces.append((name, tuple(range(first, len(figure.data)))))
     figure.update_layout(
-        xaxis=axis("step; above it: trials at risk", tickvals=marks.tolist(), range=[-0.02 * horizon, horizon * 1.02], anchor="y"),
+        xaxis=axis(
+            "step; in colour: trials at risk",
+            tickvals=marks.tolist(),
+            anchor="y",
+            title_standoff=_RISK_ROW_PX * most + 6,
+            range=[-0.02 * horizon, horizon * 1.02],
+        ),
         yaxis=axis("share not collapsed", range=[-0.02, 1.04], tickformat=".0%", domain=[below / height, 1]),
-        yaxis2={"visible": False, "range": [most - 0.5, -0.5], "domain": [0, (below - _AXIS_PX) / height]},
+        yaxis2={
+            "visible": False,
+            "range": [most - 0.5, -0.5],
+            "domain": [_TITLE_PX / height, (below - _TICKS_PX) / height],
+        },
         margin={"b": 8},
     )
     header = (
@@ -79,8 +92,12 @@ def _by_factor(study: StudyResults, horizon: float) -> list[tuple[str, list[_Cur
             times, events = onset_times(study.trials[study.trials[factor.column] == level])
             if len(times):
                 survival = kaplan_meier(times, events, horizon=horizon)
-                label = level_words(factor.name, level) + (" (reference)" if level == factor.levels[0] else "")
-                curves.append(_Curve(label=label, survival=survival, times=times))
+                label = level_words(factor.name, level) + (
+                    " (reference)" if level == factor.levels[0] else ""
+                )
+                curves.append(
+                    _Curve(label=label, filter=term(factor.name, level), survival=survival, times=times)
+                )
         views.append((factor.name, curves))
     return views
 
@@ -92,6 +109,7 @@ def _spread(curves: Sequence[_Curve]) -> float:
 
 def _draw_curve(figure: go.Figure, curve: _Curve, tint: str, horizon: float, *, band: bool) -> None:
     survival = curve.survival
+    selects = {"meta": of(curve.filter, legend=True)} if curve.filter else {}
     steps = [*rounded(survival.steps, 7), horizon]
     low, middle, high = (
         rounded([*values, values[-1]]) for values in (survival.low, survival.survival, survival.high)
@@ -102,6 +120,7 @@ def _draw_curve(figure: go.Figure, curve: _Curve, tint: str, horizon: float, *, 
             "line": {"width": 0, "shape": "hv"},
             "hoverinfo": "skip",
             "showlegend": False,
+            **selects,
         }
         low, high = ([m if v is None else v for v, m in zip(end, middle, strict=True)] for end in (low, high))
         red, green, blue = (int(tint[place : place + 2], 16) for place in (1, 3, 5))
@@ -113,7 +132,8 @@ def _draw_curve(figure: go.Figure, curve: _Curve, tint: str, horizon: float, *, 
         y=middle,
         mode="lines",
         line={"color": tint, "width": 2.2, "shape": "hv"},
-        name=f"{text(curve.label)} (n = {survival.n})",
+        name=f"{wrapped(curve.label, 60, 1)} (n = {survival.n})",
+        **selects,
         hovertemplate="%{y:.0%} at step %{x}<extra>" + text(curve.label) + "</extra>",
     )
 

@@ -5,9 +5,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.figures.facets import threshold_line
+from analysis.figures.selection import of, rows_of_trials, term
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text
-from analysis.outcomes import judged
 from analysis.naming import cell_words
+from analysis.outcomes import judged
 from analysis.results import NOT_SET, StudyResults
 from analysis.stats import threshold_sensitivity
 from analysis.wording import as_written, number, percent, plural, shortened
@@ -62,6 +63,8 @@ def _plane(study: StudyResults, column: str, label: str, name: str, title: str, 
                 "line": {"width": 1.6, "color": colour(outcome)},
             },
             opacity=0.75,
+            customdata=rows_of_trials(study, points),
+            meta=of(term("outcome", outcome), legend=True),
             hovertemplate="%{text}<br>std %{x:.3g}, " + label + " %{y:.3g}<extra></extra>",
         )
         median_std = number(float(trials["representation_std"].median()))
@@ -75,7 +78,8 @@ def _plane(study: StudyResults, column: str, label: str, name: str, title: str, 
     if len(drawn) < len(finite):
         caption += f" {len(drawn):,} of {len(finite):,} trials are drawn, evenly spaced."
     header = ("outcome", "trials", "median std", f"lowest {column}", f"median {column}", f"highest {column}")
-    return Panel(name=name, title=title, caption=caption, figure=figure, table=(header, rows), half=True)
+    return Panel(name=name, title=title, caption=caption, figure=figure, table=(header, rows), half=True,
+                 brush={"x": "representation_std", "y": column})  # fmt: skip
 
 
 def trial_names(study: StudyResults, trials: pd.DataFrame) -> list[str]:
@@ -133,4 +137,5 @@ def sensitivity(study: StudyResults) -> Panel | None:
         below = int((std < other).sum())
         rows.append((number(other, 2), str(below), percent(below / counts.n)))
     return Panel(name="sensitivity", title="Collapse at other thresholds", caption=caption, figure=figure,
-                 table=(("threshold", "collapsed", "share"), rows), half=True)  # fmt: skip
+                 table=(("threshold", "collapsed", "share"), rows), half=True,
+                 brush={"x": "representation_std"})  # fmt: skip

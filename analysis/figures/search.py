@@ -11,7 +11,9 @@ from analysis.controls import Baseline
 from analysis.figures.baselines import baselines_note, draw_baselines, in_view
 from analysis.figures.facets import facets, key
 from analysis.figures.planes import trial_names
-from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text
+from analysis.figures.selection import of, rows_of_trials, term
+from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text, wrapped
+from analysis.naming import factor_words
 from analysis.outcomes import Outcome
 from analysis.results import NOT_SET, Factor, StudyResults
 from analysis.search import Objective, SearchResult, search_result
@@ -49,7 +51,8 @@ def parameters(study: StudyResults) -> Panel | None:
     if samples.empty or not factors:
         return None
     drawn = samples.iloc[:: -(-len(samples) // _POINTS_UP_TO)]
-    figure = facets([text(factor.name) for factor in factors], columns=(3, 1), row_px=190, x=axis(nticks=5),
+    titles = [text(factor_words(factor.name)) for factor in factors]
+    figure = facets(titles, columns=(3, 1), row_px=190, x=axis(nticks=5),
                     y=objective_axis(objective, nticks=5), shared=False)  # fmt: skip
     lines, rows = lines_for(study, objective, samples), []
     for index, factor in enumerate(factors):
@@ -75,7 +78,8 @@ def parameters(study: StudyResults) -> Panel | None:
         caption += f" {len(drawn):,} of {plural(len(samples), 'sample')} are drawn, evenly spaced."
     header = ("parameter", "samples", f"rank correlation with {objective.name}")
     title = f"{capitalised(objective.name)} by parameter"
-    return Panel(name="search", title=title, caption=caption, figure=figure, table=(header, rows))
+    return Panel(name="search", title=title, caption=caption, figure=figure, table=(header, rows),
+                 brush={"y": objective.column})  # fmt: skip
 
 
 def _positions(
@@ -88,7 +92,7 @@ def _positions(
         return values.astype(np.float64), {"type": "log" if log else "linear"}
     levels = [*factor.levels, *([NOT_SET] if (values == NOT_SET).any() else [])]
     places = values.map({level: place for place, level in enumerate(levels)}).astype(np.float64)
-    ticks = {"tickvals": list(range(len(levels))), "ticktext": [text(level) for level in levels]}
+    ticks = {"tickvals": list(range(len(levels))), "ticktext": [wrapped(level, 14, 2) for level in levels]}
     return places, {**ticks, "range": [-0.5, len(levels) - 0.5]}
 
 
@@ -137,9 +141,8 @@ def history(study: StudyResults) -> Panel | None:
     caption += lines_note(study, objective, lines)
     header = ("sample", "outcome", objective.name, "best so far")
     title = f"{capitalised(objective.name)} by sample"
-    return Panel(
-        name="history", title=title, caption=" ".join(caption.split()), figure=figure, table=(header, rows)
-    )
+    return Panel(name="history", title=title, caption=" ".join(caption.split()), figure=figure,
+                 table=(header, rows), brush={"y": objective.column})  # fmt: skip
 
 
 def _best_so_far(result: SearchResult) -> Floats:
@@ -209,6 +212,8 @@ def sample_marks(
         "legendgroup": outcome.value,
         "opacity": 0.75,
         "text": [text(f"sample {place + 1}: {name}") for place, name in names],
+        "customdata": rows_of_trials(study, samples),
+        "meta": of(term("outcome", outcome), legend=True),
         "marker": {
             "color": tint,
             "symbol": SAMPLE_SYMBOLS[outcome],

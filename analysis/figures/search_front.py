@@ -68,4 +68,5 @@ def front(study: StudyResults) -> Panel | None:
     ]
     header = ("sample", *(objective.name for objective in result.objectives), "settings")
     title = f"{capitalised(up.name)} against {across.name}"
-    return Panel(name="front", title=title, caption=caption, figure=figure, table=(header, rows))
+    return Panel(name="front", title=title, caption=caption, figure=figure, table=(header, rows),
+                 brush={"x": across.column, "y": up.column})  # fmt: skip

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -17,8 +19,13 @@ def rows_of_trials(study: StudyResults, trials: pd.DataFrame) -> list[int]:
         study: the study.
         trials: some of its trials, in any order and with any index.
     """
-    place = {trial: row for row, trial in enumerate(study.trials["trial_id"])}
+    place = _places(study)
     return [place[trial] for trial in trials["trial_id"]]
+
+
+@lru_cache(maxsize=4)  # figures ask for a few trials at a time
+def _places(study: StudyResults) -> Mapping[str, int]:
+    return {trial: row for row, trial in enumerate(study.trials["trial_id"])}
 
 
 def term(column: str, value: object) -> str:

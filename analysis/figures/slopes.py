@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from analysis.cells import Cell, cells_of, values_by_seed
 from analysis.figures.baselines import baselines_note, draw_baselines, in_view
 from analysis.figures.facets import facets, key
+from analysis.figures.selection import of, term
 from analysis.figures.theme import LINES, Panel, axis, rounded, text, wrapped
 from analysis.findings.learning import not_interpretable
 from analysis.naming import factor_words, level_words
@@ -93,7 +94,9 @@ def _draw(figure: go.Figure, index: int, plot: _Plot) -> None:
     figure.update_layout(
         {
             f"xaxis{key(index)}.tickvals": list(range(len(levels))),
-            f"xaxis{key(index)}.ticktext": [wrapped(level_words(plot.factor.name, level), 14, 2) for level in levels],
+            f"xaxis{key(index)}.ticktext": [
+                wrapped(level_words(plot.factor.name, level), 14, 2) for level in levels
+            ],
             f"xaxis{key(index)}.range": [-0.35, len(levels) - 0.65],
             f"yaxis{key(index)}.matches": "y" if index else None,
         }
@@ -105,6 +108,7 @@ def _draw(figure: go.Figure, index: int, plot: _Plot) -> None:
             mode="lines+markers",
             name=f"seed {seed}",
             legendgroup=f"seed {seed}",
+            meta=of(term("seed", seed), legend=True),
             showlegend=index == 0 and len(plot.lines) <= _LEGEND_UP_TO,
             line={"color": LINES[place % len(LINES)], "width": 1.6},
             marker={"size": 6},

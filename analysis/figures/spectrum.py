@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from analysis.figures.facets import facets, key
 from analysis.figures.groups import Group, groups
+from analysis.figures.selection import of
 from analysis.figures.theme import Panel, axis, rounded
 from analysis.results import StudyResults
 from analysis.spectra import ROUNDING, shape
@@ -80,7 +81,7 @@ def _draw_group(
                 line = {"color": _SCALE[min(place, 3)], "width": 1.5}
                 if place == len(picked) - 1:
                     line = {"color": _SCALE[-1], "width": 2.4}
-                _draw(figure, index, values, step, rank, line)
+                _draw(figure, index, group, values, step, rank, line)
                 of = shape(values)
                 shapes = map(number, (of.effective_rank_centred, of.alpha_req, of.nesum))
                 rows.append((group.name, level, str(step), number(rank), *shapes))
@@ -88,8 +89,9 @@ def _draw_group(
 
 
 def _draw(
-    figure: go.Figure, index: int, values: Floats, step: int, rank: float, line: Mapping[str, object]
-) -> None:
+    figure: go.Figure, index: int, group: Group, values: Floats, step: int, rank: float,
+    line: Mapping[str, object],
+) -> None:  # fmt: skip
     x, y = _thinned(values)
     figure.add_scatter(
         x=x,
@@ -98,6 +100,7 @@ def _draw(
         line=line,
         name=f"step {step}",
         legendgroup=f"step {step}",
+        meta=of(group.filter),
         showlegend=index == 0,
         xaxis=f"x{key(index)}",
         yaxis=f"y{key(index)}",

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from analysis.curves import Curves, curves
 from analysis.figures.facets import facets, key, threshold_line
 from analysis.figures.groups import Group, groups
+from analysis.figures.selection import of
 from analysis.figures.theme import LINES, Panel, axis, colour, quantiles, rounded, text, wrapped
 from analysis.results import StudyResults
 from analysis.stats import Floats
@@ -18,7 +19,7 @@ from analysis.wording import as_written, number, plural
 LEVELS = {"representation_std": "representation", "projection_std": "projection"}
 LINES_UP_TO = 10
 """Trials in a facet up to which each is drawn; of more, only the band is."""
-_FACETS_UP_TO = 24
+_FACETS_UP_TO, _LINES_UP_TO = 24, 16
 _POINTS_UP_TO = 120
 """Steps of a curve that are drawn, evenly spaced."""
 
@@ -38,7 +39,7 @@ def trajectories(study: StudyResults) -> Panel | None:
         threshold_line(figure, study.representation_threshold, index)
         for level, every in by_level.items():
             values, has_any = _of(group, every)
-            _draw(figure, index, every.steps[has_any], values[:, has_any], level)
+            _draw(figure, index, group, every.steps[has_any], values[:, has_any], level)
             ends = _ends(values[:, has_any])
             rows.append((group.name, level, str(len(values)), *ends))
     few = max(len(group.trials) for group in shown) <= LINES_UP_TO
@@ -55,27 +56,28 @@ def trajectories(study: StudyResults) -> Panel | None:
 def overlaid(study: StudyResults) -> Panel | None:
     """The medians of all cells in one plot for each level; None where there are fewer than two."""
     by_level = {level: curves(study, column) for column, level in LEVELS.items()}
-    shown = _measured(groups(study, _FACETS_UP_TO), by_level["representation"])
+    shown = _measured(groups(study, _LINES_UP_TO), by_level["representation"])
     if len(shown) < 2:
         return None
     figure = facets([f"{level} std" for level in by_level], columns=(2, 1), row_px=220,
-                    x=axis("step", nticks=6, rangemode="tozero"), y=axis(range=[0, 1.05], nticks=6))  # fmt: skip
+                    x=axis("step", nticks=6, rangemode="tozero"), y=axis(range=[0, 1.05], nticks=6),
+                    legend_rows=(-(-len(shown) // 3), len(shown)))  # fmt: skip
     others = iter(range(len(shown)))
     rows = []
     for group in shown:
         place = None if group.is_reference else next(others)
         ends: list[str] = []
-        for index, (level, every) in enumerate(by_level.items()):
+        for level, every in by_level.items():
             values, has_any = _of(group, every)
             if has_any.any():
-                _draw_median(figure, index, group, place, every.steps[has_any], values[:, has_any], level)
+                x, (_, middle, _) = _quantiles(every.steps[has_any], values[:, has_any])
+                _draw_median(figure, group, place, level, x, middle)
             ends.append(_ends(values[:, has_any])[1])
         rows.append((group.name, f"{group.collapsed} of {group.judged}", *ends))
     threshold_line(figure, study.representation_threshold)
     threshold_line(figure, study.projection_threshold, 1)
     caption = (
-        f"Medians over the trials. {_scale(study)} Heavy: the reference. A click on a name in the legend "
-        "hides its line, a double click all others."
+        f"Medians over the trials. {_scale(study)} Heavy: the reference. Click a name to select its trials."
     )
     header = ("cell", "collapsed", "representation std at the end", "projection std at the end")
     return Panel(name="overlaid", title="The cells overlaid", caption=caption, figure=figure,
@@ -84,8 +86,7 @@ def overlaid(study: StudyResults) -> Panel | None:
 
 def _scale(study: StudyResults) -> str:
     return (
-        "1 is isotropic, 0 is a point; dotted: the threshold, "
-        f"{as_written(study.representation_threshold)}."
+        f"1 is isotropic, 0 is a point; dotted: the threshold, {as_written(study.representation_threshold)}."
     )
 
 
@@ -140,15 +141,29 @@ def _thin(steps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.unique(np.linspace(0, len(steps) - 1, min(len(steps), _POINTS_UP_TO)).round().astype(np.int64))
 
 
-def _draw(figure: go.Figure, index: int, steps: npt.NDArray[np.int64], values: Floats, level: str) -> None:
-    if not values.size:
-        return
+def _quantiles(
+    steps: npt.NDArray[np.int64], values: Floats
+) -> tuple[list[int], tuple[list[float | None], list[float | None], list[float | None]]]:
+    """The steps that are drawn, and 10 %, 50 % and 90 % at them."""
     picked = _thin(steps)
-    x, drawn = steps[picked].tolist(), values[:, picked]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a step at which no trial was measured
-        low, middle, high = quantiles(drawn)
-    place = {"xaxis": f"x{key(index)}", "yaxis": f"y{key(index)}", "legendgroup": level}
+        return steps[picked].tolist(), quantiles(values[:, picked])
+
+
+def _draw(
+    figure: go.Figure, index: int, group: Group, steps: npt.NDArray[np.int64], values: Floats, level: str
+) -> None:
+    if not values.size:
+        return
+    x, (low, middle, high) = _quantiles(steps, values)
+    drawn = values[:, _thin(steps)]
+    place = {
+        "xaxis": f"x{key(index)}",
+        "yaxis": f"y{key(index)}",
+        "legendgroup": level,
+        "meta": of(group.filter),
+    }
     if len(values) > 1:
         band = {"line": {"width": 0}, "mode": "lines", "hoverinfo": "skip", "showlegend": False, **place}
         figure.add_scatter(x=x, y=low, **band)
@@ -167,21 +182,18 @@ def _draw(figure: go.Figure, index: int, steps: npt.NDArray[np.int64], values: F
 
 
 def _draw_median(
-    figure: go.Figure, index: int, group: Group, place: int | None, steps: npt.NDArray[np.int64], values: Floats,
-    level: str,
-) -> None:  # fmt: skip
+    figure: go.Figure, group: Group, place: int | None, level: str, x: list[int], y: list[float | None]
+) -> None:
     """One line of the overlay; `place` is the cell's among those that are not the reference."""
-    picked = _thin(steps)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        _, middle, _ = quantiles(values[:, picked])
-    line = {"color": colour("ink"), "width": 3.2}
+    line: dict[str, object] = {"color": colour("ink"), "width": 3.2}
     if place is not None:
         dashes = ("solid", "5px,2px", "1.5px,2px")
         dash = dashes[place // len(LINES) % len(dashes)]
         line = {"color": LINES[place % len(LINES)], "width": 1.7, "dash": dash}
+    index = list(LEVELS.values()).index(level)
+    hover = f"{wrapped(group.name, 44, 2)}: {level} std %{{y:.3f}} at step %{{x}}<extra></extra>"
     figure.add_scatter(
-        x=steps[picked].tolist(), y=middle, mode="lines", line=line, name=wrapped(group.name, 44, 1),
-        legendgroup=text(group.name), showlegend=index == 0, xaxis=f"x{key(index)}", yaxis=f"y{key(index)}",
-        hovertemplate=f"{wrapped(group.name, 44, 2)}: {level} std %{{y:.3f}} at step %{{x}}<extra></extra>",
+        x=x, y=y, mode="lines", line=line, name=wrapped(group.name, 44, 1), legendgroup=text(group.name),
+        showlegend=index == 0, meta=of(group.filter, legend=True), xaxis=f"x{key(index)}",
+        yaxis=f"y{key(index)}", hovertemplate=hover,
     )  # fmt: skip

@@ -31,7 +31,8 @@ def knn_finding(study: StudyResults) -> Finding | None:
     text += f" changes it by {effect_points(largest)}, over {pairs_text(largest)}"
     if largest.contrast.aliases:
         text += f", and cannot be told from {aliases_text(study, largest)}"
-    text += f"; {level_words(factor.name, factor.levels[level])} is ahead with probability {superiority_text(ahead)}."
+    ahead_text = superiority_text(ahead)
+    text += f"; {level_words(factor.name, factor.levels[level])} is ahead with probability {ahead_text}."
     if largest.covers_zero:
         text += " The interval includes zero"
         p = largest.adjusted_p

@@ -1,12 +1,16 @@
-"""The collapse map: a tile per cell, levels against levels, coloured by the rate of collapse."""
+"""The collapse map: a tile per cell, coloured by the rate of collapse, from a few cells to a thousand."""
 
 import itertools
 import math
 from collections.abc import Sequence
 
+from analysis.cell_groups import by_collapse
 from analysis.cells import Cell
 from analysis.figures.collapse_map import is_crossed, rows_of
+from analysis.figures.selection import cell_term, term
+from analysis.naming import factor_words
 from analysis.outcomes import TO_COME, Outcome, outcome_counts
+from analysis.page.large_map import large_map
 from analysis.page.markup import element, escaped
 from analysis.results import Factor, StudyResults
 from analysis.stats import clopper_pearson
@@ -14,17 +18,24 @@ from analysis.wording import percent
 
 _NOTED = (Outcome.DIMENSIONAL, Outcome.DIVERGED, Outcome.FAILED, Outcome.PRUNED, Outcome.UNKNOWN)
 _VIEWS = (("representation", "Representation"), ("projection", "Projection"), ("knn", "kNN accuracy"))
+_TILES_UP_TO, _COLUMNS_UP_TO = 64, 8
+"""Tiles with numbers that can be read at a glance, and columns that fit beside each other."""
 
 
 def collapse_map(study: StudyResults, cells: Sequence[Cell]) -> str:
     """The map as HTML: nested rows and columns if the design fills half of all combinations, else a list.
     A factor that does not apply in some cells has no row or column to put them in, so that is a list, too.
+    More cells than can be read at a glance are grouped.
 
     A tile shows k of n and the exact 95 % interval; a hatched one has no result.
     """
     scale = _knn_scale(cells)
-    crossed = is_crossed(study.factors, cells)
-    body = _crossed(study.factors, cells, scale) if crossed else _listed(cells, scale)
+    if len(cells) > _TILES_UP_TO:
+        body = large_map(cells, scale)
+    elif is_crossed(study.factors, cells) and _n_columns(study.factors) <= _COLUMNS_UP_TO:
+        body = _crossed(study.factors, cells, scale)
+    else:
+        body = _listed(by_collapse(cells), scale)
     switch = "".join(
         f'<button type="button" data-view="{view}" aria-pressed="{str(not index).lower()}">{label}</button>'
         for index, (view, label) in enumerate(_VIEWS)
@@ -50,6 +61,10 @@ def _knn_scale(cells: Sequence[Cell]) -> tuple[float, float]:
     return (min(means), max(means)) if means else (math.nan, math.nan)
 
 
+def _n_columns(factors: Sequence[Factor]) -> int:
+    return math.prod(len(factor.levels) for factor in factors[rows_of(factors) :])
+
+
 def _crossed(factors: Sequence[Factor], cells: Sequence[Cell], scale: tuple[float, float]) -> str:
     """Rows from the first half of the factors, columns from the second; outer headers span the inner ones."""
     split = rows_of(factors)
@@ -70,11 +85,12 @@ def _column_titles(above: Sequence[Factor], beside: Sequence[Factor]) -> str:
     for depth, factor in enumerate(above):
         span = math.prod(len(inner.levels) for inner in above[depth + 1 :])
         repeats = math.prod(len(outer.levels) for outer in above[:depth])
-        corner = f'<th class="name" colspan="{max(1, len(beside))}" scope="row">{escaped(factor.name)}</th>'
-        titles = [f'<th scope="col" colspan="{span}">{escaped(level)}</th>' for level in factor.levels]
+        name = escaped(factor_words(factor.name))
+        corner = f'<th class="name" colspan="{max(1, len(beside))}" scope="row">{name}</th>'
+        titles = [f'<th scope="col" colspan="{span}">{_level(factor, level)}</th>' for level in factor.levels]
         head += f"<tr>{corner}{''.join(titles) * repeats}</tr>"
     if beside:
-        names = [f'<th class="name side">{escaped(factor.name)}</th>' for factor in beside]
+        names = [f'<th class="name side">{escaped(factor_words(factor.name))}</th>' for factor in beside]
         head += f"<tr>{''.join(names)}</tr>"
     return head
 
@@ -87,8 +103,21 @@ def _row_titles(beside: Sequence[Factor], row: Sequence[int]) -> str:
     for depth, factor in enumerate(beside):
         if not any(row[depth + 1 :]):
             span = math.prod(len(inner.levels) for inner in beside[depth + 1 :])
-            titles += f'<th scope="row" rowspan="{span}">{escaped(factor.levels[row[depth]])}</th>'
+            titles += f'<th scope="row" rowspan="{span}">{_level(factor, factor.levels[row[depth]])}</th>'
     return titles
+
+
+def _level(factor: Factor, level: str) -> str:
+    """A heading that selects the trials of its level."""
+    title = f"{factor.name} = {level}: select its trials"
+    return element(
+        "button",
+        escaped(level),
+        type="button",
+        class_="level",
+        data_term=term(factor.name, level),
+        title=title,
+    )
 
 
 def _listed(cells: Sequence[Cell], scale: tuple[float, float]) -> str:
@@ -108,10 +137,10 @@ def _tile(cell: Cell | None, scale: tuple[float, float]) -> str:
         _rate_face("projection", cell.projection_collapsed, cell.projection_judged, note),
         _knn_face(cell, scale, note),
     ]
-    title = f"{cell.text}: show its trials"
+    title = f"{cell.text}: select its trials"
     reference = ' data-reference=""' if cell.is_reference else ""
     inner = "".join(faces)
-    button = element("button", inner, type="button", class_="tile", data_cell=cell.text, title=title)
+    button = element("button", inner, type="button", class_="tile", data_term=cell_term(cell), title=title)
     return f"<td{reference}>{button}</td>"
 
 

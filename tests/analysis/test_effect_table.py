@@ -13,7 +13,9 @@ from tests.analysis.tables import write_sweep
 def test_the_largest_effect_is_that_of_the_finding(sweep: Path) -> None:
     results = load_results([sweep])
     table = effects(results)
-    assert len(table) == (4 + 6) + (4 + 6) + (4 + 5)  # one four of encoder and heads has survivors in all cells nowhere
+    assert len(table) == (4 + 6) + (4 + 6) + (
+        4 + 5
+    )  # one four of encoder and heads has survivors in all cells nowhere
     mains = table[(table["measure"] == "kNN accuracy") & table["factor_2"].isna()]
     largest = mains.sort_values("estimate", key=abs).iloc[-1]
     values = next(item.values for item in findings(results).items if item.kind == "knn")

@@ -378,7 +378,9 @@ def test_a_confounded_change_is_not_said_to_have_made_it_collapse(tmp_path: Path
     study = sweep(tmp_path, change, design="leave-one-out")
     item = next(item for item in study_findings(study).items if item.kind == "removals")
     assert "made it collapse" not in item.text
-    assert "These changes alone did not make it collapse: encoder norm group, no head norm, tau 0 (" in item.text
+    assert (
+        "These changes alone did not make it collapse: encoder norm group, no head norm, tau 0 (" in item.text
+    )
     assert item.text.endswith(
         "With no predictor (collapsed in 3 of 3 seeds, 95 % interval 29 to 100 %), its factor is "
         "confounded, so it cannot be told what does that."

@@ -76,8 +76,8 @@ def effects_on_collapse(study: StudyResults) -> tuple[Effect, ...]:
 def test_effects_on_the_rate_are_exact(study: StudyResults) -> None:
     means = {forest.effect_name(study, effect): effect.mean for effect in effects_on_collapse(study)}
     main, crossed = (
-        means["encoder_norm: batch → group"],
-        means["encoder_norm: batch → group × head_norm: batch → none"],
+        means["encoder norm: batch → group"],
+        means["encoder norm: batch → group × head norm: batch → none"],
     )
     assert main is not None
     assert crossed is not None
@@ -117,7 +117,7 @@ def test_a_fraction_has_a_forest_with_its_aliases(tmp_path: Path) -> None:
     panel = forest.forest(load_results([written]).studies[0])
     assert panel is not None
     over = {(row[0], row[1]): row[-2:] for row in panel.table[1]}
-    assert over["kNN accuracy, points", "encoder_norm: batch → group"] == (
+    assert over["kNN accuracy, points", "encoder norm: batch → group"] == (
         "all 4 cells",
         "predictor × tau_base",
     )

@@ -93,9 +93,7 @@ def test_an_interaction_that_carries_the_accuracy(tmp_path: Path) -> None:
         return 0.70 - 0.20 * both + 0.002 * noise
 
     (finding,) = of_kind(write_sweep(tmp_path, edit=accuracies(accuracy)), "interaction")
-    assert finding.text.startswith(
-        "predictor and tau_base act on kNN accuracy together: with no predictor "
-    )
+    assert finding.text.startswith("predictor and tau_base act on kNN accuracy together: with no predictor ")
     assert "it is 50.1 % in 12 trials; with only one of the two, it is 70." in finding.text
     assert "simultaneous over 6 effects" in finding.text
     assert finding.values["effect"] == pytest.approx(-0.2, abs=0.005)

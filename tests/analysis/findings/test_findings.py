@@ -79,7 +79,10 @@ def test_leave_one_out_says_what_each_removal_did(tmp_path: Path) -> None:
 
     text = finding(write_sweep(tmp_path, design="leave-one-out", edit=fatal), "removals").text
     assert "made it collapse: no predictor (3 of 3 seeds, 95 % interval 29 to 100 %)" in text
-    assert "These changes alone did not make it collapse: encoder norm group, no head norm, tau 0 (each: 0" in text
+    assert (
+        "These changes alone did not make it collapse: encoder norm group, no head norm, tau 0 (each: 0"
+        in text
+    )
 
 
 def test_a_partial_sweep_says_what_is_missing(tmp_path: Path) -> None:

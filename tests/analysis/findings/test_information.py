@@ -98,7 +98,8 @@ def test_cells_are_told_apart(tmp_path: Path) -> None:
     assert panel.table[0][-1] == "class information"
     fates = {row[0]: row[-1] for row in panel.table[1] if "no head norm" in row[0]}
     assert [fates[f"encoder norm group, no head norm{changed}"]
-            for changed in ("", ", predictor linear", ", no predictor")] == ["kept", "lost", "mixed"]  # fmt: skip
+            for changed in ("", ", predictor linear", ", no predictor")
+            ] == ["kept", "lost", "mixed"]  # fmt: skip
 
 
 def test_spread_without_information_is_a_shortcut_and_no_collapse(tmp_path: Path) -> None:
