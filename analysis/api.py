@@ -14,6 +14,7 @@ from analysis import effect_table
 from analysis.document import findings_document as _document
 from analysis.figures import (
     accuracy,
+    agreement,
     forest,
     onset,
     planes,
@@ -47,6 +48,7 @@ __all__ = [
 _MAKERS: Mapping[str, Callable[[StudyResults], Panel | None]] = {
     "collapse-map": _map.collapse_map,
     "sensitivity": planes.sensitivity,
+    "agreement": agreement.agreement,
     "knn-ecdf": accuracy.knn_ecdf,
     "trajectories": trajectories.trajectories,
     "overlaid": trajectories.overlaid,

@@ -1,14 +1,12 @@
-"""The cards of the report that are text and tables: answer, audit, comparisons, provenance."""
+"""The cards of the report that are text and tables: answer, expectation, audit, comparisons."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from analysis.agreement import agreements
 from analysis.audit import audit
 from analysis.cells import Cell
 from analysis.comparisons import HEADER, comparison_rows
 from analysis.findings import Findings
-from analysis.findings.agreement import HEADER as PAIRS_HEADER
-from analysis.findings.agreement import HOW, agreement_rows
 from analysis.findings.learning import not_interpretable
 from analysis.findings.rules import alternative_text
 from analysis.findings.verdict import p_text
@@ -97,28 +95,17 @@ def _rule(study: StudyResults, verdict: Verdict) -> str:
     return f"{'; or: '.join(shown)} (adjusted p {p_text(verdict.found.adjusted_p)})"
 
 
-def agreement(study: StudyResults, findings: Findings) -> str:
-    """What was expected beside what was found; the published pairs, where the study reproduces any."""
-    expected = escaped(study.expected) if study.expected else "The study file does not say."
+def expected(study: StudyResults) -> str:
+    """What was expected, in the words of the study file; what was found stands at the top."""
+    text = escaped(study.expected) if study.expected else "The study file does not say."
     source = f'<p class="note">Sources: {escaped(study.source)}</p>' if study.source else ""
-    inner = (
-        f"<h3>Expected, according to the study file</h3><blockquote>{expected}</blockquote>{source}"
-        f"<h3>Found</h3><blockquote>{escaped(findings.items[0].text)}</blockquote>"
+    inner = f"<h3>Expected, according to the study file</h3><blockquote>{text}</blockquote>{source}"
+    note = (
+        "The orderings that were published are compared below."
+        if agreements(study)
+        else "Whether the answer above agrees is for the reader to judge."
     )
-    return element("section", inner + _published(study), class_="card")
-
-
-def _published(study: StudyResults) -> str:
-    results = agreements(study)
-    if not results:
-        return element("p", "Whether the two agree is for the reader to judge.", class_="note")
-    inner = ""
-    for result in results:
-        source = f"{result.table.source}: {result.table.setting}"
-        inner += element("h3", escaped(f"As published: {result.table.title}"))
-        inner += element("p", escaped(source), class_="note")
-        inner += table(PAIRS_HEADER, agreement_rows(result.pairs), class_="compact")
-    return inner + element("p", escaped(HOW), class_="note")
+    return element("section", inner + element("p", note, class_="note"), class_="card")
 
 
 def design_audit(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> str:
@@ -145,33 +132,3 @@ def comparisons(study: StudyResults, cells: Sequence[Cell]) -> str:
     note = f"{not_interpretable(study)} {note}".lstrip()
     inner = element("h3", "One component at a time") + element("p", note, class_="note")
     return element("section", inner + table(HEADER, rows, class_="compact"), class_="card")
-
-
-def provenance(study: StudyResults) -> str:
-    """A card for each directory: its manifest and its study file."""
-    cards = []
-    for directory, manifest, document in zip(
-        study.directories, study.manifests, study.documents, strict=True
-    ):
-        rows = [("directory", directory), *_flat(manifest)]
-        if not manifest:
-            rows.append(("manifest.json", "missing"))
-        inner = element("h3", escaped(directory)) + pairs(rows)
-        inner += f"<details><summary>The resolved study</summary>{pairs(_flat(document))}</details>"
-        cards.append(element("section", inner, class_="card"))
-    return "".join(cards)
-
-
-def _flat(value: object, name: str = "") -> list[tuple[str, str]]:
-    """Nested plain data as dotted names and texts."""
-    if isinstance(value, Mapping):
-        return [
-            pair
-            for key, inner in value.items()
-            for pair in _flat(inner, f"{name}.{key}" if name else str(key))
-        ]
-    if isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
-        return [pair for index, item in enumerate(value) for pair in _flat(item, f"{name}[{index}]")]
-    if isinstance(value, list):
-        return [(name, ", ".join(map(str, value)))]
-    return [(name, "–" if value is None else str(value))]

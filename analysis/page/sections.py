@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from analysis.cells import cells_of
 from analysis.figures import (
     accuracy,
+    agreement,
     forest,
     onset,
     planes,
@@ -17,7 +18,7 @@ from analysis.figures import (
 )
 from analysis.figures.theme import Panel
 from analysis.findings import study_findings
-from analysis.page import cards
+from analysis.page import cards, provenance
 from analysis.page.markup import element, escaped, table
 from analysis.page.trial_table import trial_table_shell
 from analysis.results import StudyResults
@@ -53,7 +54,8 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
         "belief",
         "Why believe it",
         "What the sources expect, the balance of the design, the threshold.",
-        _row("two", cards.agreement(study, findings) + cards.design_audit(study, cells, findings.counts)),
+        _row("two", cards.expected(study) + cards.design_audit(study, cells, findings.counts)),
+        figures(agreement.agreement),
         _row("halves", figures(planes.sensitivity, accuracy.knn_ecdf)),
     )
     html += section(
@@ -91,7 +93,12 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
         "Click a heading to sort, or a tile of the map above to see its trials.",
         trial_table_shell(study, prefix),
     )
-    html += section("provenance", "Provenance", "", cards.provenance(study))
+    html += section(
+        "provenance",
+        "Provenance",
+        "",
+        provenance.plan_card(study, findings.counts) + provenance.provenance(study),
+    )
     return StudyPage(html=element("article", html, data_study=prefix), panels=panels)
 
 
