@@ -1,22 +1,18 @@
-"""The report of 1,000 and of 10,000 trials with 100 measurements each: building it, and using it in a browser.
+"""The report of 1,000 and of 10,000 trials with 100 measurements each: building it, and using it.
 
     python -m benchmarks.report_scale            both sizes, in a browser, too
     python -m benchmarks.report_scale --no-browser
 
-The tables are made up, with a known truth; no trial trains. Each trial has a spectrum of 64 eigenvalues at both
-levels at five steps. Building is timed in CPU seconds (user and system, a fresh process each time, beyond the
-imports), so it may run beside other work. What the browser does is timed on the clock, so that part needs a quiet
-machine. It needs Chromium and playwright's Python package. Printed: the median, and in brackets the range.
+The tables are made up, with a known truth; no trial trains. Each trial has a spectrum of 64 eigenvalues at
+both levels at five steps. Building is timed in CPU seconds (user and system, a fresh process each time, beyond
+the imports), so it may run beside other work. What the browser does is timed on the clock, so that part needs a
+quiet machine, Chromium, and playwright's Python package. Printed: the median, and in brackets the range.
 """
 
-import argparse
 import itertools
 import json
-import shutil
-import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +48,8 @@ loaded = cpu()
 page = render(results)
 rendered = cpu()
 Path(sys.argv[2]).write_text(page, encoding="utf-8")
-print(json.dumps({"imports": start, "load": loaded - start, "render": rendered - loaded, "bytes": len(page.encode())}))
+seconds = {"imports": start, "load": loaded - start, "render": rendered - loaded}
+print(json.dumps(seconds | {"bytes": len(page.encode())}))
 """
 
 
@@ -66,13 +63,16 @@ def write_sweep(directory: Path, n_trials: int) -> None:
     trials = labels.loc[labels.index.repeat(SEEDS)].reset_index(drop=True)
     n = len(trials)
     trials["seed"] = np.tile(np.arange(SEEDS), len(cells))
-    trials["trial_id"] = [f"{cell}-{seed}" for cell, seed in zip(trials["cell_id"], trials["seed"], strict=True)]
+    trials["trial_id"] = [
+        f"{cell}-{seed}" for cell, seed in zip(trials["cell_id"], trials["seed"], strict=True)
+    ]
     collapsed = ((trials["f_encoder_norm"] == "group") & (trials["f_head_norm"] == "none")).to_numpy()
     flat = collapsed | ((trials["f_predictor"] == "none") & (trials["f_tau_base"] == 0)).to_numpy()
     steps = np.arange(MEASUREMENTS) * 10
     ends = np.where(collapsed, 0.004, 0.8), np.where(flat, 0.02, 0.85)
     stds = [
-        (0.5 + (end[:, None] - 0.5) * (1 - np.exp(-steps / 150))) * (1 + 0.02 * rng.standard_normal((n, len(steps))))
+        (0.5 + (end[:, None] - 0.5) * (1 - np.exp(-steps / 150)))
+        * (1 + 0.02 * rng.standard_normal((n, len(steps))))
         for end in ends
     ]
     accuracy = np.where(collapsed, 0.55, 0.74)[:, None] + 0.01 * rng.standard_normal((n, len(steps)))
@@ -83,8 +83,8 @@ def write_sweep(directory: Path, n_trials: int) -> None:
 
 
 def _write_trials(
-    directory: Path, trials: pd.DataFrame, steps: np.ndarray, stds: Sequence[np.ndarray], accuracy: np.ndarray,
-    collapsed: np.ndarray, flat: np.ndarray,
+    directory: Path, trials: pd.DataFrame, steps: np.ndarray, stds: Sequence[np.ndarray],
+    accuracy: np.ndarray, collapsed: np.ndarray, flat: np.ndarray,
 ) -> None:  # fmt: skip
     below = stds[0] < 0.1
     trials.assign(
@@ -134,7 +134,12 @@ def _write_spectra(
     for place in np.linspace(0, len(steps) - 1, SPECTRA).round().astype(int):
         for level, std in zip(("representation", "projection"), stds, strict=True):
             values = (std[:, place, None] ** 2 * shape).astype(np.float32)
-            rows = {"trial_id": trials["trial_id"], "step": steps[place], "level": level, "eigenvalues": list(values)}
+            rows = {
+                "trial_id": trials["trial_id"],
+                "step": steps[place],
+                "level": level,
+                "eigenvalues": list(values),
+            }
             tables.append(pd.DataFrame(rows))
     pd.concat(tables).to_parquet(directory / "spectra.parquet", compression="zstd")
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from analysis.figures.baselines import baselines_note, draw_baselines, in_view, with_legend
+from analysis.figures.drawing import Drawing
 from analysis.figures.groups import Group, groups
 from analysis.figures.selection import of, rows_of_trials, term
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, named_places, rounded, text
@@ -29,7 +29,7 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
     places, narrow = named_places([group.name for group in shown])
     heights = with_legend(height, lines)
     heights["narrow"] |= narrow | {"height": heights["narrow"]["height"] + narrow["height"]}
-    figure = go.Figure(layout=base(height, meta=heights))
+    figure = Drawing(base(height, meta=heights))
     draw_baselines(figure, lines, (-0.6, len(shown) - 0.4), vertical=True)
     starts = _draw_starts(figure, shown) if lines else False
     _draw_means(figure, shown)
@@ -53,7 +53,7 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
         name="knn",
         title="kNN accuracy by outcome" if study.is_search else "kNN accuracy by cell",
         caption=caption,
-        figure=figure,
+        drawing=figure,
         table=(
             ("cell", "trials", "mean", "lowest", "highest", "untrained", "class information"),
             _mean_rows(shown),
@@ -82,7 +82,7 @@ def _mean_rows(shown: Sequence[Group]) -> list[tuple[str, ...]]:
     return rows
 
 
-def _draw_starts(figure: go.Figure, shown: Sequence[Group]) -> bool:
+def _draw_starts(figure: Drawing, shown: Sequence[Group]) -> bool:
     """A stroke per cell at the mean accuracy of its own untrained encoders; whether there are any."""
     starts = [float(judged(group.trials)["knn_accuracy_start"].mean()) for group in shown]
     known = [place for place, start in enumerate(starts) if start == start]
@@ -97,7 +97,7 @@ def _draw_starts(figure: go.Figure, shown: Sequence[Group]) -> bool:
     return bool(known)
 
 
-def _draw_means(figure: go.Figure, shown: Sequence[Group]) -> None:
+def _draw_means(figure: Drawing, shown: Sequence[Group]) -> None:
     means: dict[int, Mean] = {
         place: mean_interval(values, within=SHARE)
         for place, group in enumerate(shown)
@@ -121,7 +121,7 @@ def _draw_means(figure: go.Figure, shown: Sequence[Group]) -> None:
     )  # fmt: skip
 
 
-def _draw_trials(figure: go.Figure, study: StudyResults, shown: Sequence[Group], outcome: Outcome) -> None:
+def _draw_trials(figure: Drawing, study: StudyResults, shown: Sequence[Group], outcome: Outcome) -> None:
     """A mark for each judged trial with this outcome."""
     x, y, labels, rows = [], [], [], []
     for place, group in enumerate(shown):
@@ -147,7 +147,7 @@ def knn_ecdf(study: StudyResults) -> Panel | None:
     if len(measured) < 2:
         return None
     lines, rows = in_view(study, measured["knn_accuracy"]), []
-    figure = go.Figure(layout=base(300, meta=with_legend(300, lines)))
+    figure = Drawing(base(300, meta=with_legend(300, lines)))
     for name in ("all", Outcome.SURVIVED, Outcome.COLLAPSED):
         trials = measured if name == "all" else measured[measured["outcome"] == name]
         if trials.empty or (name != "all" and len(trials) == len(measured)):
@@ -177,5 +177,5 @@ def knn_ecdf(study: StudyResults) -> Panel | None:
         caption += f" {plural(missing, 'trial')} without a kNN accuracy are not included."
     caption += baselines_note(study, lines)
     header = ("trials", "n", "10 %", "median", "90 %")
-    return Panel(name="ecdf", title="kNN accuracy over all trials", caption=caption, figure=figure,
+    return Panel(name="ecdf", title="kNN accuracy over all trials", caption=caption, drawing=figure,
                  table=(header, rows), half=True, brush={"x": "knn_accuracy"})  # fmt: skip

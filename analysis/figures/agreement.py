@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
 from analysis.agreement import Agreement, PairResult, TableResult, agreements
+from analysis.figures.drawing import Drawing
 from analysis.figures.facets import facets, key
 from analysis.figures.theme import Panel, axis, colour, named_places, rounded, text, wrapped
 from analysis.findings.agreement import HEADER, HOW, agreement_rows, counts_text, pair_text, verdict_text
@@ -36,7 +35,7 @@ def agreement(study: StudyResults) -> Panel | None:
         y=axis(showgrid=False, **places),
         shared=False,
     )
-    figure.layout.meta["narrow"]["height"] += len(units) * narrow["height"]
+    figure.layout["meta"]["narrow"]["height"] += len(units) * narrow["height"]
     for index, unit in enumerate(units):
         _set_up(figure, index, unit, narrow["yaxis.ticktext"])
         for agreement_, (tint, symbol) in _LOOKS.items():
@@ -48,7 +47,7 @@ def agreement(study: StudyResults) -> Panel | None:
         f"≈ it is the line itself. {HOW}"
     )
     return Panel(name="agreement", title="Agreement with published orderings", caption=caption,
-                 figure=figure, table=(("published table", *HEADER), rows))  # fmt: skip
+                 drawing=figure, table=(("published table", *HEADER), rows))  # fmt: skip
 
 
 def _sources(results: Sequence[TableResult]) -> str:
@@ -61,23 +60,23 @@ def _unit(pair: PairResult) -> str:
     return _SPREAD if pair.pair.measure.is_of_spread else _ACCURACY
 
 
-def _set_up(figure: go.Figure, index: int, unit: str, narrow_names: Sequence[str]) -> None:
+def _set_up(figure: Drawing, index: int, unit: str, narrow_names: Sequence[str]) -> None:
     """The line of no difference; names beside the first plot alone, but on a narrow screen beside each."""
     suffix, none = key(index), 1.0 if unit == _RATIO else 0.0
     figure.add_shape(
         type="line", x0=none, x1=none, y0=0, y1=1, xref=f"x{suffix}", yref=f"y{suffix} domain", layer="below",
         line={"color": colour("axis"), "width": 1.4},
     )  # fmt: skip
-    meta = figure.layout.meta
+    meta = figure.layout["meta"]
     meta["narrow"][f"yaxis{suffix}.ticktext"] = list(narrow_names)
     if index:
-        figure.layout[f"yaxis{suffix}"].showticklabels = False
+        figure.layout[f"yaxis{suffix}"]["showticklabels"] = False
         meta["wide"][f"yaxis{suffix}.showticklabels"] = False
         meta["narrow"][f"yaxis{suffix}.showticklabels"] = True
 
 
 def _draw(
-    figure: go.Figure, index: int, pairs: Sequence[PairResult], places: Sequence[int], tint: str, symbol: str
+    figure: Drawing, index: int, pairs: Sequence[PairResult], places: Sequence[int], tint: str, symbol: str
 ) -> None:
     """The pairs of one unit that came out alike."""
     known = [place for place in places if pairs[place].estimate is not None]
@@ -93,7 +92,7 @@ def _draw(
     name = shown[0].agreement.value
     figure.add_scatter(
         x=rounded(middle), y=known, mode="markers", name=name, legendgroup=name,
-        showlegend=not any(trace.name == name for trace in figure.data),
+        showlegend=not any(trace.get("name") == name for trace in figure.data),
         marker={"color": colour(tint), "symbol": symbol, "size": 8,
                 "line": {"width": 1.6, "color": colour(tint)}},
         error_x={

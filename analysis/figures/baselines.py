@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import plotly.graph_objects as go
 
 from analysis.controls import Baseline, Control, baselines
+from analysis.figures.drawing import Drawing
 from analysis.figures.facets import LEGEND_ROW_PX, key
 from analysis.figures.theme import colour, rounded
 from analysis.results import StudyResults
@@ -32,7 +32,7 @@ def in_view(study: StudyResults, accuracies: npt.ArrayLike) -> list[Baseline]:
 
 
 def draw_baselines(
-    figure: go.Figure,
+    figure: Drawing,
     lines: Sequence[Baseline],
     ends: tuple[float, float],
     *,

@@ -5,10 +5,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-
 from analysis.cell_groups import by_collapse
 from analysis.cells import ABSENT, Cell, cells_of
+from analysis.figures.drawing import Drawing
 from analysis.figures.theme import Panel, axis, base, colour, rounded, text, wrapped
 from analysis.naming import factor_words
 from analysis.outcomes import outcome_counts
@@ -54,7 +53,7 @@ def collapse_map(study: StudyResults) -> Panel | None:
         y = [wrapped(cell.text, 60, 1) for (cell,) in grid]
     else:
         return _grid_of_many(cells)
-    figure = go.Figure(layout=base(_AROUND_PX + _TILE_PX * len(grid), legend=False))
+    figure = Drawing(base(_AROUND_PX + _TILE_PX * len(grid), legend=False))
     _draw(figure, grid, text=[[_tile(cell) for cell in row] for row in grid], texttemplate="%{text}")
     labels = {"tickmode": "array", "showgrid": False, "showline": False, "ticks": ""}
     figure.update_layout(
@@ -71,14 +70,14 @@ def _grid_of_many(cells: Sequence[Cell]) -> Panel:
     ordered: list[Cell | None] = [*by_collapse(cells)]
     ordered += [None] * (-len(ordered) % _COLUMNS)
     grid = [ordered[start : start + _COLUMNS] for start in range(0, len(ordered), _COLUMNS)]
-    figure = go.Figure(layout=base(_AROUND_PX + _SQUARE_PX * len(grid), legend=False))
+    figure = Drawing(base(_AROUND_PX + _SQUARE_PX * len(grid), legend=False))
     _draw(figure, grid)
     figure.update_layout(xaxis=axis(visible=False), yaxis=axis(visible=False, autorange="reversed"))
     _frame_reference(figure, grid)
     return _panel(figure, cells, "A square is a cell, named on hover; those that collapsed come first.")
 
 
-def _draw(figure: go.Figure, grid: Sequence[Sequence[Cell | None]], **properties: Any) -> None:
+def _draw(figure: Drawing, grid: Sequence[Sequence[Cell | None]], **properties: Any) -> None:
     figure.add_heatmap(
         z=[rounded([_rate(cell) for cell in row]) for row in grid],
         customdata=[[_hover(cell) for cell in row] for row in grid],
@@ -94,12 +93,12 @@ def _draw(figure: go.Figure, grid: Sequence[Sequence[Cell | None]], **properties
     )
 
 
-def _panel(figure: go.Figure, cells: Sequence[Cell], caption: str) -> Panel:
+def _panel(figure: Drawing, cells: Sequence[Cell], caption: str) -> Panel:
     return Panel(
         name="collapse-map",
         title="Collapse map",
         caption=f"{caption} Framed: the reference.",
-        figure=figure,
+        drawing=figure,
         table=(("cell", "collapsed", "95 % interval"), [_table_row(cell) for cell in by_collapse(cells)]),
     )
 
@@ -136,7 +135,7 @@ def _hover(cell: Cell | None) -> str:
     return f"{text(cell.text)}<br>{counts}"
 
 
-def _frame_reference(figure: go.Figure, grid: Sequence[Sequence[Cell | None]]) -> None:
+def _frame_reference(figure: Drawing, grid: Sequence[Sequence[Cell | None]]) -> None:
     for row, tiles in enumerate(grid):
         for column, cell in enumerate(tiles):
             if cell is not None and cell.is_reference:
@@ -144,7 +143,7 @@ def _frame_reference(figure: go.Figure, grid: Sequence[Sequence[Cell | None]]) -
                 figure.add_shape(type="rect", line={"color": colour("ink"), "width": 2}, **ends)
 
 
-def _write_where_empty(figure: go.Figure, grid: Sequence[Sequence[Cell | None]]) -> None:
+def _write_where_empty(figure: Drawing, grid: Sequence[Sequence[Cell | None]]) -> None:
     """A heat map writes no text where it has no value."""
     for row, tiles in enumerate(grid):
         for column, cell in enumerate(tiles):

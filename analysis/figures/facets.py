@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-
+from analysis.figures.drawing import Drawing
 from analysis.figures.theme import base, colour
 
 LEGEND_ROW_PX = 19
@@ -25,7 +24,7 @@ def facets(
     shared: bool = True,
     narrow_titles: Sequence[str] = (),
     legend_rows: tuple[int, int] = (1, 1),
-) -> go.Figure:
+) -> Drawing:
     """An empty figure of several plots in a grid.
 
     Args:
@@ -65,8 +64,9 @@ def facets(
         )
     # The page applies one of them, by its width.
     meta = {"wide": {**wide, "height": height}, "narrow": narrow}
-    figure = go.Figure(layout=base(height, legend=legend_rows[0] > 0, faceted=True, meta=meta, **layout))
-    return figure.update_layout(wide)
+    figure = Drawing(base(height, legend=legend_rows[0] > 0, faceted=True, meta=meta, **layout))
+    figure.update_layout(wide)
+    return figure
 
 
 def _gap(titles: Sequence[str]) -> int:
@@ -93,7 +93,7 @@ def _grid(n: int, columns: int, row_px: int, gap_px: int, legend_rows: int) -> d
     return update
 
 
-def threshold_line(figure: go.Figure, value: float, index: int = 0, *, vertical: bool = False) -> None:
+def threshold_line(figure: Drawing, value: float, index: int = 0, *, vertical: bool = False) -> None:
     """A dotted line at a threshold, across a facet."""
     suffix = key(index)
     ends = (

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import plotly.graph_objects as go
-
 from analysis.cells import cells_of
 from analysis.contrasts import is_fraction
 from analysis.effect_words import aliases_text, effect_p, effect_points, pairs_text
 from analysis.effects import Effect, Measure, effects_on, is_conditional
+from analysis.figures.drawing import Drawing
 from analysis.figures.facets import facets, key
 from analysis.figures.theme import Panel, axis, colour, named_places, rounded
 from analysis.findings.learning import not_interpretable
@@ -46,7 +45,7 @@ def forest(study: StudyResults) -> Panel | None:
     rows = [_row(study, title, effect) for title, effects in columns for effect in effects]
     hidden = any(len(effects) < len(effects_by_title[title]) for title, effects in columns)
     caption = _caption(study, columns, first, hidden=hidden, bimodal=bimodal)
-    return Panel(name="effects", title="Effects of the factors", caption=caption, figure=figure,
+    return Panel(name="effects", title="Effects of the factors", caption=caption, drawing=figure,
                  table=(_HEADER, rows))  # fmt: skip
 
 
@@ -129,7 +128,7 @@ def _short_name(study: StudyResults, effect: Effect) -> str:
     )
 
 
-def _figure(study: StudyResults, columns: Sequence[_Column], first: Sequence[int]) -> go.Figure:
+def _figure(study: StudyResults, columns: Sequence[_Column], first: Sequence[int]) -> Drawing:
     """A plot per column, with the same effects at the same heights."""
     every = {effect_name(study, effect): effect for _, effects in columns for effect in effects}
     # Columns can have different interactions, which all come after the main effects.
@@ -149,21 +148,21 @@ def _figure(study: StudyResults, columns: Sequence[_Column], first: Sequence[int
         shared=False,
         legend_rows=(0, 0),
     )
-    figure.layout.meta["narrow"]["height"] += len(columns) * narrow["height"]
+    figure.layout["meta"]["narrow"]["height"] += len(columns) * narrow["height"]
     for index in range(len(columns)):
         suffix = key(index)
-        figure.layout.meta["narrow"][f"yaxis{suffix}.ticktext"] = narrow["yaxis.ticktext"]
+        figure.layout["meta"]["narrow"][f"yaxis{suffix}.ticktext"] = narrow["yaxis.ticktext"]
         if index:  # beside the first plot the others need no names; below it, they do
-            figure.layout[f"yaxis{suffix}"].showticklabels = False
-            figure.layout.meta["wide"][f"yaxis{suffix}.showticklabels"] = False
-            figure.layout.meta["narrow"][f"yaxis{suffix}.showticklabels"] = True
+            figure.layout[f"yaxis{suffix}"]["showticklabels"] = False
+            figure.layout["meta"]["wide"][f"yaxis{suffix}.showticklabels"] = False
+            figure.layout["meta"]["narrow"][f"yaxis{suffix}.showticklabels"] = True
     for index, (_, effects) in enumerate(columns):
         for effect in effects:
             _draw(figure, index, effect, places[effect_name(study, effect)])
     return figure
 
 
-def _draw(figure: go.Figure, index: int, effect: Effect, place: int) -> None:
+def _draw(figure: Drawing, index: int, effect: Effect, place: int) -> None:
     """A mark; a thick line for the interval of the effect alone, a thin one for the simultaneous interval."""
     mean = effect.mean
     assert mean is not None

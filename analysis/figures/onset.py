@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import plotly.graph_objects as go
 
+from analysis.figures.drawing import Drawing
 from analysis.figures.selection import of, term
 from analysis.figures.theme import LINES, Panel, axis, base, rounded, text, wrapped
 from analysis.naming import level_words
@@ -44,7 +44,7 @@ def onset(study: StudyResults) -> Panel | None:
     most = max(len(curves) for _, curves in views)
     below = _TICKS_PX + _RISK_ROW_PX * most + _TITLE_PX  # the axis, the numbers under its ticks, its title
     height = _PLOT_PX + below
-    figure, traces, rows = go.Figure(layout=base(height)), [], []
+    figure, traces, rows = Drawing(base(height)), [], []
     for name, curves in views:
         first = len(figure.data)
         for index, curve in enumerate(curves):
@@ -58,7 +58,7 @@ def onset(study: StudyResults) -> Panel | None:
             "step; in colour: trials at risk",
             tickvals=marks.tolist(),
             anchor="y",
-            title_standoff=_RISK_ROW_PX * most + 6,
+            standoff=_RISK_ROW_PX * most + 6,
             range=[-0.02 * horizon, horizon * 1.02],
         ),
         yaxis=axis("share not collapsed", range=[-0.02, 1.04], tickformat=".0%", domain=[below / height, 1]),
@@ -77,7 +77,7 @@ def onset(study: StudyResults) -> Panel | None:
         "mean steps without collapse",
         "at risk",
     )
-    return Panel(name="onset", title="When collapse sets in", caption=_caption(study), figure=figure,
+    return Panel(name="onset", title="When collapse sets in", caption=_caption(study), drawing=figure,
                  table=(header, rows), views=tuple(traces), chooser="by factor")  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def _spread(curves: Sequence[_Curve]) -> float:
     return max(means) - min(means) if means else 0.0
 
 
-def _draw_curve(figure: go.Figure, curve: _Curve, tint: str, horizon: float, *, band: bool) -> None:
+def _draw_curve(figure: Drawing, curve: _Curve, tint: str, horizon: float, *, band: bool) -> None:
     survival = curve.survival
     selects = {"meta": of(curve.filter, legend=True)} if curve.filter else {}
     steps = [*rounded(survival.steps, 7), horizon]
@@ -139,7 +139,7 @@ def _draw_curve(figure: go.Figure, curve: _Curve, tint: str, horizon: float, *, 
 
 
 def _draw_at_risk(
-    figure: go.Figure, index: int, marks: Floats, at_risk: npt.NDArray[np.int64], tint: str
+    figure: Drawing, index: int, marks: Floats, at_risk: npt.NDArray[np.int64], tint: str
 ) -> None:
     figure.add_scatter(
         x=marks.tolist(), y=[index] * len(marks), text=[str(n) for n in at_risk], mode="text",

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
+from analysis.figures.drawing import Drawing
 from analysis.figures.facets import threshold_line
 from analysis.figures.selection import of, rows_of_trials, term
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, rounded, text
@@ -44,7 +44,7 @@ def _plane(study: StudyResults, column: str, label: str, name: str, title: str, 
     if finite.empty:
         return None
     drawn = finite.iloc[:: -(-len(finite) // _POINTS_UP_TO)]
-    figure, rows = go.Figure(layout=base(320)), []
+    figure, rows = Drawing(base(320)), []
     for outcome in SYMBOLS:
         points = drawn[drawn["outcome"] == outcome]
         trials = finite[finite["outcome"] == outcome]
@@ -78,7 +78,7 @@ def _plane(study: StudyResults, column: str, label: str, name: str, title: str, 
     if len(drawn) < len(finite):
         caption += f" {len(drawn):,} of {len(finite):,} trials are drawn, evenly spaced."
     header = ("outcome", "trials", "median std", f"lowest {column}", f"median {column}", f"highest {column}")
-    return Panel(name=name, title=title, caption=caption, figure=figure, table=(header, rows), half=True,
+    return Panel(name=name, title=title, caption=caption, drawing=figure, table=(header, rows), half=True,
                  brush={"x": "representation_std", "y": column})  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def sensitivity(study: StudyResults) -> Panel | None:
     counts = threshold_sensitivity(std, threshold)
     if not counts.n:
         return None
-    figure = go.Figure(layout=base(240, legend=False))
+    figure = Drawing(base(240, legend=False))
     figure.add_scatter(
         x=rounded(counts.thresholds),
         y=counts.collapsed.tolist(),
@@ -136,6 +136,6 @@ def sensitivity(study: StudyResults) -> Panel | None:
     for other in (threshold * factor for factor in (0.2, 0.5, 1, 2, 5)):
         below = int((std < other).sum())
         rows.append((number(other, 2), str(below), percent(below / counts.n)))
-    return Panel(name="sensitivity", title="Collapse at other thresholds", caption=caption, figure=figure,
+    return Panel(name="sensitivity", title="Collapse at other thresholds", caption=caption, drawing=figure,
                  table=(("threshold", "collapsed", "share"), rows), half=True,
                  brush={"x": "representation_std"})  # fmt: skip

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from analysis.controls import Baseline
 from analysis.figures.baselines import baselines_note, draw_baselines, in_view
+from analysis.figures.drawing import Drawing
 from analysis.figures.facets import facets, key
 from analysis.figures.planes import trial_names
 from analysis.figures.selection import of, rows_of_trials, term
@@ -78,7 +78,7 @@ def parameters(study: StudyResults) -> Panel | None:
         caption += f" {len(drawn):,} of {plural(len(samples), 'sample')} are drawn, evenly spaced."
     header = ("parameter", "samples", f"rank correlation with {objective.name}")
     title = f"{capitalised(objective.name)} by parameter"
-    return Panel(name="search", title=title, caption=caption, figure=figure, table=(header, rows),
+    return Panel(name="search", title=title, caption=caption, drawing=figure, table=(header, rows),
                  brush={"y": objective.column})  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def history(study: StudyResults) -> Panel | None:
     if ended.empty or np.isnan(values).all():
         return None
     best = _best_so_far(result)
-    figure, lines = go.Figure(layout=base(320)), lines_for(study, objective, ended)
+    figure, lines = Drawing(base(320)), lines_for(study, objective, ended)
     draw_baselines(figure, lines, (0.2, len(samples) + 0.8))
     _draw_history(figure, study, result, ended, best)
     figure.update_layout(
@@ -141,7 +141,7 @@ def history(study: StudyResults) -> Panel | None:
     caption += lines_note(study, objective, lines)
     header = ("sample", "outcome", objective.name, "best so far")
     title = f"{capitalised(objective.name)} by sample"
-    return Panel(name="history", title=title, caption=" ".join(caption.split()), figure=figure,
+    return Panel(name="history", title=title, caption=" ".join(caption.split()), drawing=figure,
                  table=(header, rows), brush={"y": objective.column})  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def _best_so_far(result: SearchResult) -> Floats:
 
 
 def _draw_history(
-    figure: go.Figure, study: StudyResults, result: SearchResult, ended: pd.DataFrame, best: Floats
+    figure: Drawing, study: StudyResults, result: SearchResult, ended: pd.DataFrame, best: Floats
 ) -> None:
     objective, n = result.objectives[0], len(result.samples)
     figure.add_scatter(
@@ -173,7 +173,7 @@ def _draw_history(
         _draw_score(figure, result.scores[0], n)
 
 
-def _draw_score(figure: go.Figure, score: Mean, n_samples: int) -> None:
+def _draw_score(figure: Drawing, score: Mean, n_samples: int) -> None:
     left, right = 0.2, n_samples + 0.8
     if score.interval is not None:
         figure.add_shape(type="rect", y0=score.interval.low, y1=score.interval.high, line={"width": 0},

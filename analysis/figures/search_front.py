@@ -1,9 +1,9 @@
 """Two objectives of a search against each other, and the samples that no other one beats in both."""
 
 import numpy as np
-import plotly.graph_objects as go
 
 from analysis.figures.baselines import draw_baselines
+from analysis.figures.drawing import Drawing
 from analysis.figures.search import (
     RING,
     by_outcome,
@@ -28,7 +28,7 @@ def front(study: StudyResults) -> Panel | None:
     if len(result.objectives) < 2 or not len(complete):
         return None
     up, across = result.objectives[:2]
-    figure = go.Figure(layout=base(320))
+    figure = Drawing(base(320))
     shown = result.samples.iloc[complete]
     lines = lines_for(study, up, shown)
     draw_baselines(figure, lines, (float(shown[across.column].min()), float(shown[across.column].max())))
@@ -68,5 +68,5 @@ def front(study: StudyResults) -> Panel | None:
     ]
     header = ("sample", *(objective.name for objective in result.objectives), "settings")
     title = f"{capitalised(up.name)} against {across.name}"
-    return Panel(name="front", title=title, caption=caption, figure=figure, table=(header, rows),
+    return Panel(name="front", title=title, caption=caption, drawing=figure, table=(header, rows),
                  brush={"x": across.column, "y": up.column})  # fmt: skip

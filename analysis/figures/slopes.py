@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 
 from analysis.cells import Cell, cells_of, values_by_seed
 from analysis.figures.baselines import baselines_note, draw_baselines, in_view
+from analysis.figures.drawing import Drawing
 from analysis.figures.facets import facets, key
 from analysis.figures.selection import of, term
 from analysis.figures.theme import LINES, Panel, axis, rounded, text, wrapped
@@ -75,8 +75,8 @@ def slopes(study: StudyResults) -> Panel | None:
     caption += baselines_note(study, lines) if is_share else ""
     if len(plots) < len(study.factors):
         caption += f" Only {listed(sorted({plot.factor.name for plot in plots}))} can be compared this way."
-    return Panel(name="slopes", title="The same seeds at each level", caption=caption.lstrip(), figure=figure,
-                 table=(("factor", "seed", "by level", "matched cells"), rows))  # fmt: skip
+    return Panel(name="slopes", title="The same seeds at each level", caption=caption.lstrip(),
+                 drawing=figure, table=(("factor", "seed", "by level", "matched cells"), rows))  # fmt: skip
 
 
 def _plots(study: StudyResults, cells: Sequence[Cell], values: Floats) -> list[_Plot]:
@@ -89,7 +89,7 @@ def _plots(study: StudyResults, cells: Sequence[Cell], values: Floats) -> list[_
     return plots
 
 
-def _draw(figure: go.Figure, index: int, plot: _Plot) -> None:
+def _draw(figure: Drawing, index: int, plot: _Plot) -> None:
     levels = plot.factor.levels
     figure.update_layout(
         {

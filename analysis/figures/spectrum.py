@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
+from analysis.figures.drawing import Drawing
 from analysis.figures.facets import facets, key
 from analysis.figures.groups import Group, groups
 from analysis.figures.selection import of
@@ -61,12 +61,12 @@ def spectrum(study: StudyResults) -> Panel | None:
         caption += f" {len(views)} of {plural(len(every_group), 'group')} can be chosen."
     header = ("cell", "level", "step", "effective rank", "centred rank", "alpha-ReQ", "NESum")
     chooser = "outcome" if study.is_search else "cell"
-    return Panel(name="spectrum", title="Spectrum of the embeddings", caption=caption, figure=figure,
+    return Panel(name="spectrum", title="Spectrum of the embeddings", caption=caption, drawing=figure,
                  table=(header, rows), views=tuple(views), chooser=chooser)  # fmt: skip
 
 
 def _draw_group(
-    figure: go.Figure, study: StudyResults, group: Group, spectra: pd.DataFrame
+    figure: Drawing, study: StudyResults, group: Group, spectra: pd.DataFrame
 ) -> list[tuple[str, ...]]:
     """Draws a few steps of both levels; returns their rows of the table."""
     steps = sorted({int(step) for step in spectra["step"]})
@@ -89,7 +89,7 @@ def _draw_group(
 
 
 def _draw(
-    figure: go.Figure, index: int, group: Group, values: Floats, step: int, rank: float,
+    figure: Drawing, index: int, group: Group, values: Floats, step: int, rank: float,
     line: Mapping[str, object],
 ) -> None:  # fmt: skip
     x, y = _thinned(values)

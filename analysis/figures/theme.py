@@ -4,11 +4,13 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 import plotly.graph_objects as go
 
+from analysis.figures.drawing import Drawing, Layout
 from analysis.outcomes import Outcome
 
 Table: TypeAlias = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
@@ -84,7 +86,7 @@ class Panel:
     """What is shown, in a few words."""
     caption: str
     """What to see in it, in a sentence or two."""
-    figure: go.Figure
+    drawing: Drawing
     table: Table
     """The figure's numbers, for readers who do not see it."""
     views: tuple[tuple[str, tuple[int, ...]], ...] = ()
@@ -95,6 +97,11 @@ class Panel:
     """Whether two such panels fit beside each other."""
     brush: Mapping[str, str] = field(default_factory=dict)
     """Axis, "x" or "y", and the column of the table of trials that it shows, such as `loss`."""
+
+    @cached_property
+    def figure(self) -> go.Figure:
+        """The drawing as a figure of Plotly's, checked."""
+        return self.drawing.figure()
 
 
 def text(value: object) -> str:
@@ -139,8 +146,8 @@ def rounded(values: Iterable[float], digits: int = 4) -> list[float | None]:
     return [float(f"{value:.{digits}g}") if math.isfinite(value) else None for value in map(float, values)]
 
 
-def axis(title: str | None = None, **properties: Any) -> dict[str, Any]:
-    """An axis as all figures have it, with `properties` of its own."""
+def axis(title: str | None = None, *, standoff: int = 8, **properties: Any) -> dict[str, Any]:
+    """An axis as all figures have it, its title `standoff` pixels off, with `properties` of its own."""
     style: dict[str, Any] = {
         "gridcolor": colour("grid"),
         "linecolor": colour("axis"),
@@ -153,15 +160,14 @@ def axis(title: str | None = None, **properties: Any) -> dict[str, Any]:
         "automargin": True,
     }
     if title is not None:
-        style["title"] = {"text": title, "font": {"color": colour("muted"), "size": 12}, "standoff": 8}
+        style["title"] = {"text": title, "font": {"color": colour("muted"), "size": 12}, "standoff": standoff}
     return style | properties
 
 
-def base(height: int, *, legend: bool = True, faceted: bool = False, **properties: Any) -> go.Layout:
+def base(height: int, *, legend: bool = True, faceted: bool = False, **properties: Any) -> Layout:
     """The layout that every figure starts from, the legend above the plot, with `properties` of its own."""
     font = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-    return go.Layout(
-        template="none",
+    return dict(
         height=height,
         margin={"l": 52, "r": 14, "t": 28 if faceted else 12, "b": 44},
         paper_bgcolor=colour("paper"),

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import plotly.graph_objects as go
 
 from analysis.curves import Curves, curves
+from analysis.figures.drawing import Drawing
 from analysis.figures.facets import facets, key, threshold_line
 from analysis.figures.groups import Group, groups
 from analysis.figures.selection import of
@@ -50,7 +50,7 @@ def trajectories(study: StudyResults) -> Panel | None:
     )
     header = ("cell", "level", "trials", "median at the first step", "median of the last values")
     return Panel(name="trajectories", title="Spread of the embeddings during training", caption=caption,
-                 figure=figure, table=(header, rows))  # fmt: skip
+                 drawing=figure, table=(header, rows))  # fmt: skip
 
 
 def overlaid(study: StudyResults) -> Panel | None:
@@ -80,7 +80,7 @@ def overlaid(study: StudyResults) -> Panel | None:
         f"Medians over the trials. {_scale(study)} Heavy: the reference. Click a name to select its trials."
     )
     header = ("cell", "collapsed", "representation std at the end", "projection std at the end")
-    return Panel(name="overlaid", title="The cells overlaid", caption=caption, figure=figure,
+    return Panel(name="overlaid", title="The cells overlaid", caption=caption, drawing=figure,
                  table=(header, rows))  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def _quantiles(
 
 
 def _draw(
-    figure: go.Figure, index: int, group: Group, steps: npt.NDArray[np.int64], values: Floats, level: str
+    figure: Drawing, index: int, group: Group, steps: npt.NDArray[np.int64], values: Floats, level: str
 ) -> None:
     if not values.size:
         return
@@ -182,7 +182,7 @@ def _draw(
 
 
 def _draw_median(
-    figure: go.Figure, group: Group, place: int | None, level: str, x: list[int], y: list[float | None]
+    figure: Drawing, group: Group, place: int | None, level: str, x: list[int], y: list[float | None]
 ) -> None:
     """One line of the overlay; `place` is the cell's among those that are not the reference."""
     line: dict[str, object] = {"color": colour("ink"), "width": 3.2}

@@ -9,7 +9,6 @@ import gzip
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 from plotly.offline import get_plotlyjs
 
@@ -46,7 +45,10 @@ def render(results: Results) -> str:
     }
     figures = {name: panel for page in pages.values() for name, panel in page.panels.items()}
     data = {
-        "figures": {name: _plain(panel.figure.to_plotly_json()) for name, panel in figures.items()},
+        "figures": {
+            name: {"data": panel.drawing.data, "layout": panel.drawing.layout}
+            for name, panel in figures.items()
+        },
         "views": {name: panel.views for name, panel in figures.items() if len(panel.views) > 1},
         "tables": {f"s{index}": trial_rows(study) for index, study in enumerate(results.studies)},
         "dark": dark_map(),
@@ -66,15 +68,6 @@ def render(results: Results) -> str:
         f"{_block('data', packed)}{_block('plotly', library)}<script>{script}</script>"
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}</body></html>\n'
-
-
-def _plain(value: Any) -> Any:
-    """Figure data as JSON has it: no arrays, no numpy numbers."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value.item() if hasattr(value, "item") else value
 
 
 def _policy(*scripts: str) -> str:

@@ -127,7 +127,7 @@ def figure_box(name: str, panel: Panel) -> str:
     if len(panel.views) > 1:
         select = f'<select data-for="{escaped(name)}"></select>'
         chooser = f'<label class="chooser">{escaped(panel.chooser)} {select}</label>'
-    height = int(panel.figure.layout.height)
+    height = int(panel.drawing.layout["height"])
     plot = f'<div class="plot" id="{escaped(name)}" style="min-height:{height}px"></div>'
     inner = element("figcaption", caption) + chooser + plot + numbers
     return element("figure", inner, class_="card", aria_labelledby=f"{name}-title")
