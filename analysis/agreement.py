@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from analysis.cells import ABSENT, Cell, cells_of, values_by_seed
+from analysis.cells import ABSENT, Cell, Columns, cells_of, values_by_seed
 from analysis.controls import Learning, Side, learning
 from analysis.load import level_text
 from analysis.published import Measure, Pair, Table, published
@@ -162,10 +162,8 @@ def _values(study: StudyResults, cells: Sequence[Cell], measure: Measure) -> Flo
     column = Measure.ACCURACY if measure is Measure.SEED_SPREAD else measure
     if measure is Measure.FLUCTUATION:
         by_trial = knn_fluctuation(study.metrics)
-        cells = [
-            replace(cell, trials=cell.trials.assign(**{column: cell.trials["trial_id"].map(by_trial)}))
-            for cell in cells
-        ]
+        table = Columns(study.trials.assign(**{column: study.trials["trial_id"].map(by_trial)}))
+        cells = [replace(cell, table=table) for cell in cells]
     return np.asarray(values_by_seed(cells, study.seeds, column).sum(axis=0))
 
 

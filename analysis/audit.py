@@ -69,7 +69,7 @@ def unequal_seeds(cells: Sequence[Cell], seeds: Sequence[int]) -> str:
     """Which cells lack which of the study's seeds, so that it was not even planned; "" if none does."""
     lacking = []
     for cell in cells:
-        lacks = sorted(set(seeds) - {int(seed) for seed in cell.trials["seed"]})
+        lacks = sorted(set(seeds) - {cell.table.seeds[row] for row in cell.rows})
         if lacks:
             lacking.append(f"{shortened(cell.text, 80)} lacks {_seeds(lacks)}")
     if not lacking:

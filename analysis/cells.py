@@ -1,12 +1,14 @@
 """The cells of a design with their trials, and their values by seed."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analysis.naming import cell_words
@@ -22,9 +24,29 @@ Codes: TypeAlias = Sequence[tuple[int, ...]]
 Two cells that lack it can be matched; a cell that lacks it and one that has it cannot."""
 
 
-@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The table of trials as arrays. A cell of it is a few of its rows, and there may be thousands."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        """Takes a table that has `outcome` and `full_length`, numbered from 0."""
+        self.frame = frame
+        self.is_judged = is_judged(frame).to_numpy(bool)
+        self.full_length = frame["full_length"].to_numpy(bool)
+        self.outcomes: list[str] = frame["outcome"].tolist()
+        self.cell_ids: list[object] = frame["cell_id"].tolist()
+        self.seeds: list[int] = [int(seed) for seed in frame["seed"]]
+        self._numbers: dict[str, Floats] = {}
+
+    def numbers(self, name: str) -> Floats:
+        """A column of numbers or truth values, NaN for nulls. Shape [trials]."""
+        if name not in self._numbers:
+            self._numbers[name] = self.frame[name].to_numpy(np.float64, na_value=np.nan)
+        return self._numbers[name]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Cell:
-    """One combination of levels, and what became of its trials."""
+    """One combination of levels, and what became of its trials. Equal only to itself."""
 
     codes: tuple[int, ...]
     """Index of each factor's level, or ABSENT."""
@@ -32,17 +54,36 @@ class Cell:
     """Names of the factors."""
     labels: tuple[str, ...]
     """The levels, or NOT_SET."""
-    trials: pd.DataFrame
-    """Its rows of the table of trials."""
+    table: Columns
+    """All trials of the study."""
+    rows: npt.NDArray[np.int64]
+    """Which of them are its own."""
     judged: int
     collapsed: int
     projection_judged: int
     projection_collapsed: int
 
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """Its rows of the table of trials."""
+        return self.table.frame.iloc[self.rows]
+
+    @property
+    def outcomes(self) -> Mapping[str, int]:
+        """Outcome -> number of trials, those that occur, in the order of Outcome."""
+        numbers = Counter(self.table.outcomes[row] for row in self.rows)
+        return {outcome.value: numbers[outcome] for outcome in Outcome if outcome in numbers}
+
+    @property
+    def cell_id(self) -> str | None:
+        """Its id in the table, if it has one."""
+        known = (self.table.cell_ids[row] for row in self.rows)
+        return next((value for value in known if isinstance(value, str)), None)
+
     @property
     def planned(self) -> int:
         """How many trials it should have."""
-        return len(self.trials)
+        return len(self.rows)
 
     @property
     def text(self) -> str:
@@ -72,8 +113,8 @@ class Cell:
 
     def values(self, column: str) -> Floats:
         """A column over the judged trials that ran to their planned end, without nulls. Shape [trials]."""
-        values = self.trials.loc[self.trials["full_length"], column].dropna()
-        return np.asarray(values, dtype=np.float64)
+        values = self.table.numbers(column)[self.rows[self.table.full_length[self.rows]]]
+        return np.asarray(values[~np.isnan(values)])
 
 
 @lru_cache(maxsize=16)  # every figure asks for them, and 10,000 trials take a second
@@ -91,7 +132,8 @@ def cells_of(study: StudyResults) -> tuple[Cell, ...]:
     for row, labels in enumerate(zip(*columns, strict=True)):
         codes = (code.get(label, ABSENT) for code, label in zip(codes_by_label, labels, strict=True))
         rows.setdefault(tuple(codes), []).append(row)
-    judged = is_judged(study.trials).to_numpy(bool)
+    table = Columns(study.trials)
+    judged = table.is_judged
     collapsed = (study.trials["outcome"] == Outcome.COLLAPSED).to_numpy(bool)
     projection = study.trials["projection_collapsed"].where(judged)
     projection_judged = projection.notna().to_numpy(bool)
@@ -101,7 +143,8 @@ def cells_of(study: StudyResults) -> tuple[Cell, ...]:
             codes=codes,
             factors=names,
             labels=tuple(column[rows[codes][0]] for column in columns),
-            trials=study.trials.iloc[rows[codes]],
+            table=table,
+            rows=np.array(rows[codes], dtype=np.int64),
             judged=int(judged[rows[codes]].sum()),
             collapsed=int(collapsed[rows[codes]].sum()),
             projection_judged=int(projection_judged[rows[codes]].sum()),
@@ -122,10 +165,11 @@ def _absent_last(codes: tuple[int, ...]) -> list[float]:
 
 def collapse_by_seed(cells: Sequence[Cell], seeds: Sequence[int]) -> Floats:
     """1 where the judged trial of a cell and seed collapsed, 0 where not, NaN without one. [cells, seeds]"""
-    table_CS = np.full((len(cells), len(seeds)), np.nan)
-    for row_S, cell in zip(table_CS, cells, strict=True):
-        _fill(row_S, seeds, cell, cell.trials["outcome"] == Outcome.COLLAPSED, is_judged(cell.trials))
-    return table_CS
+    return _by_seed(
+        cells,
+        seeds,
+        lambda table: _known([name == Outcome.COLLAPSED for name in table.outcomes], table.is_judged),
+    )
 
 
 def values_by_seed(
@@ -140,24 +184,34 @@ def values_by_seed(
         survivors_only: leave out every cell in which any trial collapsed. What is then estimated is
             conditional on no collapse, and must be called so.
     """
-    table_CS = np.full((len(cells), len(seeds)), np.nan)
-    for row_S, cell in zip(table_CS, cells, strict=True):
-        if not (survivors_only and cell.collapsed):
-            _fill(row_S, seeds, cell, cell.trials[column], cell.trials["full_length"])
+    table_CS = _by_seed(cells, seeds, lambda table: _known(table.numbers(column), table.full_length))
+    if survivors_only:
+        table_CS[[bool(cell.collapsed) for cell in cells]] = np.nan
     return table_CS
 
 
 def judged_values_by_seed(cells: Sequence[Cell], seeds: Sequence[int], column: str) -> Floats:
     """A column of the judged trials by cell and seed, also of those that ended early. [cells, seeds]"""
-    table_CS = np.full((len(cells), len(seeds)), np.nan)
-    for row_S, cell in zip(table_CS, cells, strict=True):
-        _fill(row_S, seeds, cell, cell.trials[column], is_judged(cell.trials))
-    return table_CS
+    return _by_seed(cells, seeds, lambda table: _known(table.numbers(column), table.is_judged))
 
 
-def _fill(row_S: Floats, seeds: Sequence[int], cell: Cell, values: pd.Series, mask: pd.Series) -> None:
-    """Writes the masked values of a cell's trials to the places of their seeds."""
+def _known(values: npt.ArrayLike, mask: npt.NDArray[np.bool_]) -> Floats:
+    return np.where(mask, np.asarray(values, dtype=np.float64), np.nan)
+
+
+def _by_seed(cells: Sequence[Cell], seeds: Sequence[int], values_of: Callable[[Columns], Floats]) -> Floats:
+    """The values of the cells' trials at the places of their seeds; NaN where there are none."""
     place = {seed: index for index, seed in enumerate(seeds)}
-    numbers = values[mask].to_numpy(np.float64, na_value=np.nan)
-    for seed, number in zip(cell.trials["seed"][mask], numbers, strict=True):
-        row_S[place[int(seed)]] = number
+    table_CS = np.full((len(cells), len(seeds)), np.nan)
+    by_table: dict[int, tuple[Floats, list[int]]] = {}
+    for row_S, cell in zip(table_CS, cells, strict=True):
+        known = by_table.get(id(cell.table))
+        if known is None:
+            known = values_of(cell.table), [place.get(seed, -1) for seed in cell.table.seeds]
+            by_table[id(cell.table)] = known
+        values, places = known
+        for row in cell.rows.tolist():
+            value = values[row]
+            if value == value and places[row] >= 0:
+                row_S[places[row]] = value
+    return table_CS

@@ -141,7 +141,7 @@ def _rows(studies: Sequence[StudyResults]) -> list[dict[int, Cell]]:
     by_id: dict[str, dict[int, Cell]] = {}
     for index, study in enumerate(studies):
         for cell in cells_of(study):
-            name = _cell_id(cell)
+            name = cell.cell_id
             row = by_id.setdefault(name, {}) if name else {}
             if not row:
                 rows.append(row)
@@ -159,11 +159,6 @@ def _rows(studies: Sequence[StudyResults]) -> list[dict[int, Cell]]:
         for key in keys:
             by_levels.setdefault(key, target)
     return [dict(sorted(row.items())) for row in joined if len(row) > 1]
-
-
-def _cell_id(cell: Cell) -> str | None:
-    known = cell.trials["cell_id"].dropna()
-    return str(known.iloc[0]) if len(known) else None
 
 
 def _compared(studies: Sequence[StudyResults], rows: Sequence[Mapping[int, Cell]]) -> tuple[SharedCell, ...]:
@@ -191,7 +186,7 @@ def _compared(studies: Sequence[StudyResults], rows: Sequence[Mapping[int, Cell]
                 Entry(sweep=sweep, cell=cell, differences=by_place[place, sweep])
                 for sweep, cell in row.items()
             ),
-            same_settings=_same_settings([_cell_id(cell) for cell in row.values()]),
+            same_settings=_same_settings([cell.cell_id for cell in row.values()]),
         )
         for place, row in enumerate(rows)
     )

@@ -4,8 +4,8 @@
     python -m benchmarks.report_scale --no-browser
 
 The tables are made up, with a known truth; no trial trains. Each trial has a spectrum of 64 eigenvalues at
-both levels at five steps. Building is timed in CPU seconds (user and system, a fresh process each time, beyond
-the imports), so it may run beside other work. What the browser does is timed on the clock, so that part needs a
+both levels at five steps. Building is timed in CPU seconds (user and system, a fresh process each time,
+beyond the imports), so it may run beside other work. What the browser does is timed on the clock: it needs a
 quiet machine, Chromium, and playwright's Python package. Printed: the median, and in brackets the range.
 """
 

@@ -10,7 +10,6 @@ from analysis.cells import ABSENT, Cell, cells_of
 from analysis.figures.drawing import Drawing
 from analysis.figures.theme import Panel, axis, base, colour, rounded, text, wrapped
 from analysis.naming import factor_words
-from analysis.outcomes import outcome_counts
 from analysis.results import Factor, StudyResults
 from analysis.stats import clopper_pearson
 from analysis.wording import percent, rate
@@ -131,7 +130,7 @@ def _tile(cell: Cell | None) -> str:
 def _hover(cell: Cell | None) -> str:
     if cell is None:
         return "not planned"
-    counts = ", ".join(f"{number} {outcome}" for outcome, number in outcome_counts(cell.trials).items())
+    counts = ", ".join(f"{number} {outcome}" for outcome, number in cell.outcomes.items())
     return f"{text(cell.text)}<br>{counts}"
 
 

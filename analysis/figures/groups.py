@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import pandas as pd
 
 from analysis.cell_groups import CellGroup, grouped
@@ -47,7 +48,7 @@ def _group(group: CellGroup) -> Group:
     return Group(
         name=group.name,
         filter=" ".join(shared) if merged else cell_term(first),
-        trials=pd.concat([cell.trials for cell in group.cells]) if merged else first.trials,
+        trials=first.table.frame.iloc[np.concatenate([cell.rows for cell in group.cells])],
         judged=group.judged,
         collapsed=group.collapsed,
         merged=merged,

@@ -39,9 +39,8 @@ def term(column: str, value: object) -> str:
 
 def cell_term(cell: Cell) -> str:
     """The trials of a cell: by its id, or where tables lack that, by all its levels."""
-    known = cell.trials["cell_id"].dropna()
-    if len(known):
-        return term("cell", known.iloc[0])
+    if cell.cell_id is not None:
+        return term("cell", cell.cell_id)
     return " ".join(term(name, label) for name, label in zip(cell.factors, cell.labels, strict=True))
 
 

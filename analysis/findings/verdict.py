@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from analysis.cells import Cell, reference_of
 from analysis.findings.finding import Finding
 from analysis.findings.rules import changes_text, rule_text, seeds_text, verdict_values
-from analysis.outcomes import Counts, outcome_counts
+from analysis.outcomes import Counts
 from analysis.provenance import confounded
 from analysis.results import StudyResults
 from analysis.verdict import (
@@ -286,7 +286,7 @@ def _open_cells(study: StudyResults, cells: Sequence[Cell], verdict: Verdict) ->
         return []
     ends: dict[str, int] = {}
     for cell in open_cells:
-        for outcome, n in outcome_counts(cell.trials).items():
+        for outcome, n in cell.outcomes.items():
             ends[outcome] = ends.get(outcome, 0) + n
     named = "; ".join(changes_text(cell) for cell in open_cells[:_NAMED])
     which = named if len(open_cells) <= _NAMED else f"{len(open_cells)} of {plural(len(cells), 'cell')}"

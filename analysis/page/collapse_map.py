@@ -9,7 +9,7 @@ from analysis.cells import Cell
 from analysis.figures.collapse_map import is_crossed, rows_of
 from analysis.figures.selection import cell_term, term
 from analysis.naming import factor_words
-from analysis.outcomes import TO_COME, Outcome, outcome_counts
+from analysis.outcomes import TO_COME, Outcome
 from analysis.page.large_map import large_map
 from analysis.page.markup import element, escaped
 from analysis.results import Factor, StudyResults
@@ -146,7 +146,7 @@ def _tile(cell: Cell | None, scale: tuple[float, float]) -> str:
 
 def _note(cell: Cell) -> str:
     """The trials that the rate leaves out, and those that it hides."""
-    numbers = outcome_counts(cell.trials)
+    numbers = cell.outcomes
     to_come = sum(numbers.get(outcome, 0) for outcome in TO_COME)
     parts = [f"{numbers[outcome]} {outcome}" for outcome in _NOTED if outcome in numbers]
     parts += [f"{to_come} to come"] if to_come else []
@@ -173,7 +173,7 @@ def _knn_face(cell: Cell, scale: tuple[float, float], note: str) -> str:
     if not len(values):
         return _face("knn", "–", "" if note else "no kNN", note, None)
     mean, (low, high) = float(values.mean()), scale
-    early = int(cell.judged - cell.trials["full_length"].sum())
+    early = int(cell.judged - cell.table.full_length[cell.rows].sum())
     n = f"n = {len(values)}" + (f", {early} ended early" if early else "")
     starts = cell.values("knn_accuracy_start")
     if len(starts):

@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import and_, or_
 from typing import TypeAlias
 
@@ -106,6 +106,11 @@ def family(codes: Codes) -> Family:
     factors, rules of at most three components, each at any of its sets of levels or changed from it; of at
     most two where factors and levels are so many that these would be more than some 20,000.
     """
+    return _family(tuple(codes))
+
+
+@lru_cache(maxsize=8)  # both levels of the network, and every look of a sequence, have the same cells
+def _family(codes: tuple[tuple[int, ...], ...]) -> Family:
     holders = _holders(codes)
     groups: dict[int, list[Rule]] = {}
     for rule in _candidates(codes):

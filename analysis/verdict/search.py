@@ -93,19 +93,15 @@ def search(collapsed_CS: Floats, family: Family, *, level: float = LEVEL) -> Sea
         family: the rules; see `rules.family`.
         level: at which it is tested: less than LEVEL if this is one look of several, 0 if nothing may pass.
     """
-    judged_CS = ~np.isnan(collapsed_CS)
-    judged_C, counts_C = judged_CS.sum(axis=1), np.nansum(collapsed_CS, axis=1).astype(np.int64)
-    total, trials = int(counts_C.sum()), int(judged_C.sum())
-    if total in (0, trials) or not family.rules:
+    scored = _scored(collapsed_CS, family)
+    if scored is None:
         return None
-    scorer = _Scorer(family, judged_C, total)
-    scores_R = scorer.scores(counts_C[:, None])[:, 0]
-    best = int(scores_R.argmax())
-    if scores_R[best] == -math.inf:
-        return None
+    scorer, scores_R, best = scored
+    judged_C, counts_C = _counts(collapsed_CS)
+    trials = int(judged_C.sum())
     exact = _n_arrangements(collapsed_CS) <= _EXACT_UP_TO
     permuted_PC = _arrangements(collapsed_CS) if exact else _permutations(collapsed_CS)
-    best_P, difference_P = scorer.best(permuted_PC.T)
+    best_P, difference_P = scorer.best(permuted_PC)
     at_least = int((best_P >= max(0.0, scores_R[best]) - _ROUNDING).sum())
     p = at_least / len(best_P) if exact else (1 + at_least) / (1 + len(best_P))
     near = np.argsort(-scores_R, kind="stable")
@@ -125,6 +121,29 @@ def search(collapsed_CS: Floats, family: Family, *, level: float = LEVEL) -> Sea
         permutations=len(best_P),
         exact=exact,
     )
+
+
+def best_rule(collapsed_CS: Floats, family: Family) -> Rule | None:
+    """The best rule alone, whether it passes or not: `search` without its test. Args as for `search`."""
+    scored = _scored(collapsed_CS, family)
+    return None if scored is None else family.rules[scored[2]]
+
+
+def _counts(collapsed_CS: Floats) -> tuple[Ints, Ints]:
+    """Judged trials by cell, and those of them that collapsed. Shapes [cells]."""
+    return (~np.isnan(collapsed_CS)).sum(axis=1), np.nansum(collapsed_CS, axis=1).astype(np.int64)
+
+
+def _scored(collapsed_CS: Floats, family: Family) -> tuple["_Scorer", Floats, int] | None:
+    """A scorer, the score of each rule and the place of the best; None without a best. Shape [rules]."""
+    judged_C, counts_C = _counts(collapsed_CS)
+    total, trials = int(counts_C.sum()), int(judged_C.sum())
+    if total in (0, trials) or not family.rules:
+        return None
+    scorer = _Scorer(family, judged_C, total)
+    scores_R = scorer.scores(counts_C[:, None])[:, 0]
+    best = int(scores_R.argmax())
+    return None if scores_R[best] == -math.inf else (scorer, scores_R, best)
 
 
 def smallest_p(collapsed_CS: Floats) -> float:
@@ -163,24 +182,26 @@ class _Scorer:
 
     def scores(self, counts_CP: Ints) -> Floats:
         """Penalised scores; minus infinity where the rate inside is not lower. [R, P]"""
-        return np.asarray(self._scores[self._places(counts_CP)])
+        return np.asarray(self._scores[self._places(counts_CP.T)].T)
 
-    def _places(self, counts_CP: Ints) -> npt.NDArray[np.int32]:
-        inside_RP = (self._inside_RC @ counts_CP.astype(np.float32)).astype(np.int32)
-        return np.asarray(self._first_R[:, None] + inside_RP)
+    def _places(self, counts_PC: Ints) -> npt.NDArray[np.int32]:
+        """Where a rule's scores are in the tables. Shape [P, R]: the rules lie side by side to be compared."""
+        places_PR = (counts_PC.astype(np.float32) @ self._inside_RC.T).astype(np.int32)
+        places_PR += self._first_R
+        return np.asarray(places_PR)
 
-    def best(self, counts_CP: Ints) -> tuple[Floats, Floats]:
+    def best(self, counts_PC: Ints) -> tuple[Floats, Floats]:
         """The best rule's score (at least 0) and its standardised difference, by arrangement. [P]"""
         size = max(1, _CHUNK // len(self._first_R))
-        best_P, difference_P = np.zeros(counts_CP.shape[1]), np.zeros(counts_CP.shape[1])
-        for begin in range(0, counts_CP.shape[1], size):
+        best_P, difference_P = np.zeros(len(counts_PC)), np.zeros(len(counts_PC))
+        for begin in range(0, len(counts_PC), size):
             chunk = slice(begin, begin + size)
-            places_RP = self._places(counts_CP[:, chunk])
-            scores_RP = self._scores[places_RP]
-            chosen_P = scores_RP.argmax(axis=0)
-            columns_P = np.arange(len(chosen_P))
-            best_P[chunk] = np.maximum(scores_RP[chosen_P, columns_P], 0.0)
-            difference_P[chunk] = self._standardised[places_RP[chosen_P, columns_P]]
+            places_PR = self._places(counts_PC[chunk])
+            scores_PR = np.take(self._scores, places_PR)
+            chosen_P = scores_PR.argmax(axis=1)
+            rows_P = np.arange(len(chosen_P))
+            best_P[chunk] = np.maximum(scores_PR[rows_P, chosen_P], 0.0)
+            difference_P[chunk] = self._standardised[places_PR[rows_P, chosen_P]]
         return best_P, difference_P
 
 

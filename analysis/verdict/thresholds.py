@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.stats import Floats, Interval
 from analysis.verdict.rules import Family
-from analysis.verdict.search import LEVEL, Search, search
+from analysis.verdict.search import LEVEL, Search, best_rule, search
 
 _STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
 """Thresholds tried in each power of ten."""
@@ -22,6 +22,7 @@ def threshold_grid(threshold: float) -> Sequence[float]:
 
 def stable_range(
     std_CS: Floats,
+    collapsed_CS: Floats,
     found: Search,
     family: Family,
     threshold: float,
@@ -34,21 +35,23 @@ def stable_range(
 
     Args:
         std_CS: last std by cell and seed, NaN where there is no judged trial or no std. Shape [cells, seeds].
-        found: the claimed rule.
+        collapsed_CS: as the tables judge them: 1 where the trial collapsed, 0 where not, NaN without one.
+        found: the claimed rule, which passes there.
         family: the rules that it was searched among.
         threshold: the study's, above 0.
         level: at which `found` was tested.
     """
     if int((~np.isnan(std_CS)).sum()) != found.inside.trials + found.outside.trials:
         return None
-    known: dict[bytes, bool] = {}
+    known: dict[bytes, bool] = {np.where(np.isnan(std_CS), np.nan, collapsed_CS).tobytes(): True}
 
     def stands(value: float) -> bool:
-        collapsed_CS = np.where(np.isnan(std_CS), np.nan, std_CS < value)
-        key = collapsed_CS.tobytes()
+        below_CS = np.where(np.isnan(std_CS), np.nan, std_CS < value)
+        key = below_CS.tobytes()
         if key not in known:
-            other = search(collapsed_CS, family, level=level)
-            known[key] = other is not None and other.rule == found.rule and other.adjusted_p <= LEVEL
+            same = best_rule(below_CS, family) == found.rule  # the test takes longer than the rule
+            other = search(below_CS, family, level=level) if same else None
+            known[key] = other is not None and other.adjusted_p <= LEVEL
         return known[key]
 
     grid = threshold_grid(threshold)

@@ -159,7 +159,9 @@ def _verdict(
         collapsed=collapsed,
         found=found,
         interval=reduction(collapsed_CS, found.inside_C, found.z) if found and passes else None,
-        thresholds=stable_range(std_CS, found, rules, threshold, level) if found and ranged else None,
+        thresholds=stable_range(std_CS, collapsed_CS, found, rules, threshold, level)
+        if found and ranged
+        else None,
         exceptions=_exceptions(kept, collapsed_CS, found) if found else (),
         outlook=outlook(collapsed_CS, rules, found, sequence) if found and not passes and seeds > 1 else None,
         open_cells=open_cells,
@@ -174,7 +176,7 @@ def _factors(found: Search) -> set[int]:
 
 
 def _to_come(cell: Cell) -> bool:
-    return bool(cell.trials["outcome"].isin(TO_COME).any())
+    return any(outcome in TO_COME for outcome in cell.outcomes)
 
 
 def _exceptions(cells: Sequence[Cell], collapsed_CS: Floats, found: Search) -> tuple[Cell, ...]:
