@@ -7,11 +7,11 @@ import numpy as np
 from analysis.figures.baselines import baselines_note, draw_baselines, in_view, with_legend
 from analysis.figures.drawing import Drawing
 from analysis.figures.groups import Group, groups
-from analysis.figures.selection import of, rows_of_trials, term
+from analysis.figures.selection import of, term
 from analysis.figures.theme import SYMBOLS, Panel, axis, base, colour, named_places, rounded, text
 from analysis.findings.learning import not_interpretable
 from analysis.information import information
-from analysis.outcomes import Outcome, is_judged, judged
+from analysis.outcomes import JUDGED, Outcome, is_judged, judged
 from analysis.results import StudyResults
 from analysis.stats import SHARE, Floats, Mean, mean_interval
 from analysis.wording import mean_percent, percent, plural, shortened
@@ -33,8 +33,7 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
     draw_baselines(figure, lines, (-0.6, len(shown) - 0.4), vertical=True)
     starts = _draw_starts(figure, shown) if lines else False
     _draw_means(figure, shown)
-    for outcome in SYMBOLS:
-        _draw_trials(figure, study, shown, outcome)
+    _draw_trials(figure, study, shown)
     figure.update_layout(
         xaxis=axis("kNN accuracy at the end", tickformat=".0%"),
         yaxis=axis(**places),
@@ -121,22 +120,24 @@ def _draw_means(figure: Drawing, shown: Sequence[Group]) -> None:
     )  # fmt: skip
 
 
-def _draw_trials(figure: Drawing, study: StudyResults, shown: Sequence[Group], outcome: Outcome) -> None:
-    """A mark for each judged trial with this outcome."""
-    x, y, labels, rows = [], [], [], []
-    for place, group in enumerate(shown):
-        trials = judged(group.trials[group.trials["outcome"] == outcome]).dropna(subset=["knn_accuracy"])
-        x += trials["knn_accuracy"].tolist()
-        y += [place] * len(trials)
-        rows += rows_of_trials(study, trials)
-        labels += [text(f"{shortened(group.name, 80)}, seed {seed}") for seed in trials["seed"]]
-    if x:
+def _draw_trials(figure: Drawing, study: StudyResults, shown: Sequence[Group]) -> None:
+    """A mark for each judged trial with an accuracy, a trace for each outcome."""
+    rows = np.concatenate([group.trials.index for group in shown])
+    places = np.repeat(np.arange(len(shown)), [len(group.trials) for group in shown])
+    names = [text(shortened(group.name, 80)) for group in shown]
+    accuracies = study.trials["knn_accuracy"].to_numpy(np.float64, na_value=np.nan)[rows]
+    outcomes, seeds = study.trials["outcome"].to_numpy(object)[rows], study.trials["seed"].tolist()
+    for outcome in SYMBOLS:
+        at = np.flatnonzero((outcomes == outcome) & ~np.isnan(accuracies))
+        if outcome not in JUDGED or not len(at):
+            continue
         figure.add_scatter(
-            x=rounded(x), y=y, mode="markers", name=outcome.value, text=labels,
+            x=rounded(accuracies[at]), y=places[at], mode="markers", name=outcome.value,
+            text=[f"{names[places[place]]}, seed {seeds[rows[place]]}" for place in at],
             marker={"color": colour(outcome), "symbol": SYMBOLS[outcome], "size": 7,
                     "line": {"width": 1.6, "color": colour(outcome)}},
             hovertemplate="%{text}: %{x:.1%}<extra></extra>", opacity=0.85,
-            customdata=rows, meta=of(term("outcome", outcome), legend=True),
+            customdata=rows[at], meta=of(term("outcome", outcome), legend=True),
         )  # fmt: skip
 
 

@@ -1,11 +1,13 @@
 """The eigenvalues of the embeddings' covariance during training, by cell."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from analysis.curves import Curves, curves
 from analysis.figures.drawing import Drawing
 from analysis.figures.facets import facets, key
 from analysis.figures.groups import Group, groups
@@ -36,16 +38,15 @@ def spectrum(study: StudyResults) -> Panel | None:
         x=axis("number of the eigenvalue", type="log"),
         y=axis("eigenvalue", type="log", exponentformat="power", dtick=1),
     )
-    tables = dict(list(study.spectra.groupby("trial_id", sort=False)))
+    table = _Spectra(study)
     every_group = groups(study, 64)
     # Cells that differ in outcome say more than neighbours: the reference first, then those that collapsed.
     ordered = sorted(every_group, key=lambda group: (group is not every_group[0], -group.collapsed))
     views, rows = [], []
     for group in ordered[:_VIEWS]:
-        spectra = [tables[trial] for trial in group.trials["trial_id"] if trial in tables]
-        if spectra:
+        if len(table.of(group)):
             first = len(figure.data)
-            rows += _draw_group(figure, study, group, pd.concat(spectra))
+            rows += _draw_group(figure, study, group, table)
             name = f"{shortened(group.name, 70)} ({group.collapsed}/{group.judged} collapsed)"
             views.append((name, tuple(range(first, len(figure.data)))))
     if not views:
@@ -66,18 +67,20 @@ def spectrum(study: StudyResults) -> Panel | None:
 
 
 def _draw_group(
-    figure: Drawing, study: StudyResults, group: Group, spectra: pd.DataFrame
+    figure: Drawing, study: StudyResults, group: Group, table: "_Spectra"
 ) -> list[tuple[str, ...]]:
     """Draws a few steps of both levels; returns their rows of the table."""
-    steps = sorted({int(step) for step in spectra["step"]})
+    at = table.of(group)
+    steps = np.unique(table.steps[at]).tolist()
     picked = sorted({steps[round(i * (len(steps) - 1) / (_STEPS - 1))] for i in range(_STEPS)})
-    ranks = _median_ranks(study, group.trials["trial_id"])
     rows: list[tuple[str, ...]] = []
-    for index, level in enumerate(_RANKS):
+    for index, (level, column) in enumerate(_RANKS.items()):
+        ranks = curves(study, column)
         for place, step in enumerate(picked):
-            values = _median(spectra[(spectra["level"] == level) & (spectra["step"] == step)])
+            of_both = at[(table.steps[at] == step) & (table.levels[at] == level)]
+            values = _median([table.values[row] for row in of_both])
             if values is not None:
-                rank = ranks.get((level, step), math.nan)
+                rank = _median_rank(ranks, group, step)
                 line = {"color": _SCALE[min(place, 3)], "width": 1.5}
                 if place == len(picked) - 1:
                     line = {"color": _SCALE[-1], "width": 2.4}
@@ -86,6 +89,25 @@ def _draw_group(
                 shapes = map(number, (of.effective_rank_centred, of.alpha_req, of.nesum))
                 rows.append((group.name, level, str(step), number(rank), *shapes))
     return rows
+
+
+class _Spectra:
+    """The table of spectra as arrays."""
+
+    def __init__(self, study: StudyResults) -> None:
+        spectra = study.spectra
+        trials = pd.Index(study.trials["trial_id"]).get_indexer(pd.Index(spectra["trial_id"]))
+        self.steps = spectra["step"].to_numpy(np.int64)
+        self.levels = spectra["level"].to_numpy(object)
+        self.values = spectra["eigenvalues"].tolist()
+        self._order = np.argsort(trials, kind="stable")
+        self._trials = trials[self._order]
+
+    def of(self, group: Group) -> npt.NDArray[np.int64]:
+        """The rows of a group's trials."""
+        first, last = (np.searchsorted(self._trials, group.trials.index, side) for side in ("left", "right"))
+        rows = [self._order[a:b] for a, b in zip(first, last, strict=True)]
+        return np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
 
 
 def _draw(
@@ -108,19 +130,18 @@ def _draw(
     )
 
 
-def _median_ranks(study: StudyResults, trials: pd.Series) -> dict[tuple[str, int], float]:
-    """Level and step -> median effective rank over the trials, as measured with each spectrum."""
-    metrics = study.metrics[study.metrics["trial_id"].isin(trials)]
-    return {
-        (level, int(step)): float(value)
-        for level, column in _RANKS.items()
-        for step, value in metrics.groupby("step", as_index=False)[column].median().to_numpy()
-    }
+def _median_rank(ranks: Curves, group: Group, step: int) -> float:
+    """Median effective rank over the trials, as measured with the spectra of a step."""
+    values = (
+        ranks.values[group.trials.index, np.searchsorted(ranks.steps, step)] if step in ranks.steps else ()
+    )
+    known = [value for value in values if value == value]
+    return float(np.median(known)) if known else math.nan
 
 
-def _median(rows: pd.DataFrame) -> Floats | None:
+def _median(rows: Sequence[object]) -> Floats | None:
     """Elementwise median over trials, up to the shortest spectrum; None without a finite one."""
-    spectra = [np.asarray(values, dtype=np.float64) for values in rows["eigenvalues"]]
+    spectra = [np.asarray(values, dtype=np.float64) for values in rows]
     spectra = [values for values in spectra if len(values) and np.isfinite(values).all()]
     if not spectra:
         return None

@@ -197,6 +197,8 @@ def base(height: int, *, legend: bool = True, faceted: bool = False, **propertie
 
 def quantiles(values: np.ndarray) -> tuple[list[float | None], list[float | None], list[float | None]]:
     """10 %, 50 % and 90 % over trials, NaN left out. Shape [trials, steps]."""
+    # NumPy takes a hundred times as long where there can be NaN.
+    quantile = np.nanquantile if np.isnan(values).any() else np.quantile
     with np.errstate(all="ignore"):
-        low, middle, high = np.nanquantile(values, [0.1, 0.5, 0.9], axis=0)
+        low, middle, high = quantile(values, [0.1, 0.5, 0.9], axis=0)
     return rounded(low), rounded(middle), rounded(high)

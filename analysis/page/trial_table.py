@@ -78,14 +78,14 @@ def trial_rows(study: StudyResults) -> dict[str, Any]:
     """Columns, rows and each row's cell (null without cells), as plain data for JSON."""
     columns = _columns(study)
     lists = [[_plain(value) for value in study.trials[column].tolist()] for _, column in columns]
-    names = {trial: cell.text for cell in cells_of(study) for trial in cell.trials["trial_id"]}
+    names = {row: cell.text for cell in cells_of(study) for row in cell.rows.tolist()}
     return {
         "columns": [
             {"name": name, "number": any(type(value) in (int, float) for value in values)}
             for (name, _), values in zip(columns, lists, strict=True)
         ],
         "rows": list(map(list, zip(*lists, strict=True))),
-        "cells": [names.get(trial) for trial in study.trials["trial_id"]],
+        "cells": [names.get(row) for row in range(len(study.trials))],
     }
 
 
