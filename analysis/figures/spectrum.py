@@ -132,11 +132,11 @@ def _draw(
 
 def _median_rank(ranks: Curves, group: Group, step: int) -> float:
     """Median effective rank over the trials, as measured with the spectra of a step."""
-    values = (
-        ranks.values[group.trials.index, np.searchsorted(ranks.steps, step)] if step in ranks.steps else ()
-    )
-    known = [value for value in values if value == value]
-    return float(np.median(known)) if known else math.nan
+    if step not in ranks.steps:
+        return math.nan
+    values = ranks.values[group.trials.index, np.searchsorted(ranks.steps, step)]
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else math.nan
 
 
 def _median(rows: Sequence[object]) -> Floats | None:

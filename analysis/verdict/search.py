@@ -185,7 +185,7 @@ class _Scorer:
         return np.asarray(self._scores[self._places(counts_CP.T)].T)
 
     def _places(self, counts_PC: Ints) -> npt.NDArray[np.int32]:
-        """Where a rule's scores are in the tables. Shape [P, R]: the rules lie side by side to be compared."""
+        """Where the rules' scores are in the tables. Shape [P, R], so that rules lie side by side."""
         places_PR = (counts_PC.astype(np.float32) @ self._inside_RC.T).astype(np.int32)
         places_PR += self._first_R
         return np.asarray(places_PR)
