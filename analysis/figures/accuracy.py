@@ -1,5 +1,6 @@
 """kNN accuracy: by cell, and over all trials."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,11 +22,13 @@ _CELLS_UP_TO = 48
 
 def knn_by_cell(study: StudyResults) -> Panel | None:
     """A mark per trial, and the mean with its t interval, for each cell."""
-    shown = [group for group in groups(study, _CELLS_UP_TO) if group.trials["knn_accuracy"].notna().any()]
+    shown = [
+        group for group in groups(study, _CELLS_UP_TO) if not np.isnan(group.numbers("knn_accuracy")).all()
+    ]
     if not shown:
         return None
     height = 110 + 21 * len(shown)
-    lines = in_view(study, np.concatenate([group.trials["knn_accuracy"] for group in shown]))
+    lines = in_view(study, np.concatenate([group.numbers("knn_accuracy") for group in shown]))
     places, narrow = named_places([group.name for group in shown])
     heights = with_legend(height, lines)
     heights["narrow"] |= narrow | {"height": heights["narrow"]["height"] + narrow["height"]}
@@ -63,8 +66,8 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
 
 def _accuracies(group: Group) -> Floats:
     """Of its trials that ran to their planned end. Shape [trials]."""
-    values = group.trials.loc[group.trials["full_length"], "knn_accuracy"].dropna()
-    return np.asarray(values, dtype=np.float64)
+    values = group.numbers("knn_accuracy")
+    return np.asarray(values[(group.numbers("full_length") == 1) & ~np.isnan(values)])
 
 
 def _mean_rows(shown: Sequence[Group]) -> list[tuple[str, ...]]:
@@ -75,15 +78,20 @@ def _mean_rows(shown: Sequence[Group]) -> list[tuple[str, ...]]:
             mean = mean_interval(values, within=SHARE)
             mean_text = percent(mean.estimate, 1) if group.merged else mean_percent(mean)
             ends = percent(values.min(), 1), percent(values.max(), 1)
-            start, kept = group.trials["knn_accuracy_start"].mean(), information(judged(group.trials))
+            start, kept = _mean(group.numbers("knn_accuracy_start")), information(judged(group.trials))
             fate = kept.fate if kept else "–"
-            rows.append((group.name, str(len(values)), mean_text, *ends, percent(float(start), 1), fate))
+            rows.append((group.name, str(len(values)), mean_text, *ends, percent(start, 1), fate))
     return rows
+
+
+def _mean(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def _draw_starts(figure: Drawing, shown: Sequence[Group]) -> bool:
     """A stroke per cell at the mean accuracy of its own untrained encoders; whether there are any."""
-    starts = [float(judged(group.trials)["knn_accuracy_start"].mean()) for group in shown]
+    starts = [_mean(group.numbers("knn_accuracy_start")) for group in shown]
     known = [place for place, start in enumerate(starts) if start == start]
     if known:
         figure.add_scatter(
@@ -122,8 +130,8 @@ def _draw_means(figure: Drawing, shown: Sequence[Group]) -> None:
 
 def _draw_trials(figure: Drawing, study: StudyResults, shown: Sequence[Group]) -> None:
     """A mark for each judged trial with an accuracy, a trace for each outcome."""
-    rows = np.concatenate([group.trials.index for group in shown])
-    places = np.repeat(np.arange(len(shown)), [len(group.trials) for group in shown])
+    rows = np.concatenate([group.rows for group in shown])
+    places = np.repeat(np.arange(len(shown)), [len(group.rows) for group in shown])
     names = [text(shortened(group.name, 80)) for group in shown]
     accuracies = study.trials["knn_accuracy"].to_numpy(np.float64, na_value=np.nan)[rows]
     outcomes, seeds = study.trials["outcome"].to_numpy(object)[rows], study.trials["seed"].tolist()

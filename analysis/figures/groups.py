@@ -1,9 +1,10 @@
 """Trials grouped for figures: by cell where cells are few, more coarsely where they are many."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analysis.cell_groups import CellGroup, grouped
@@ -11,9 +12,10 @@ from analysis.cells import cells_of
 from analysis.figures.selection import cell_term, term
 from analysis.outcomes import Outcome, is_judged
 from analysis.results import StudyResults
+from analysis.stats import Floats
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Group:
     """Trials that a figure shows as one."""
 
@@ -21,7 +23,10 @@ class Group:
     """What differs from the reference."""
     filter: str
     """The filter of the page that selects its trials."""
-    trials: pd.DataFrame
+    table: pd.DataFrame
+    """All trials of the study."""
+    rows: npt.NDArray[np.int64]
+    """Which of them are its own."""
     judged: int
     """Judged trials."""
     collapsed: int
@@ -29,6 +34,15 @@ class Group:
     merged: bool
     """Whether it has more than one cell."""
     is_reference: bool
+
+    def numbers(self, column: str) -> Floats:
+        """A column of numbers over its trials, NaN for nulls. Shape [trials]."""
+        return self.table[column].to_numpy(np.float64, na_value=np.nan)[self.rows]
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """Its rows of the table."""
+        return self.table.iloc[self.rows]
 
 
 @lru_cache(maxsize=16)  # several figures show the same groups
@@ -48,7 +62,8 @@ def _group(group: CellGroup) -> Group:
     return Group(
         name=group.name,
         filter=" ".join(shared) if merged else cell_term(first),
-        trials=first.table.frame.iloc[np.concatenate([cell.rows for cell in group.cells])],
+        table=first.table.frame,
+        rows=np.concatenate([cell.rows for cell in group.cells]),
         judged=group.judged,
         collapsed=group.collapsed,
         merged=merged,
@@ -57,15 +72,17 @@ def _group(group: CellGroup) -> Group:
 
 
 def _by_outcome(trials: pd.DataFrame) -> tuple[Group, ...]:
+    outcomes, judged = trials["outcome"].to_numpy(object), is_judged(trials).to_numpy(bool)
     return tuple(
         Group(
             name=str(outcome),
             filter=term("outcome", outcome),
-            trials=rows,
-            judged=int(is_judged(rows).sum()),
-            collapsed=int((rows["outcome"] == Outcome.COLLAPSED).sum()),
+            table=trials,
+            rows=np.flatnonzero(outcomes == outcome),
+            judged=int((judged & (outcomes == outcome)).sum()),
+            collapsed=int((outcomes == outcome).sum()) if outcome == Outcome.COLLAPSED else 0,
             merged=True,
             is_reference=False,
         )
-        for outcome, rows in sorted(trials.groupby("outcome", sort=True), key=lambda pair: str(pair[0]))
+        for outcome in sorted(set(outcomes.tolist()))
     )

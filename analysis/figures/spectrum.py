@@ -105,7 +105,7 @@ class _Spectra:
 
     def of(self, group: Group) -> npt.NDArray[np.int64]:
         """The rows of a group's trials."""
-        first, last = (np.searchsorted(self._trials, group.trials.index, side) for side in ("left", "right"))
+        first, last = (np.searchsorted(self._trials, group.rows, side) for side in ("left", "right"))
         rows = [self._order[a:b] for a, b in zip(first, last, strict=True)]
         return np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
 
@@ -134,7 +134,7 @@ def _median_rank(ranks: Curves, group: Group, step: int) -> float:
     """Median effective rank over the trials, as measured with the spectra of a step."""
     if step not in ranks.steps:
         return math.nan
-    values = ranks.values[group.trials.index, np.searchsorted(ranks.steps, step)]
+    values = ranks.values[group.rows, np.searchsorted(ranks.steps, step)]
     known = values[~np.isnan(values)]
     return float(np.median(known)) if len(known) else math.nan
 

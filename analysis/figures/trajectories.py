@@ -42,7 +42,7 @@ def trajectories(study: StudyResults) -> Panel | None:
             _draw(figure, index, group, every.steps[has_any], values[:, has_any], level)
             ends = _ends(values[:, has_any])
             rows.append((group.name, level, str(len(values)), *ends))
-    few = max(len(group.trials) for group in shown) <= LINES_UP_TO
+    few = max(len(group.rows) for group in shown) <= LINES_UP_TO
     caption = (
         f"Horizontal: step. Vertical: std of the embedding. {_scale(study)} Heavy lines are medians, bands "
         f"span 10 to 90 % of trials{', thin lines are single trials' if few else ''}. "
@@ -93,14 +93,14 @@ def _scale(study: StudyResults) -> str:
 def _measured(every: Sequence[Group], all_curves: Curves) -> list[Group]:
     """The groups of which anything was measured."""
     has_row = all_curves.measured.any(axis=1)
-    return [group for group in every if has_row[group.trials.index].any()]
+    return [group for group in every if has_row[group.rows].any()]
 
 
 def _of(group: Group, every: Curves) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """The curves of its measured trials; at which steps any of them was measured."""
-    measured = every.measured[group.trials.index]
+    measured = every.measured[group.rows]
     used = measured.any(axis=1)
-    return every.values[group.trials.index][used], np.asarray(measured[used].any(axis=0))
+    return every.values[group.rows][used], np.asarray(measured[used].any(axis=0))
 
 
 def _ends(values: Floats) -> tuple[str, str]:
