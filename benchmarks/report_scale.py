@@ -9,10 +9,15 @@ beyond the imports), so it may run beside other work. What the browser does is t
 quiet machine, Chromium, and playwright's Python package. Printed: the median, and in brackets the range.
 """
 
+import argparse
 import itertools
 import json
+import os
+import shutil
+import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -161,6 +166,104 @@ def _write_documents(directory: Path, levels: dict[str, Sequence[Any]]) -> None:
 def build(directory: Path, page: Path) -> dict[str, float]:
     """Builds the report in a process of its own: CPU seconds of its parts, and its size in bytes."""
     done = subprocess.run(
-        [sys.executable, "-c", _BUILD, str(directory), str(page)], check=True, capture_output=True, text=True
+        [sys.executable, "-c", _BUILD, str(directory), str(page)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # threads that wait for work would count, too
     )
     return dict(json.loads(done.stdout))
+
+
+_WATCH = """
+window.firstFigure = null;
+new MutationObserver((_, observer) => {
+  if (!document.querySelector(".plot .main-svg")) return;
+  observer.disconnect();
+  requestAnimationFrame(() => setTimeout(() => { window.firstFigure = performance.now(); }));
+}).observe(document, { childList: true, subtree: true });
+"""
+_ACT = """async (act) => {
+  const count = () => document.querySelector(".trials-box .count").textContent;
+  const before = count(), start = performance.now();
+  if (act === "theme") document.querySelector(".theme").click();
+  else {
+    const filter = document.querySelector(".trials-box input[type=search]");
+    filter.value = act;
+    filter.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+  const rest = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  const isReady = () => document.documentElement.dataset.ready === "yes";
+  do { await rest(); } while (!isReady() || (act !== "theme" && count() === before));
+  return (performance.now() - start) / 1000;
+}"""
+_ARGUMENTS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+
+
+def browse(page: Path, browser: Any) -> dict[str, float]:
+    """Seconds on the clock until the first figure is painted and until all that are drawn at once are, of a
+    filter by accuracy and of the switch to the other theme."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.add_init_script(_WATCH)
+    opened = context.new_page()
+    opened.goto(page.as_uri())
+    opened.wait_for_selector('html[data-ready="yes"]', state="attached", timeout=120_000)
+    ready = opened.evaluate("performance.now() / 1000")
+    opened.wait_for_timeout(500)
+    seconds = {
+        "first figure": opened.evaluate("window.firstFigure / 1000"),
+        "ready": ready,
+        "filter": opened.evaluate(_ACT, "knn_accuracy>0.7"),
+        "theme": opened.evaluate(_ACT, "theme"),
+    }
+    context.close()
+    return seconds
+
+
+def chromium() -> str | None:
+    """Where Chromium is."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def shown(values: Sequence[float], unit: str = " s") -> str:
+    """`1.2 (1.1 to 1.4) s`."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f}){unit}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prints the times of both sizes."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report_scale")
+    parser.add_argument("--no-browser", action="store_true", help="only build the pages")
+    in_browser = not parser.parse_args(arguments).no_browser
+    with tempfile.TemporaryDirectory() as folder:
+        for n_trials, rounds in SIZES.items():
+            directory, page = Path(folder) / str(n_trials), Path(folder) / f"{n_trials}.html"
+            directory.mkdir()
+            write_sweep(directory, n_trials)
+            built = [build(directory, page) for _ in range(rounds)]
+            print(f"{n_trials:,} trials x {MEASUREMENTS}, {rounds} rounds:")
+            parts = {
+                "load": [one["load"] for one in built],
+                "render": [one["render"] for one in built],
+                "together": [one["load"] + one["render"] for one in built],
+                "imports, not counted": [one["imports"] for one in built],
+            }
+            print("  CPU: " + ", ".join(f"{name} {shown(values)}" for name, values in parts.items()))
+            print(f"  {built[0]['bytes'] / 1e6:.2f} MB")
+            if in_browser:
+                _print_browsed(page, rounds)
+
+
+def _print_browsed(page: Path, rounds: int) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=list(_ARGUMENTS))
+        browsed = [browse(page, browser) for _ in range(rounds)]
+        times = ", ".join(f"{name} {shown([one[name] for one in browsed])}" for name in browsed[0])
+        print(f"  Chromium {browser.version}: {times}")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
