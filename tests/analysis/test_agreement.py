@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from analysis.agreement import Agreement, PairResult, agreements, tally
+from analysis.figures import agreement as agreement_figure
 from analysis.findings import study_findings
 from analysis.findings.agreement import agreement_rows, pair_text
 from analysis.load import load_results
@@ -307,3 +308,28 @@ def test_the_published_tables_name_no_pair_twice_and_test_every_claim() -> None:
         *("simsiam-section-4", "fetterman-albrecht-2020", "richemond-2020"),
         *("tian-2021", "hoppe-2022", "tinyssl-2026"),
     }
+
+
+def test_the_figure_shows_each_pair_with_its_verdict(tmp_path: Path) -> None:
+    study = target_study(tmp_path, AS_PUBLISHED)
+    panel = agreement_figure.agreement(study)
+    assert panel is not None
+    pairs = [pair for table in agreements(study) for pair in table.pairs]
+    drawn = {
+        place: (trace.name, x)
+        for trace in panel.figure.data
+        for place, x in zip(trace.y, trace.x, strict=True)
+    }
+    assert len(drawn) == len(pairs) == len(panel.table[1])
+    for place, pair in enumerate(pairs):
+        name, x = drawn[place]
+        assert name == pair.agreement.value
+        assert pair.estimate is not None
+        scale = (
+            100 if pair.pair.measure.is_of_accuracy and pair.pair.measure is not Measure.SEED_SPREAD else 1
+        )
+        assert x == pytest.approx(scale * pair.estimate, rel=1e-3)
+
+
+def test_a_study_that_reproduces_nothing_has_no_such_figure(study: StudyResults) -> None:
+    assert agreement_figure.agreement(study) is None

@@ -11,12 +11,14 @@ import pytest
 from analysis.cells import cells_of, collapse_by_seed, values_by_seed
 from analysis.effects import Effect, study_effects
 from analysis.figures import accuracy, forest, onset, planes, slopes, spectrum, theme, trajectories
+from analysis.figures.drawing import Drawing
 from analysis.load import load_results
 from analysis.results import StudyResults
-from tests.analysis.tables import Row, write_sweep
+from tests.analysis.tables import FACTORS, Row, write_sweep
 
 MAKERS = (
     trajectories.trajectories,
+    trajectories.overlaid,
     onset.onset,
     planes.loss_plane,
     planes.rank_plane,
@@ -158,3 +160,73 @@ def test_bands_only_where_trials_are_many(tmp_path: Path) -> None:
     assert panel is not None
     assert not any(trace.opacity == 0.45 for trace in panel.figure.data)
     assert "single trials" not in panel.caption
+
+
+def test_the_overlay_has_a_line_for_each_cell_and_level(study: StudyResults) -> None:
+    panel = trajectories.overlaid(study)
+    assert panel is not None
+    lines = panel.figure.data
+    assert [trace.name for trace in lines[:4:2]] == ["the reference", "tau 0"]
+    assert len(lines) == 2 * 16
+    assert all(trace.meta["legend"] for trace in lines)
+    alone = trajectories.trajectories(study)
+    assert alone is not None
+    medians = [trace for trace in alone.figure.data if trace.name == "representation"]
+    assert [list(line.y) for line in lines[::2]] == [list(line.y) for line in medians]
+
+
+def test_numbers_at_risk_stand_at_the_ticks(study: StudyResults) -> None:
+    panel = onset.onset(study)
+    assert panel is not None
+    ticks = list(panel.figure.layout.xaxis.tickvals)
+    rows = [list(trace.x) for trace in panel.figure.data if trace.mode == "text"]
+    assert rows
+    assert all(row == ticks for row in rows)
+    lowest, highest = panel.figure.layout.yaxis2.domain
+    assert 0 < lowest < highest < panel.figure.layout.yaxis.domain[0]
+
+
+def test_the_forest_leads_with_what_the_verdict_rests_on(tmp_path: Path) -> None:
+    names = ["tau_base", "predictor", "head_norm", "encoder_norm"]  # the verdict names the last two
+    factors = {name: FACTORS[name] for name in names}
+    panel = forest.forest(load_results([write_sweep(tmp_path, factors=factors)]).studies[0])
+    assert panel is not None
+    ticks = list(panel.figure.layout.yaxis.ticktext)
+    assert ticks[:2] == ["<b>head norm: batch → none</b>", "<b>encoder norm: batch → group</b>"]
+    assert ticks[2:5] == ["tau: 0.99 → 0", "predictor: mlp → none", "<b>head norm × encoder norm</b>"]
+    titles = [annotation.text for annotation in panel.figure.layout.annotations]
+    assert titles[0] == "collapse of the representation, points"
+
+
+def test_marks_and_lines_say_which_trials_they_stand_for(study: StudyResults) -> None:
+    for panel in (planes.loss_plane(study), accuracy.knn_by_cell(study)):
+        assert panel is not None
+        marks = [trace for trace in panel.figure.data if trace.customdata is not None]
+        assert sorted(row for trace in marks for row in trace.customdata) == list(range(48))
+        assert {trace.meta["of"] for trace in marks} == {"outcome=survived", "outcome=collapsed"}
+        assert all(
+            study.trials["outcome"][row] == trace.meta["of"].removeprefix("outcome=")
+            for trace in marks
+            for row in trace.customdata
+        )
+    plane = planes.rank_plane(study)
+    assert plane is not None
+    assert plane.brush == {"x": "representation_std", "y": "effective_rank"}
+
+
+def test_paths_into_a_layout() -> None:
+    drawing = Drawing({"xaxis": {"title": {"text": "step"}}, "annotations": [{"text": "a"}]})
+    drawing.update_layout(
+        {"xaxis.title.standoff": 3, "annotations.0.text": "b"}, yaxis={"range": np.array([0, 1])}
+    )
+    assert drawing.layout == {
+        "xaxis": {"title": {"text": "step", "standoff": 3}}, "annotations": [{"text": "b"}],
+        "yaxis": {"range": [0, 1]},
+    }  # fmt: skip
+    assert drawing.figure().layout.xaxis.title.standoff == 3
+
+
+def test_a_long_name_is_cut_and_stays_text() -> None:
+    assert theme.wrapped("<b>" + "x" * 20_000, 10, 2).startswith("&lt;b&gt;xxxxxxx<br>")
+    assert theme.wrapped("x" * 20_000, 10, 2).count("x") < 20
+    assert theme.wrapped("no predictor, tau 0", 14) == "no predictor,<br>tau 0"
