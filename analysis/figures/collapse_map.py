@@ -48,13 +48,14 @@ def collapse_map(study: StudyResults) -> Panel | None:
         y, x = [_names(beside, codes) for codes in rows], [_names(above, codes) for codes in columns]
     elif len(cells) <= _LISTED_UP_TO:
         beside, above = factors, ()
-        grid, x = [[cell] for cell in by_collapse(cells)], [""]
-        y = [wrapped(cell.text, 60, 1) for (cell,) in grid]
+        ordered = by_collapse(cells)
+        grid, x = [[cell] for cell in ordered], [""]
+        y = [wrapped(cell.text, 60, 1) for cell in ordered]
     else:
         return _grid_of_many(cells)
     figure = Drawing(base(_AROUND_PX + _TILE_PX * len(grid), legend=False))
     _draw(figure, grid, text=[[_tile(cell) for cell in row] for row in grid], texttemplate="%{text}")
-    labels = {"tickmode": "array", "showgrid": False, "showline": False, "ticks": ""}
+    labels: dict[str, Any] = {"tickmode": "array", "showgrid": False, "showline": False, "ticks": ""}
     figure.update_layout(
         xaxis=axis(_title(above), tickvals=[*range(len(x))], ticktext=x, **labels),
         yaxis=axis(_title(beside), tickvals=[*range(len(y))], ticktext=y, autorange="reversed", **labels),

@@ -60,7 +60,7 @@ def _runs(directory: str, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _run_rows(names: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, run in zip(names, runs, strict=True):
         if len(run) == 1:
             rows.append((name, str(run["directory"]), "manifest.json is missing", "–", "–"))
