@@ -237,7 +237,7 @@ def lines_note(study: StudyResults, objective: Objective, lines: Sequence[Baseli
 
 def objective_axis(objective: Objective, *, title: bool = False, **properties: Any) -> dict[str, Any]:
     """An axis for its values."""
-    shares = {"tickformat": ".0%"} if objective.is_share else {}
+    shares: dict[str, Any] = {"tickformat": ".0%"} if objective.is_share else {}
     return axis(text(objective.name) if title else None, **shares, **properties)
 
 

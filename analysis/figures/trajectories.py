@@ -92,7 +92,7 @@ def _scale(study: StudyResults) -> str:
 
 def _measured(every: Sequence[Group], all_curves: Curves) -> list[Group]:
     """The groups of which anything was measured."""
-    has_row = all_curves.measured.any(axis=1)
+    has_row = np.asarray(all_curves.measured.any(axis=1))
     return [group for group in every if has_row[group.rows].any()]
 
 

@@ -320,15 +320,14 @@ def test_the_figure_shows_each_pair_with_its_verdict(tmp_path: Path) -> None:
         for trace in panel.figure.data
         for place, x in zip(trace.y, trace.x, strict=True)
     }
-    assert len(drawn) == len(pairs) == len(panel.table[1])
-    for place, pair in enumerate(pairs):
-        name, x = drawn[place]
+    assert len(panel.table[1]) == len(pairs)
+    assert sorted(drawn) == [place for place, pair in enumerate(pairs) if pair.estimate is not None]
+    for place, (name, x) in drawn.items():
+        pair, estimate = pairs[place], pairs[place].estimate
         assert name == pair.agreement.value
-        assert pair.estimate is not None
-        scale = (
-            100 if pair.pair.measure.is_of_accuracy and pair.pair.measure is not Measure.SEED_SPREAD else 1
-        )
-        assert x == pytest.approx(scale * pair.estimate, rel=1e-3)
+        assert estimate is not None
+        is_points = pair.pair.measure in (Measure.ACCURACY, Measure.FLUCTUATION)
+        assert x == pytest.approx((100 if is_points else 1) * estimate, rel=1e-3)
 
 
 def test_a_study_that_reproduces_nothing_has_no_such_figure(study: StudyResults) -> None:
