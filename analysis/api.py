@@ -16,7 +16,9 @@ from analysis.figures import (
     accuracy,
     agreement,
     forest,
+    importance,
     onset,
+    parallel,
     planes,
     search,
     search_front,
@@ -62,10 +64,12 @@ _MAKERS: Mapping[str, Callable[[StudyResults], Panel | None]] = {
     "history": search.history,
     "parameters": search.parameters,
     "front": search_front.front,
+    "parallel": parallel.parallel,
+    "importance": importance.importance,
 }
 """Name -> what makes the view."""
 VIEWS = tuple(_MAKERS)
-"""The names of the views, in the order of the report. The last three are of searches."""
+"""The names of the views. `history`, `parameters`, `front` and `importance` are of searches."""
 
 _TITLE_PX = 44
 

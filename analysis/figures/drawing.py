@@ -22,6 +22,10 @@ class Drawing:
         """Adds marks or lines."""
         self.data.append({"type": "scatter", **_plain(trace)})
 
+    def add_bar(self, **trace: Any) -> None:
+        """Adds bars."""
+        self.data.append({"type": "bar", **_plain(trace)})
+
     def add_heatmap(self, **trace: Any) -> None:
         """Adds a heat map."""
         self.data.append({"type": "heatmap", **_plain(trace)})

@@ -8,7 +8,9 @@ from analysis.figures import (
     accuracy,
     agreement,
     forest,
+    importance,
     onset,
+    parallel,
     planes,
     search,
     search_front,
@@ -77,7 +79,8 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
             "factors",
             "What was searched",
             "The samples are a description. Only the winner's trials with fresh seeds give a score.",
-            figures(search.history, search.parameters, search_front.front),
+            figures(search.history, search.parameters, search_front.front, parallel.parallel),
+            figures(importance.importance),
         )
     else:
         html += section(
@@ -85,7 +88,7 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
             "How much each factor matters",
             "Differences are taken within seeds, so that differences between seeds do not blur them.",
             figures(forest.forest) + cards.comparisons(study, cells),
-            figures(slopes.slopes, accuracy.knn_by_cell),
+            figures(slopes.slopes, accuracy.knn_by_cell, parallel.parallel),
         )
     html += section(
         "trials",
