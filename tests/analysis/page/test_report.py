@@ -128,7 +128,7 @@ def _nan_losses(trials: list[Row], metrics: list[Row]) -> None:
         ({"factors": {"tau_base": [0.99, 0.9, 0.0]}}, "Nothing collapsed"),
         (
             {"factors": {"symmetric": [True, False], "batch_size": [256, 64], "q": ["a", "b"]}},
-            "symmetric = false, batch_size = 64, q = b: show its trials",
+            "no symmetric, batch size 64, q b: select its trials",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
