@@ -17,7 +17,7 @@ from analysis.stats import Interval
 from analysis.verdict import study_verdict
 from analysis.wording import listed, mean_points, points_range, superiority_text
 
-_INTERACTIONS_UP_TO = 10
+_INTERACTIONS_UP_TO = 6
 _ON_ACCURACY = "kNN accuracy, points"
 
 _Column: TypeAlias = tuple[str, list[Effect]]
@@ -92,7 +92,7 @@ def _of_verdict(study: StudyResults) -> tuple[int, ...]:
 def _largest(effects: Sequence[Effect], first: Sequence[int]) -> list[Effect]:
     """All main effects, then the largest interactions; what the verdict rests on, `first`, leads both."""
     main = [effect for effect in effects if len(effect.factors) == 1]
-    crossed = [effect for effect in effects if len(effect.factors) == 2]
+    crossed = [effect for effect in effects if len(effect.factors) == 2 and effect.size > 0]
     kept = sorted(crossed, key=lambda effect: (not set(effect.factors) <= set(first), -effect.size))
     kept = kept[:_INTERACTIONS_UP_TO]
 
@@ -218,7 +218,7 @@ def _caption(
     if first:
         caption += " Bold, and first: what the verdict rests on."
     if hidden:
-        caption += f" Only the {_INTERACTIONS_UP_TO} largest interactions of each plot are drawn."
+        caption += f" Of the interactions, at most the {_INTERACTIONS_UP_TO} largest of each plot are drawn."
     if bimodal:
         caption += (
             " kNN effects are conditional: only cells without any collapse count, so they say nothing about "

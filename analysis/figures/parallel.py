@@ -198,5 +198,5 @@ def _draw_axes(figure: Drawing, axes: Sequence[_Axis]) -> None:
             side = "left" if place == 0 else "right" if place == 1 else "center"
             figure.add_annotation(
                 x=place, text=wrapped(words, 14, 1), xanchor=side, yanchor="top", yshift=-3,
-                font={"size": 10.5, "color": colour("muted")}, **label,
+                font={"size": 10.5, "color": colour("muted")}, bgcolor=colour("paper"), **label,
             )  # fmt: skip

@@ -11,7 +11,8 @@ from analysis.page.markup import element, escaped
 from analysis.stats import clopper_pearson
 from analysis.wording import percent, percent_range, plural
 
-_GROUPS_UP_TO = 24
+_GROUPS_UP_TO = 12
+_ZOOM = "Read its cells"
 
 
 def large_map(cells: Sequence[Cell], scale: tuple[float, float]) -> str:
@@ -24,8 +25,8 @@ def large_map(cells: Sequence[Cell], scale: tuple[float, float]) -> str:
     groups = grouped(cells, _GROUPS_UP_TO) or _by_rate(cells)
     ordered = sorted(groups, key=lambda group: -(group.collapsed / group.judged if group.judged else -1))
     note = (
-        f"{len(cells):,} cells in {plural(len(groups), 'group')}. A square is a cell. Unfold a group to read "
-        "its cells."
+        f"{len(cells):,} cells in {plural(len(groups), 'group')}. A square is a cell, those that collapsed come first. "
+        "In brackets: exact 95 % intervals."
     )
     body = "".join(_group(group, scale) for group in ordered)
     return element("p", note, class_="note") + f'<div class="groups">{body}</div>'
@@ -48,7 +49,7 @@ def _by_rate(cells: Sequence[Cell]) -> list[CellGroup]:
 
 def _group(group: CellGroup, scale: tuple[float, float]) -> str:
     rate = clopper_pearson(group.collapsed, group.judged)
-    interval = f", 95 % interval {percent_range(rate.interval)}" if rate.interval else ""
+    interval = f" ({percent_range(rate.interval)})" if rate.interval else ""
     name = escaped(group.name)
     if group.shared:
         terms = " ".join(term(*pair) for pair in group.shared)
@@ -56,11 +57,11 @@ def _group(group: CellGroup, scale: tuple[float, float]) -> str:
     k = sum(cell.projection_collapsed for cell in group.cells)
     n = sum(cell.projection_judged for cell in group.cells)
     counts = (
-        f"{plural(len(group.cells), 'cell')}; representation collapsed in {group.collapsed:,} of "
-        f"{group.judged:,} trials{interval}; projection in {k:,} of {n:,}"
+        f"{plural(len(group.cells), 'cell')}. Representation collapsed in {group.collapsed:,} of "
+        f"{group.judged:,} trials{interval}, projection in {k:,} of {n:,}."
     )
     title = element("h4", name) + element("p", escaped(counts), class_="note")
-    zoom = "<details><summary>Read its cells</summary></details>" if len(group.cells) > 1 else ""
+    zoom = f"<details><summary>{_ZOOM}</summary></details>" if len(group.cells) > 1 else ""
     tiles = "".join(_tile(group, cell, scale) for cell in by_collapse(group.cells))
     return f'<section class="group">{title}{zoom}<div class="minis">{tiles}</div></section>'
 
