@@ -25,8 +25,8 @@ def large_map(cells: Sequence[Cell], scale: tuple[float, float]) -> str:
     groups = grouped(cells, _GROUPS_UP_TO) or _by_rate(cells)
     ordered = sorted(groups, key=lambda group: -(group.collapsed / group.judged if group.judged else -1))
     note = (
-        f"{len(cells):,} cells in {plural(len(groups), 'group')}. A square is a cell, those that collapsed come first. "
-        "In brackets: exact 95 % intervals."
+        f"{len(cells):,} cells in {plural(len(groups), 'group')}. A square is a cell; those that collapsed "
+        "come first. In brackets: exact 95 % intervals."
     )
     body = "".join(_group(group, scale) for group in ordered)
     return element("p", note, class_="note") + f'<div class="groups">{body}</div>'

@@ -68,10 +68,6 @@ def test_a_line_for_each_sample_at_its_values(searched: StudyResults) -> None:
     assert panel is not None
     names = [row[0] for row in panel.table[1]]
     assert set(names[:3]) == {"lr", "tau", "momentum"}
-        "lr",
-        "tau",
-        "momentum",
-    }
     lines = panel.figure.data
     assert len(lines) == 24
     assert {trace.type for trace in lines} == {"scatter"}  # WebGL shows nothing under the page's policy
