@@ -3,9 +3,11 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.cells import Codes
 from analysis.stats import Floats
@@ -29,7 +31,16 @@ class Contrast:
     of_fraction: bool = False
     """Whether it compares all cells of a fraction."""
 
-    @property
+    @cached_property
+    def arrays(self) -> tuple[npt.NDArray[np.int64], Floats]:
+        """Rows and weights of the groups, which all have as many cells. Shapes [groups, cells in a group]."""
+        size = max(map(len, self.groups), default=0)
+        rows = np.array([list(group) for group in self.groups], dtype=np.int64)
+        weights = np.array([list(group.values()) for group in self.groups], dtype=np.float64)
+        shape = len(self.groups), size
+        return rows.reshape(shape), weights.reshape(shape)
+
+    @cached_property
     def most(self) -> float:
         """The largest size that it can have for values from 0 to 1."""
         return max((sum(w for w in group.values() if w > 0) for group in self.groups), default=0.0)
@@ -42,6 +53,11 @@ def main_contrasts(codes: Codes, n_levels: Sequence[int]) -> tuple[Contrast, ...
         codes: the cells.
         n_levels: number of levels of each factor.
     """
+    return _main_contrasts(tuple(codes), tuple(n_levels))
+
+
+@lru_cache(maxsize=4)  # effects on several measures are of the same cells
+def _main_contrasts(codes: tuple[tuple[int, ...], ...], n_levels: tuple[int, ...]) -> tuple[Contrast, ...]:
     if is_fraction(codes, n_levels):
         return _fraction_mains(_signs(codes))
     row = {code: index for index, code in enumerate(codes)}
@@ -50,9 +66,9 @@ def main_contrasts(codes: Codes, n_levels: Sequence[int]) -> tuple[Contrast, ...
             factors=(factor,),
             levels=(level,),
             groups=tuple(
-                {row[_at(code, {factor: level})]: 1.0, index: -1.0}
+                {row[_at(code, factor, level)]: 1.0, index: -1.0}
                 for code, index in row.items()
-                if code[factor] == 0 and _at(code, {factor: level}) in row
+                if code[factor] == 0 and _at(code, factor, level) in row
             ),
         )
         for factor, count in enumerate(n_levels)
@@ -66,6 +82,13 @@ def interaction_contrasts(codes: Codes, n_levels: Sequence[int]) -> tuple[Contra
     v(a,b) - v(0,b) - v(a,0) + v(0,0). Arguments as for `main_contrasts`. Of a fraction, the first of each set
     of interactions that cannot be told apart, and none that cannot be told from a main effect.
     """
+    return _interaction_contrasts(tuple(codes), tuple(n_levels))
+
+
+@lru_cache(maxsize=4)
+def _interaction_contrasts(
+    codes: tuple[tuple[int, ...], ...], n_levels: tuple[int, ...]
+) -> tuple[Contrast, ...]:
     if is_fraction(codes, n_levels):
         return _fraction_interactions(_signs(codes))
     row = {code: index for index, code in enumerate(codes)}
@@ -77,9 +100,9 @@ def interaction_contrasts(codes: Codes, n_levels: Sequence[int]) -> tuple[Contra
                 if code[first] or code[second]:
                     continue
                 weights = {
-                    _at(code, {first: a, second: b}): 1.0,
-                    _at(code, {second: b}): -1.0,
-                    _at(code, {first: a}): -1.0,
+                    _at(_at(code, first, a), second, b): 1.0,
+                    _at(code, second, b): -1.0,
+                    _at(code, first, a): -1.0,
                     code: 1.0,
                 }
                 if all(corner in row for corner in weights):
@@ -159,5 +182,6 @@ def _same(first: Floats, second: Floats) -> bool:
     return abs(float(first @ second)) == len(first)
 
 
-def _at(code: tuple[int, ...], changes: Mapping[int, int]) -> tuple[int, ...]:
-    return tuple(changes.get(index, level) for index, level in enumerate(code))
+def _at(code: tuple[int, ...], factor: int, level: int) -> tuple[int, ...]:
+    """The cell at another level of a factor."""
+    return (*code[:factor], level, *code[factor + 1 :])

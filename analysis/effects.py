@@ -197,23 +197,21 @@ def is_conditional(study: StudyResults) -> bool:
 def _effect(values_CS: Floats, contrast: Contrast) -> Effect:
     """The weighted sum within each group, mean over groups within each seed, t over seeds."""
     n_seeds = values_CS.shape[1]
-    sums = [
-        np.sum([weight * values_CS[row] for row, weight in group.items()], axis=0)
-        for group in contrast.groups
-    ]
-    by_group_GS = np.asarray(sums, dtype=np.float64).reshape(len(sums), n_seeds)
+    rows_GK, weights_GK = contrast.arrays
+    sums_GS = (weights_GK[:, :, None] * values_CS[rows_GK]).sum(axis=1)
+    by_group_GS = sums_GS.reshape(len(rows_GK), n_seeds)
     known_G = np.asarray(~np.isnan(by_group_GS).all(axis=1))
     usable = by_group_GS[known_G]
     # Only seeds that have every usable group: otherwise seeds would average different cells.
     usable = usable[:, ~np.isnan(usable).any(axis=0)] if len(usable) else np.empty((0, 0))
     contrasts = usable.mean(axis=0) if usable.size else np.empty(0)
-    used = [group for group, known in zip(contrast.groups, known_G, strict=True) if known and usable.size]
+    used_GK = rows_GK[known_G] if usable.size else rows_GK[:0]
     return Effect(
         contrast=contrast,
         mean=mean_interval(contrasts) if len(contrasts) else None,
         contrasts=contrasts,
-        cells=tuple(sorted({row for group in used for row in group})),
-        matched=len(used),
+        cells=tuple(np.unique(used_GK).tolist()),
+        matched=len(used_GK),
         planned=len(contrast.groups),
         test=swap_test(usable) if len(contrasts) else None,
     )

@@ -100,6 +100,7 @@ def _write_trials(
         knn_accuracy_pixels=0.7, chance=0.1, test_images=2000, precision="fp32", loss=stds[1][:, -1],
         representation_std=stds[0][:, -1], projection_std=stds[1][:, -1],
         effective_rank=1 + 12 * stds[0][:, -1], wall_seconds=7.5, device="cpu",
+        effective_rank_centred=6.0, alpha_req=1.1, nesum=5.0, participation_ratio=4.0,
     ).to_parquet(directory / "trials.parquet", compression="zstd")  # fmt: skip
 
 

@@ -27,8 +27,8 @@ def plan_card(study: StudyResults, counts: Counts) -> str:
     return element("section", inner, class_="card")
 
 
-def provenance(study: StudyResults) -> str:
-    """A card for the runs, what they ran under, and the study file."""
+def provenance(study: StudyResults, counts: Counts) -> str:
+    """Cards for the plan, the runs, what they ran under, and the study file."""
     runs = [run for pair in zip(study.directories, study.manifests, strict=True) for run in _runs(*pair)]
     names = [f"run {index + 1}" for index in range(len(runs))]
     inner = element("h3", "Runs") + table(
@@ -42,7 +42,7 @@ def provenance(study: StudyResults) -> str:
         rows = _alike_once(names, flat)
         inner += element("h3", title) + pairs(rows) if rows else ""
     card = element("section", inner, class_="card provenance")
-    return card + _study_files(study)
+    return plan_card(study, counts) + card + _study_files(study)
 
 
 def _study_files(study: StudyResults) -> str:

@@ -25,6 +25,7 @@ from analysis.page.markup import element, escaped, table
 from analysis.page.trial_table import trial_table_shell
 from analysis.results import StudyResults
 
+_OF_SEARCHES = (parallel.parallel, importance.importance)
 _ROWS_UP_TO = 400
 """Rows of a figure's table that the page shows."""
 
@@ -79,8 +80,7 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
             "factors",
             "What was searched",
             "The samples are a description. Only the winner's trials with fresh seeds give a score.",
-            figures(search.history, search.parameters, search_front.front, parallel.parallel),
-            figures(importance.importance),
+            figures(search.history, search.parameters, search_front.front, *_OF_SEARCHES),
         )
     else:
         html += section(
@@ -96,12 +96,7 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
         "Click a heading to sort, or a tile of the map above to see its trials.",
         trial_table_shell(study, prefix),
     )
-    html += section(
-        "provenance",
-        "Provenance",
-        "",
-        provenance.plan_card(study, findings.counts) + provenance.provenance(study),
-    )
+    html += section("provenance", "Provenance", "", provenance.provenance(study, findings.counts))
     return StudyPage(html=element("article", html, data_study=prefix), panels=panels)
 
 

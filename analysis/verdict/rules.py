@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import cached_property, lru_cache, reduce
 from operator import and_, or_
 from typing import TypeAlias
 
@@ -95,6 +95,11 @@ class Family:
     """The others that have the same cells inside, by rule."""
     inside_RC: Bools
     """Shape [rules, cells]."""
+
+    @cached_property
+    def floats_RC(self) -> npt.NDArray[np.float32]:
+        """`inside_RC` for products: faster than integers, and exact below 2 ** 24."""
+        return self.inside_RC.astype(np.float32)
 
 
 def family(codes: Codes) -> Family:

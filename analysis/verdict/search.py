@@ -160,10 +160,10 @@ class _Scorer:
     """
 
     def __init__(self, family: Family, judged_C: Ints, total: int) -> None:
-        inside_RC, trials = family.inside_RC, int(judged_C.sum())
+        trials, inside_R = int(judged_C.sum()), family.floats_RC @ judged_C.astype(np.float32)
         penalty_R = [math.log(trials) * rule.mentions + _REMEDY * rule.remedies for rule in family.rules]
         kinds_K2, row_R = np.unique(
-            np.stack([judged_C @ inside_RC.T, penalty_R], axis=1), axis=0, return_inverse=True
+            np.stack([inside_R.astype(np.float64), penalty_R], axis=1), axis=0, return_inverse=True
         )
         inside_K, penalty_K = kinds_K2[:, :1], kinds_K2[:, 1:]
         outside_K, collapsed = trials - inside_K, np.arange(total + 1)
@@ -177,7 +177,7 @@ class _Scorer:
         lower = difference > _ROUNDING
         self._scores = np.where(lower, 2 * ratio - penalty_K + certain, -math.inf).ravel()
         self._standardised = np.where(lower, difference / error_K, 0.0).ravel()
-        self._inside_RC = inside_RC.astype(np.float32)  # faster than integers, and exact below 2 ** 24
+        self._inside_RC = family.floats_RC
         self._first_R = (row_R.ravel() * (total + 1)).astype(np.int32)
 
     def scores(self, counts_CP: Ints) -> Floats:
@@ -223,7 +223,8 @@ def _permutations(collapsed_CS: Floats) -> Ints:
     for outcomes_C in collapsed_CS.T:
         cells = np.flatnonzero(~np.isnan(outcomes_C))
         rows = np.tile(outcomes_C[cells].astype(np.int64), (PERMUTATIONS, 1))
-        counts_PC[:, cells] += rng.permuted(rows, axis=1)
+        columns = slice(None) if len(cells) == len(collapsed_CS) else cells  # a slice is added at once
+        counts_PC[:, columns] += rng.permuted(rows, axis=1)
     return counts_PC
 
 

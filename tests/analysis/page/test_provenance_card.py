@@ -28,25 +28,28 @@ def driver(started: str, **changes: object) -> dict[str, object]:
 
 
 def test_what_is_alike_in_all_runs_is_said_once(tmp_path: Path) -> None:
-    html = provenance(with_manifest(tmp_path, drivers=[driver("monday"), driver("tuesday")]))
+    study = with_manifest(tmp_path, drivers=[driver("monday"), driver("tuesday")])
+    html = provenance(study, count(study.trials))
     assert html.count("2.15.0") == 1
     assert "<dt>versions.torch</dt><dd>2.15.0</dd>" in html
     rows = re.findall(r"<td>run \d</td><td>[^<]*</td><td>([^<]*)</td><td>([^<]*)</td>", html)
     assert rows == [("monday", "1 min 0 s"), ("tuesday", "1 min 0 s")]
     titles = re.findall("<h3>([^<]*)</h3>", html)
-    assert titles == ["Runs", "Code", "Machine", "Data", "Study file"]
+    assert titles == ["Plan against actual", "Runs", "Code", "Machine", "Data", "Study file"]
 
 
 def test_what_differs_is_said_with_the_runs_that_had_it(tmp_path: Path) -> None:
     newer = driver("wednesday", versions={**VERSIONS, "torch": "2.16.0"})
-    html = provenance(with_manifest(tmp_path, drivers=[driver("monday"), driver("tuesday"), newer]))
+    study = with_manifest(tmp_path, drivers=[driver("monday"), driver("tuesday"), newer])
+    html = provenance(study, count(study.trials))
     assert "<dd>2.15.0 (run 1 and run 2); 2.16.0 (run 3)</dd>" in html
 
 
 def test_a_missing_manifest_is_said(tmp_path: Path) -> None:
     path = write_sweep(tmp_path)
     (path / "manifest.json").unlink()
-    html = provenance(load_results([path]).studies[0])
+    study = load_results([path]).studies[0]
+    html = provenance(study, count(study.trials))
     assert "manifest.json is missing" in html
 
 
