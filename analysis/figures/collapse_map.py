@@ -9,7 +9,7 @@ from analysis.cell_groups import by_collapse
 from analysis.cells import ABSENT, Cell, cells_of
 from analysis.figures.drawing import Drawing
 from analysis.figures.theme import Panel, axis, base, colour, rounded, text, wrapped
-from analysis.naming import factor_words
+from analysis.naming import level_words
 from analysis.results import Factor, StudyResults
 from analysis.stats import clopper_pearson
 from analysis.wording import percent, rate
@@ -45,9 +45,8 @@ def collapse_map(study: StudyResults) -> Panel | None:
         rows, columns = _combinations(beside), _combinations(above)
         by_codes = {cell.codes: cell for cell in cells}
         grid = [[by_codes.get((*row, *column)) for column in columns] for row in rows]
-        y, x = [_names(beside, codes) for codes in rows], [_names(above, codes) for codes in columns]
+        y, x = [_names(beside, codes, 60) for codes in rows], [_names(above, codes, 14) for codes in columns]
     elif len(cells) <= _LISTED_UP_TO:
-        beside, above = factors, ()
         ordered = by_collapse(cells)
         grid, x = [[cell] for cell in ordered], [""]
         y = [wrapped(cell.text, 60, 1) for cell in ordered]
@@ -57,8 +56,8 @@ def collapse_map(study: StudyResults) -> Panel | None:
     _draw(figure, grid, text=[[_tile(cell) for cell in row] for row in grid], texttemplate="%{text}")
     labels: dict[str, Any] = {"tickmode": "array", "showgrid": False, "showline": False, "ticks": ""}
     figure.update_layout(
-        xaxis=axis(_title(above), tickvals=[*range(len(x))], ticktext=x, **labels),
-        yaxis=axis(_title(beside), tickvals=[*range(len(y))], ticktext=y, autorange="reversed", **labels),
+        xaxis=axis(tickvals=[*range(len(x))], ticktext=x, **labels),
+        yaxis=axis(tickvals=[*range(len(y))], ticktext=y, autorange="reversed", **labels),
     )
     _frame_reference(figure, grid)
     _write_where_empty(figure, grid)
@@ -107,12 +106,12 @@ def _combinations(factors: Sequence[Factor]) -> list[tuple[int, ...]]:
     return list(itertools.product(*(range(len(factor.levels)) for factor in factors)))
 
 
-def _names(factors: Sequence[Factor], codes: Sequence[int]) -> str:
-    return text(" · ".join(factor.levels[code] for factor, code in zip(factors, codes, strict=True)))
-
-
-def _title(factors: Sequence[Factor]) -> str:
-    return text(" · ".join(factor_words(factor.name) for factor in factors))
+def _names(factors: Sequence[Factor], codes: Sequence[int], width: int) -> str:
+    """All levels, each with its factor."""
+    pairs = zip(factors, codes, strict=True)
+    return wrapped(
+        ", ".join(level_words(factor.name, factor.levels[code]) for factor, code in pairs), width, 3
+    )
 
 
 def _rate(cell: Cell | None) -> float:
