@@ -52,7 +52,8 @@ def importance(study: StudyResults) -> Importance | None:
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    direction = "maximize" if result.objectives[0].maximize else "minimize"
+    directions = optuna.study.StudyDirection
+    direction = directions.MAXIMIZE if result.objectives[0].maximize else directions.MINIMIZE
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # says that evaluators may change
         trials = optuna.create_study(direction=direction)

@@ -169,8 +169,8 @@ def _of_numbers(name: str, values: Floats, *, log: bool = False, share: bool = F
     with np.errstate(all="ignore"):
         places = np.asarray((scale(np.where(np.isfinite(values), values, np.nan)) - scale(low)) / span)
     middle = math.sqrt(low * high) if log and low > 0 else (low + high) / 2
-    as_text = (lambda value: percent(value, 1)) if share else (lambda value: number(value))
-    ticks = ((0.0, as_text(low)), (0.5, as_text(middle)), (1.0, as_text(high)))
+    ends = (0.0, low), (0.5, middle), (1.0, high)
+    ticks = tuple((place, percent(value, 1) if share else number(value)) for place, value in ends)
     return _Axis(name=name, places=places, ticks=ticks)
 
 
