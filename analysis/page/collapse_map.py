@@ -140,7 +140,15 @@ def _tile(cell: Cell | None, scale: tuple[float, float]) -> str:
     title = f"{cell.text}: select its trials"
     reference = ' data-reference=""' if cell.is_reference else ""
     inner = "".join(faces)
-    button = element("button", inner, type="button", class_="tile", data_term=cell_term(cell), title=title)
+    button = element(
+        "button",
+        inner,
+        type="button",
+        class_="tile",
+        data_term=cell_term(cell),
+        data_cell=cell.text,
+        title=title,
+    )
     return f"<td{reference}>{button}</td>"
 
 

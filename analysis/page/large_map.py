@@ -90,6 +90,7 @@ def _tile(group: CellGroup, cell: Cell, scale: tuple[float, float]) -> str:
     reference = {"data_reference": ""} if cell.is_reference else {}
     return element(
         "button", inner, type="button", class_=f"tile mini{kinds}", tabindex="-1", style=style,
-        data_term=cell_term(cell), title=f"{cell.text}: {cell.collapsed} of {cell.judged} collapsed",
+        data_term=cell_term(cell), data_cell=cell.text,
+        title=f"{cell.text}: {cell.collapsed} of {cell.judged} collapsed",
         **reference,
     )  # fmt: skip

@@ -100,6 +100,7 @@ def wide(browser: Any, report: Path) -> Iterator[Opened]:
 
 FIGURES = [
     "trajectories",
+    "overlaid",
     "onset",
     "loss-std",
     "rank-std",
@@ -176,7 +177,7 @@ def test_the_table_sorts_filters_and_exports(wide: Opened) -> None:
     page.locator("button.tile").last.click()
     assert (
         page.locator(".count").inner_text()
-        == "1–3 of 3 (48 in all) · encoder_norm = group, head_norm = none, predictor = none, tau_base = 0"
+        == "1–3 of 3 (48 in all) · encoder norm group, no head norm, no predictor, tau 0"
     )
     page.locator("[data-do=all]").click()
 
@@ -254,7 +255,8 @@ def test_hostile_names_are_shown_as_they_are(browser: Any, tmp_path: Path) -> No
     opened = Opened(browser, write_report(tmp_path, tmp_path / "report.html"), width=1000)
     assert opened.page.locator("h1").inner_text() == "<i>title</i>"
     assert opened.page.locator("main a, svg a").count() == 0
-    assert "<b>bold</b>" in opened.page.locator("#s0-knn .ytick").first.text_content()
+    ticks = " ".join(opened.page.locator("#s0-knn .ytick").all_text_contents())
+    assert f"q {hostile[1]}" in ticks
     assert opened.messages == []
     assert min(opened.painted().values()) > 0
     opened.context.close()
