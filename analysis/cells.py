@@ -31,6 +31,7 @@ class Columns:
         """Takes a table that has `outcome` and `full_length`, numbered from 0."""
         self.frame = frame
         self.is_judged = is_judged(frame).to_numpy(bool)
+        self.is_collapsed = (frame["outcome"] == Outcome.COLLAPSED).to_numpy(bool)
         self.full_length = frame["full_length"].to_numpy(bool)
         self.outcomes: list[str] = frame["outcome"].tolist()
         self.cell_ids: list[object] = frame["cell_id"].tolist()
@@ -134,7 +135,7 @@ def cells_of(study: StudyResults) -> tuple[Cell, ...]:
         rows.setdefault(tuple(codes), []).append(row)
     table = Columns(study.trials)
     judged = table.is_judged
-    collapsed = (study.trials["outcome"] == Outcome.COLLAPSED).to_numpy(bool)
+    collapsed = table.is_collapsed
     projection = study.trials["projection_collapsed"].where(judged)
     projection_judged = projection.notna().to_numpy(bool)
     projection_collapsed = projection.fillna(False).to_numpy(bool)
@@ -165,11 +166,7 @@ def _absent_last(codes: tuple[int, ...]) -> list[float]:
 
 def collapse_by_seed(cells: Sequence[Cell], seeds: Sequence[int]) -> Floats:
     """1 where the judged trial of a cell and seed collapsed, 0 where not, NaN without one. [cells, seeds]"""
-    return _by_seed(
-        cells,
-        seeds,
-        lambda table: _known([name == Outcome.COLLAPSED for name in table.outcomes], table.is_judged),
-    )
+    return _by_seed(cells, seeds, lambda table: _known(table.is_collapsed, table.is_judged))
 
 
 def values_by_seed(
@@ -203,15 +200,11 @@ def _by_seed(cells: Sequence[Cell], seeds: Sequence[int], values_of: Callable[[C
     """The values of the cells' trials at the places of their seeds; NaN where there are none."""
     place = {seed: index for index, seed in enumerate(seeds)}
     table_CS = np.full((len(cells), len(seeds)), np.nan)
-    by_table: dict[int, tuple[Floats, list[int]]] = {}
+    known: dict[int, Floats] = {}
     for row_S, cell in zip(table_CS, cells, strict=True):
-        known = by_table.get(id(cell.table))
-        if known is None:
-            known = values_of(cell.table), [place.get(seed, -1) for seed in cell.table.seeds]
-            by_table[id(cell.table)] = known
-        values, places = known
-        for row in cell.rows.tolist():
-            value = values[row]
-            if value == value and places[row] >= 0:
-                row_S[places[row]] = value
+        if id(cell.table) not in known:
+            known[id(cell.table)] = values_of(cell.table)
+        for row, value in zip(cell.rows.tolist(), known[id(cell.table)][cell.rows].tolist(), strict=True):
+            if value == value and (at := place.get(cell.table.seeds[row])) is not None:
+                row_S[at] = value
     return table_CS

@@ -19,10 +19,11 @@ from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.cells import Cell, Codes, cells_of, collapse_by_seed, judged_values_by_seed, values_by_seed
 from analysis.contrasts import Contrast, interaction_contrasts, main_contrasts
-from analysis.paired import Superiority, superiority, swap_test
+from analysis.paired import Superiority, superiority, swap_tests
 from analysis.provenance import confounded
 from analysis.results import StudyResults
 from analysis.stats import Floats, Interval, Mean, PValue, holm, mean_interval, simultaneous
@@ -111,7 +112,15 @@ def main_effects(values_CS: Floats, codes: Codes, n_levels: Sequence[int]) -> tu
         codes: the cells.
         n_levels: number of levels of each factor.
     """
-    return tuple(_effect(values_CS, contrast) for contrast in main_contrasts(codes, n_levels))
+    return _main_effects(values_CS.tobytes(), values_CS.shape, tuple(codes), tuple(n_levels))
+
+
+@lru_cache(maxsize=8)  # the comparisons of single components ask for those of the forest again
+def _main_effects(
+    values: bytes, shape: tuple[int, ...], codes: tuple[tuple[int, ...], ...], n_levels: tuple[int, ...]
+) -> tuple[Effect, ...]:
+    values_CS = np.frombuffer(values, dtype=np.float64).reshape(shape)
+    return _effects(values_CS, main_contrasts(codes, n_levels))
 
 
 def interactions(values_CS: Floats, codes: Codes, n_levels: Sequence[int]) -> tuple[Effect, ...]:
@@ -119,7 +128,7 @@ def interactions(values_CS: Floats, codes: Codes, n_levels: Sequence[int]) -> tu
 
     Arguments as for `main_effects`. The value is v(a,b) - v(0,b) - v(a,0) + v(0,0), mean over matched fours.
     """
-    return tuple(_effect(values_CS, contrast) for contrast in interaction_contrasts(codes, n_levels))
+    return _effects(values_CS, interaction_contrasts(codes, n_levels))
 
 
 def as_family(effects: Sequence[Effect], level: float = 0.95) -> tuple[Effect, ...]:
@@ -194,8 +203,18 @@ def is_conditional(study: StudyResults) -> bool:
     return any(cell.collapsed for cell in cells_of(study))
 
 
-def _effect(values_CS: Floats, contrast: Contrast) -> Effect:
+def _effects(values_CS: Floats, contrasts: Sequence[Contrast]) -> tuple[Effect, ...]:
     """The weighted sum within each group, mean over groups within each seed, t over seeds."""
+    matched = [_matched(values_CS, contrast) for contrast in contrasts]
+    tests = iter(swap_tests([usable_GS for usable_GS, _ in matched if usable_GS.size]))
+    return tuple(
+        _effect(contrast, usable_GS, used_GK, next(tests) if usable_GS.size else None)
+        for contrast, (usable_GS, used_GK) in zip(contrasts, matched, strict=True)
+    )
+
+
+def _matched(values_CS: Floats, contrast: Contrast) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """The differences by group and seed that can be used, and the rows of the groups' cells."""
     n_seeds = values_CS.shape[1]
     rows_GK, weights_GK = contrast.arrays
     sums_GS = (weights_GK[:, :, None] * values_CS[rows_GK]).sum(axis=1)
@@ -204,8 +223,13 @@ def _effect(values_CS: Floats, contrast: Contrast) -> Effect:
     usable = by_group_GS[known_G]
     # Only seeds that have every usable group: otherwise seeds would average different cells.
     usable = usable[:, ~np.isnan(usable).any(axis=0)] if len(usable) else np.empty((0, 0))
-    contrasts = usable.mean(axis=0) if usable.size else np.empty(0)
-    used_GK = rows_GK[known_G] if usable.size else rows_GK[:0]
+    return usable, rows_GK[known_G] if usable.size else rows_GK[:0]
+
+
+def _effect(
+    contrast: Contrast, usable_GS: Floats, used_GK: npt.NDArray[np.int64], test: PValue | None
+) -> Effect:
+    contrasts = usable_GS.mean(axis=0) if usable_GS.size else np.empty(0)
     return Effect(
         contrast=contrast,
         mean=mean_interval(contrasts) if len(contrasts) else None,
@@ -213,5 +237,5 @@ def _effect(values_CS: Floats, contrast: Contrast) -> Effect:
         cells=tuple(np.unique(used_GK).tolist()),
         matched=len(used_GK),
         planned=len(contrast.groups),
-        test=swap_test(usable) if len(contrasts) else None,
+        test=test,
     )

@@ -5,6 +5,7 @@ seed by seed. What treats them as independent (two Wilson intervals, say) covers
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -169,23 +170,46 @@ def swap_test(differences: npt.ArrayLike) -> PValue:
     Args:
         differences: of the matched pairs, over all seeds. Any shape, no NaN.
     """
-    d = np.asarray(differences, dtype=np.float64).ravel()
-    d = d[np.abs(d) > 1e-12]  # 0, but for rounding
-    n = len(d)
+    return swap_tests([differences])[0]
+
+
+def swap_tests(many: Sequence[npt.ArrayLike]) -> list[PValue]:
+    """The same of several sets of differences; those of one size share their flips, which takes less time."""
+    cleaned = [np.asarray(differences, dtype=np.float64).ravel() for differences in many]
+    cleaned = [d[np.abs(d) > 1e-12] for d in cleaned]  # the others are 0, but for rounding
+    tests = [_simple(d) for d in cleaned]
+    places: dict[int, list[int]] = {}
+    for place, test in enumerate(tests):
+        if test is None:
+            places.setdefault(len(cleaned[place]), []).append(place)
+    for n, same in places.items():
+        for place, test in zip(same, _flipped(n, np.stack([cleaned[place] for place in same])), strict=True):
+            tests[place] = test
+    return [test for test in tests if test is not None]
+
+
+def _simple(d: Floats) -> PValue | None:
+    """Where there is nothing to compare, and where all differences have one size; None elsewhere."""
+    n, sizes = len(d), np.abs(d)
     if n == 0:
         return PValue(p=1.0, n=0, least=1.0)
-    sizes = np.abs(d)
-    if np.ptp(sizes) <= 1e-12 * sizes.max():
-        p = float(stats.binomtest(int((d > 0).sum()), n).pvalue)
-        return PValue(p=p, n=n, least=2.0 ** (1 - n))
-    signs = _signs(n)
+    if np.ptp(sizes) > 1e-12 * sizes.max():
+        return None
+    p = float(stats.binomtest(int((d > 0).sum()), n).pvalue)
+    return PValue(p=p, n=n, least=2.0 ** (1 - n))
+
+
+def _flipped(n: int, d_MN: Floats) -> list[PValue]:
+    """Tests of m sets of n differences each. Shape [m, n]."""
+    signs_FN, largest_M = _signs(n), np.abs(d_MN).max(axis=1)
     # In units of the largest difference, so that ties are ties in single precision.
-    sums = np.abs(signs @ (d / sizes.max()).astype(np.float32))
-    reached = int((sums >= abs(d.sum()) / sizes.max() - 1e-6 * n).sum())
+    sums_FM = np.abs(signs_FN @ (d_MN / largest_M[:, None]).astype(np.float32).T)
+    reached_M = (sums_FM >= np.abs(d_MN.sum(axis=1)) / largest_M - 1e-6 * n).sum(axis=0).tolist()
     if n <= _ENUMERATED_UP_TO:
-        return PValue(p=reached / len(signs), n=n, least=2.0 ** (1 - n))
+        return [PValue(p=reached / len(signs_FN), n=n, least=2.0 ** (1 - n)) for reached in reached_M]
     # The outcome itself is one of the permutations, which keeps the test from claiming too much.
-    return PValue(p=(reached + 1) / (len(signs) + 1), n=n, least=1 / (len(signs) + 1))
+    draws = len(signs_FN) + 1
+    return [PValue(p=(reached + 1) / draws, n=n, least=1 / draws) for reached in reached_M]
 
 
 @lru_cache(maxsize=4)  # the effects of a design have the same number of pairs
@@ -196,7 +220,10 @@ def _signs(n: int) -> npt.NDArray[np.float32]:
     else:
         rng = np.random.default_rng(n)
         bits = rng.integers(0, 2, size=(min(_DRAWS, max(999, _DRAWN_SIGNS // n)), n), dtype=np.int8)
-    return (1 - 2 * bits).astype(np.float32)
+    signs = bits.astype(np.float32)
+    signs *= -2
+    signs += 1
+    return signs
 
 
 @dataclass(frozen=True, kw_only=True)
