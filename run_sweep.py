@@ -208,6 +208,11 @@ def _add_run(run: ArgumentParser) -> None:
         "--log", action="append", default=[], metavar="WHERE", help="also log to tensorboard, mlflow or wandb"
     )
     run.add_argument("--retry-failed", action="store_true", help="run trials again that ended with an error")
+    run.add_argument(
+        "--accept-changes",
+        action="store_true",
+        help="go on although code, versions or data have changed; each trial says what it ran under",
+    )
 
 
 def _add_study(command: ArgumentParser) -> None:
@@ -300,6 +305,7 @@ def _run(options: Namespace) -> int:
             data_root=options.data_root,
             workers=options.workers,
             retry_failed=options.retry_failed,
+            accept_changes=options.accept_changes,
             checkpoint_every=options.checkpoint_every,
             time_budget=options.time_budget,
             storage=options.storage,

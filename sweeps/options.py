@@ -28,6 +28,8 @@ class RunOptions:
     """Maximum concurrent trials; None means as many as fit."""
     retry_failed: bool = False
     """Whether trials that ended with an error run again."""
+    accept_changes: bool = False
+    """Whether the sweep goes on although code, versions or data are not as they were."""
     checkpoint_every: int = 1000
     """Steps between checkpoints, from which an interrupted trial resumes; 0 saves none."""
     time_budget: float | None = None

@@ -18,7 +18,7 @@ from sweeps.inputs import Inputs, prepare
 from sweeps.options import RunOptions, RunOutcome
 from sweeps.planning import estimates
 from sweeps.progress import Display
-from sweeps.record import directory
+from sweeps.record import conditions, directory
 from sweeps.record.ledger import Ledger
 from sweeps.record.manifest import DriverRecord, git_state, manifest_text
 from sweeps.record.rows import Fact, TrialState
@@ -126,7 +126,8 @@ class Sweep:
         """Runs what is missing, until done or interrupted.
 
         Raises:
-            DirectoryError: another driver is using the directory, or the sweep was started with other data.
+            DirectoryError: another driver is using the directory, or the sweep's trials ran under other code,
+                versions or data, and that is not accepted.
             EngineError: Ray cannot be started or reached, or this machine cannot hold a trial.
             RequestError: the data cannot be loaded, or does not fit a trial; a logger is not installed.
             OSError: the disk cannot be written, or the store cannot at the end.
@@ -216,6 +217,8 @@ class Sweep:
         address = self.options.address
         where = f"on the cluster at {address}" if address else "on this machine"
         planned = f"{self.study.trials_text} planned"
+        for line in self.inputs.changes.lines:
+            print(f"Accepted: {line}", file=self.stream)
         print(f"{self.study.name}: {planned}; starting Ray {where}", file=self.stream, flush=True)
 
     @contextlib.contextmanager
@@ -236,23 +239,25 @@ class Sweep:
             yield
 
     def _controls(self) -> dict[str, str]:
-        """The precision, and what accuracies are compared with, as facts. Imports torch."""
-        known = self.inputs.facts
+        """What the trials run under, and what accuracies are compared with, as facts. Imports torch."""
+        known = json.loads(self.inputs.facts.get(Fact.BASELINES, "{}"))
         baselines = self.inputs.data.baselines(
-            self.inputs.trials, self.trainer, json.loads(known.get(Fact.BASELINES, "{}"))
+            self.inputs.trials, self.trainer, conditions.set_aside(known, self.inputs.changes.data)
         )
         return {
+            **conditions.current(),
             Fact.PRECISION: self.trainer.precision(),
             Fact.BASELINES: json.dumps(baselines),
         }
 
     def _plan(self, room: int, controls: Mapping[str, str]) -> None:
-        """Records the planned trials, the data's digests, the controls and the expected times."""
+        """Records the planned trials, what they run under, the controls and the expected times."""
         facts = {**self.inputs.data.facts, **controls}
         facts[Fact.PRECISION] = self.ledger.facts().get(Fact.PRECISION) or controls[Fact.PRECISION]
         if self.inputs.estimate is not None and not self.study.search:
             workers = min(room, self.options.workers or room)
             facts[Fact.PLAN] = estimates.plan_fact(self.inputs.estimate, [*self.trials.values()], workers)
+        conditions.keep_digests(self.ledger, self.inputs.changes.data)
         self._enter(self.inputs.steps, facts)
 
     def _enter(self, steps: Mapping[str, int], facts: Mapping[str, str]) -> None:

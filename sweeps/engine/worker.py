@@ -15,6 +15,7 @@ from ray.tune.result import TIMESTEPS_TOTAL
 from byol.config import Scalar, TrialConfig
 from byol.measure.collapse import CollapseRule
 from byol.presets import from_settings
+from byol.sources import code_digest
 from sweeps.engine.collapse_watch import CollapseWatch
 from sweeps.node_data import NodeData
 from sweeps.record.manifest import GitState, versions_line
@@ -101,7 +102,13 @@ def _train(trial: TrialConfig, images: Images, workspace: Workspace, job: Job, b
         workspace.push()  # files saved since the last measurement
         seconds = time.perf_counter() - began
         measurement = Measurement.of(
-            metrics, wall_seconds=seconds, device=_device(), versions=versions_line(), **job.code
+            metrics,
+            wall_seconds=seconds,
+            device=_device(),
+            versions=versions_line(),
+            code=code_digest(),
+            data_digest=images.digest,
+            **job.code,
         )
         workspace.keep(measurement)
         _report(measurement)

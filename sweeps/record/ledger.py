@@ -228,6 +228,12 @@ class Ledger:
             self._sign("trials", "trial_id = ?", trial_id)
         return changed.rowcount == 1
 
+    def set_data_digest(self, trial_id: str, digest: str) -> None:
+        """Enters on which data a trial ran."""
+        with self.transaction():
+            self._db.execute("UPDATE trials SET data_digest = ? WHERE trial_id = ?", (digest, trial_id))
+            self._sign("trials", "trial_id = ?", trial_id)
+
     def interrupt(self) -> None:
         """Marks running trials as interrupted. Only for the driver that holds the directory's lock."""
         with self.transaction():

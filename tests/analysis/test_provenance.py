@@ -90,6 +90,23 @@ def test_one_trial_that_ran_under_something_else_is_a_caveat_and_is_named(
     assert not confounded(study)
 
 
+def test_the_digest_of_the_code_decides_where_it_is_known(tmp_path: Path) -> None:
+    """Another commit of the same sources is the same code; a changed tree of one commit may be two codes."""
+    same = sweep(tmp_path / "same", lambda row: {"code": "1" * 64, "commit": NEW if row["seed"] else OLD})
+    assert not mixtures(same)
+    assert rows(same)["Code"] == "aaaaaaaaaa in 48 trials"
+    states = {0: ("1" * 64, True), 1: ("2" * 64, False), 2: ("3" * 64, False)}
+    other = sweep(
+        tmp_path / "other", lambda row: dict(zip(("code", "clean"), states[row["seed"]], strict=True))
+    )
+    assert rows(other)["Code"].startswith("aaaaaaaaaa in 16 trials; aaaaaaaaaa with changes in 16 trials (se")
+    assert "aaaaaaaaaa with changes, code 3333333333 in 16 trials (seed 2)" in rows(other)["Code"]
+    unknown = sweep(
+        tmp_path / "unknown", lambda row: {"commit": None, "clean": None, "code": f"{row['seed'] % 2}" * 64}
+    )
+    assert rows(unknown)["Code"] == "0000000000 in 32 trials; 1111111111 in 16 trials (seed 1)"
+
+
 def test_what_is_not_known_is_no_difference_but_is_counted(tmp_path: Path) -> None:
     study = sweep(tmp_path, lambda row: dict.fromkeys(PROVENANCE) if row["seed"] == 2 else {})
     assert not mixtures(study)
