@@ -57,9 +57,9 @@ def main(arguments: Sequence[str] | None = None, *, trainer: Trainer | None = No
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except sqlite3.Error as error:  # a full disk, a ledger that may not be written
-        return _refuse(f"{_ledger(options)}: {one_line(error)}", 1 if options.command == "run" else 2)
+        return _failed(f"{_ledger(options)}: {one_line(error)}", options)
     except OSError as error:
-        return _refuse(one_line(error), 1 if options.command == "run" else 2)
+        return _failed(one_line(error), options)
     except ModuleNotFoundError as error:
         python = "in a checkout, `make sweep` installs it into .venv: use .venv/bin/python"
         return _refuse(f"the package {error.name} is not installed here ({python})", 2)
@@ -68,9 +68,17 @@ def main(arguments: Sequence[str] | None = None, *, trainer: Trainer | None = No
     return status
 
 
+def _failed(problem: str, options: Namespace) -> int:
+    """What the disk or the store did not do. What was recorded before stays."""
+    if options.command != "run":
+        return _refuse(problem, 2)
+    resume = "" if "same command" in problem else "; run the same command again to resume"
+    return _refuse(f"{problem}{resume}", 1)
+
+
 def _ledger(options: Namespace) -> Path:
     """The ledger that a command works on."""
-    out = options.earlier if options.command == "plan" else options.out
+    out = options.earlier or options.out or Path() if options.command == "plan" else options.out
     return Path(out[0] if isinstance(out, list) else out) / files.LEDGER
 
 
@@ -183,6 +191,14 @@ def _add_run(run: ArgumentParser) -> None:
     )
     run.add_argument(
         "--time-budget", type=duration, metavar="T", help="stop after this time (90s, 45m, 2h30m), resumable"
+    )
+    run.add_argument(
+        "--hung-after",
+        type=duration,
+        default=1800.0,
+        metavar="T",
+        help="time without a sign of life after which a trial's process is killed, and the trial tried again "
+        "(default: 30m)",
     )
     run.add_argument(
         "--storage",
@@ -308,6 +324,7 @@ def _run(options: Namespace) -> int:
             accept_changes=options.accept_changes,
             checkpoint_every=options.checkpoint_every,
             time_budget=options.time_budget,
+            hung_after=options.hung_after,
             storage=options.storage,
             mirror_every=options.mirror_every,
             data_via=options.data_via,
@@ -420,12 +437,17 @@ def _verify(options: Namespace) -> int:
     for check in verify(options.out):
         checks.append(check)
         if not options.json and check.problem:
-            print(f"DAMAGED {check.problem}\n        {check.remedy}", flush=True)
-    damaged = sum(bool(check.problem) for check in checks)
+            word = "OLDER  " if check.outdated else "DAMAGED"
+            print(f"{word} {check.problem}\n        {check.remedy}", flush=True)
+    older = sum(check.outdated for check in checks)
+    damaged = sum(bool(check.problem) for check in checks) - older
     if options.json:
         print(json.dumps({"sound": not damaged, "checks": [vars(check) for check in checks]}, indent=2))
     else:
-        print(f"{len(checks)} checked, {damaged} damaged")
+        print(
+            f"{len(checks)} checked, {damaged} damaged"
+            + (f", {older} older than the ledger" if older else "")
+        )
     return 1 if damaged else 0
 
 

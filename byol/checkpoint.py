@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -98,7 +99,10 @@ def _save(
     # In a sweep the folder's name is the trial's id.
     about = {**header, "trial": path.absolute().parent.name, tensor_file.DIGEST: tensor_file.PLACEHOLDER}
     with replacing(path) as partial:
-        save_file(on_cpu, partial, metadata=about)
+        try:
+            save_file(on_cpu, partial, metadata=about)
+        except SafetensorError as error:  # which does not say where
+            raise OSError(f"{path}: cannot be written: {error}") from error
         tensor_file.seal(partial)
         if previous is not None and path.exists():
             path.replace(previous)

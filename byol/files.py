@@ -37,6 +37,9 @@ def replacing(path: Path) -> Iterator[Path]:
         if path.exists() and filecmp.cmp(partial, path, shallow=False):
             return
         partial.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a failed write does not say where
+        raise
     finally:
         partial.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)

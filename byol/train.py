@@ -22,6 +22,7 @@ from byol.learner import Encoder, Learner
 from byol.measure.measurer import Measurer, on_device
 from byol.measure.metrics import Metrics
 from byol.precision import uses_bf16
+from byol.pulse import beat
 from byol.seeding import epoch_order
 from byol.views import draw_views, make_view
 
@@ -93,6 +94,7 @@ def _loop(
     config, total = learner.config, learner.total_steps
     last_measured, last_time = start, time.perf_counter()
     for step, views in enumerate(batches(config, data, learner.device, start, total), start + 1):
+        beat()
         learner.step(*views)
         if step % config.eval_every == 0 or step == total:
             steps = config.eval_every if step % config.eval_every == 0 else step % config.eval_every

@@ -34,6 +34,8 @@ class RunOptions:
     """Steps between checkpoints, from which an interrupted trial resumes; 0 saves none."""
     time_budget: float | None = None
     """Seconds after which the run ends as if it had been interrupted."""
+    hung_after: float = 1800.0
+    """Seconds without a sign of life after which a trial's process is killed, and the trial tried again."""
     storage: str | None = None
     """URI or folder for checkpoints and a mirror of the ledger; None keeps both in the directory only."""
     mirror_every: float = 60.0

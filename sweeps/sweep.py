@@ -4,8 +4,10 @@ import contextlib
 import functools
 import json
 import shutil
+import sqlite3
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -13,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from byol.files import remove_partial_files, write_text
+from byol.sources import code_digest
 from sweeps import files, looks
 from sweeps.inputs import Inputs, prepare
 from sweeps.options import RunOptions, RunOutcome
 from sweeps.planning import estimates
 from sweeps.progress import Display
-from sweeps.record import conditions, directory
+from sweeps.record import conditions, directory, result_digests
 from sweeps.record.ledger import Ledger
 from sweeps.record.manifest import DriverRecord, git_state, manifest_text
 from sweeps.record.rows import Fact, TrialState
@@ -160,13 +163,11 @@ class Sweep:
         """Runs what is missing, shows it, and records it at the end, whatever the end is."""
         self.display = Display(self.stream, columns=shutil.get_terminal_size().columns)
         self._track(self.display)
-        try:
-            with self.mirror.following(stop=interruption.request, warn=self.display.note):
-                self._run(self._driver(interruption), room)
-        finally:
-            self.display.close()
-            self.ledger.interrupt()
-            self.record()
+        with (
+            self._closing(),
+            self.mirror.following(stop=interruption.request, warn=self.display.note),
+        ):
+            self._run(self._driver(interruption), room)
         self._outcome = RunOutcome(
             counts=self.ledger.counts(),
             interrupted=interruption.requested,
@@ -174,9 +175,25 @@ class Sweep:
             ran=True,
         )
 
+    @contextlib.contextmanager
+    def _closing(self) -> Iterator[None]:
+        """Records the last state at the end; after an error, as far as that still can be done."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError, sqlite3.Error):
+                self._close()
+            raise
+        self._close()
+
+    def _close(self) -> None:
+        self.display.close()
+        self.ledger.interrupt()
+        self.record()
+
     def record(self) -> None:
         """Writes tables and manifest as of now. Only within `execute`."""
-        write_tables(self.ledger, self.out)
+        self._write_tables()
         facts = self.ledger.facts()
         manifest = manifest_text(
             recorded_manifest(self.out, facts),
@@ -194,6 +211,11 @@ class Sweep:
         self.ledger.set_fact(Fact.MANIFEST, manifest)
         write_text(self.out / files.MANIFEST, manifest)
 
+    def _write_tables(self) -> None:
+        """Writes the tables, and records what was written: `verify` tells damage from age by it."""
+        write_tables(self.ledger, self.out)
+        self.ledger.set_fact(Fact.TABLES, json.dumps(result_digests.of_tables(self.out)))
+
     def finish(self) -> RunOutcome:
         """Returns the outcome. Unless `execute` has run, first writes study, labels and tables again.
 
@@ -204,7 +226,7 @@ class Sweep:
         if self._outcome is None:
             with self._recording():
                 self._enter({row.trial_id: row.steps_planned for row in self.ledger.trials()}, {})
-                write_tables(self.ledger, self.out)
+                self._write_tables()
                 self._outcome = RunOutcome(counts=self.ledger.counts(), interrupted=False, ran=False)
         return self._outcome
 
@@ -310,6 +332,9 @@ class Sweep:
             checkpoints=Checkpoints(folder=self.out.absolute() / files.CHECKPOINTS, store=self.mirror.store),
             checkpoint_every=options.checkpoint_every,
             code=git_state(),
+            learner=None if options.accept_changes else code_digest(),
+            run=uuid.uuid4().hex,
+            hung_after=options.hung_after,
         )
         return Driver(
             job=job,

@@ -46,6 +46,8 @@ class Fact(StrEnum):
     """What study.yaml says. Ledgers of earlier versions lack it."""
     MANIFEST = "manifest.json"
     """What manifest.json says. Ledgers of earlier versions lack it."""
+    TABLES = "tables"
+    """SHA-256 of the tables that a driver wrote last, as JSON: name -> digest."""
     CODE = "code"
     """The code of the latest driver, as JSON: its digest, commit, and whether it was clean."""
     VERSIONS = "versions"
