@@ -100,7 +100,11 @@ def connected(address: str | None, resources: Resources) -> Iterator[dict[str, f
                 _check_fit(resources, available)
             yield available
         except (RayError, TuneError) as error:
-            raise WorkersError(f"Ray failed: {shortened(one_line(error), 500)}") from error
+            reason: BaseException = error
+            while reason.__cause__ is not None:  # Tune says that it failed, and its cause says why
+                reason = reason.__cause__
+            told = shortened(one_line(reason) or type(reason).__name__, 500)
+            raise WorkersError(f"Ray failed: {told}; run the same command again to resume") from error
         finally:
             if start_here:
                 ray.shutdown()

@@ -14,6 +14,7 @@ from sweeps.errors import DirectoryError
 from sweeps.options import RunOptions
 from sweeps.record import conditions
 from sweeps.record.ledger import Ledger
+from sweeps.record.manifest import versions
 from sweeps.record.rows import Baselines, Fact
 from sweeps.run import run
 from sweeps.study import Study, study_from_text
@@ -29,7 +30,7 @@ def other_code(patch: pytest.MonkeyPatch) -> None:
 
 
 def other_versions(patch: pytest.MonkeyPatch) -> None:
-    later = {**conditions.versions(), "torch": "9.9"}
+    later = {**versions(), "torch": "9.9"}
     patch.setattr(conditions, "versions", lambda: later)
 
 

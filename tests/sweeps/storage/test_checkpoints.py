@@ -187,12 +187,13 @@ def test_a_store_that_no_waiting_mends_ends_the_trial_and_keeps_its_files(
     assert store is not None
 
     def fail(store: Store, path: Path, name: str) -> None:
-        if next(count) == 2:  # after the first state
-            if fault == "full":
-                raise LastingStorageError("No space left on device")
-            for name in store.names("checkpoints/trial"):
-                store.delete(f"checkpoints/trial/{name}")
+        number = next(count)
+        if number == 2 and fault == "full":
+            raise LastingStorageError("No space left on device")
         upload(store, path, name)
+        if number == 1 and fault == "gone":  # after the first state
+            for sent in store.names("checkpoints/trial"):
+                store.delete(f"checkpoints/trial/{sent}")
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "upload", fail)
