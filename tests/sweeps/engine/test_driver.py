@@ -155,11 +155,12 @@ def test_a_worker_that_dies_is_restarted(tmp_path: Path, small: Study) -> None:
     assert len(table(tmp_path, "metrics")) == 20, "no duplicate rows"
 
 
+@pytest.mark.skipif(os.environ.get("FAULTS") != "all", reason="waits for 30 s; `make faults` runs it")
 def test_a_trial_that_hangs_is_killed_and_tried_again(tmp_path: Path, small: Study) -> None:
     """One process is stopped, one waits for ever, and one is only slow."""
     hanging = dataclasses.replace(TRAINER, train=train_and_hang_once)
     study = dataclasses.replace(small, seeds=(0,))
-    outcome, shown = run_study(tmp_path, study, trainer=hanging, workers=2, hung_after=10.0)
+    outcome, shown = run_study(tmp_path, study, trainer=hanging, workers=2, hung_after=30.0)
     assert outcome.counts["complete"] == 4
     rows = {(row["f_encoder_norm"], row["f_heads"]): row["attempt"] for row in table(tmp_path, "trials")}
     assert rows == {
@@ -360,7 +361,7 @@ def train_and_hang_once(
     hangs = config.projector_norm == "batch"
     for metrics in simulated.train(config, data):
         if not hangs:
-            time.sleep(2.5)  # slower than the limit in all, but never silent for so long
+            time.sleep(8)  # slower than the limit in all, but never silent for so long
         yield metrics
         if hangs and metrics.step == 10 and not marker.exists():
             marker.touch()
