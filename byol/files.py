@@ -38,7 +38,8 @@ def replacing(path: Path) -> Iterator[Path]:
             return
         partial.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a failed write does not say where
+        if error.errno is not None and error.filename is None:  # a failed write does not say where
+            error.filename = str(path)
         raise
     finally:
         partial.unlink(missing_ok=True)
