@@ -42,7 +42,7 @@ test: .venv/.development
 
 # `make test` runs a short part of these: fewer moments, seeds and bits.
 faults: .venv/.development
-	@FAULTS=all $(BIN)/python -m pytest tests/faults
+	@FAULTS=all $(BIN)/python -m pytest tests/faults tests/sweeps/engine/test_driver.py
 
 check: .venv/.development
 	@$(BIN)/ruff format --check .

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from byol.errors import ConfigError, shortened
 from sweeps import __version__, files
-from sweeps.arguments import count, count_or_zero, cpus, duration, gpus, name, path, positive
+from sweeps.arguments import count, path, positive
+from sweeps.command_line import add_address, add_plan, add_run
 from sweeps.errors import RequestError, WorkersError, one_line
 from sweeps.progress import clock
 from sweeps.study import Study, list_studies, load_study
@@ -57,9 +58,9 @@ def main(arguments: Sequence[str] | None = None, *, trainer: Trainer | None = No
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except sqlite3.Error as error:  # a full disk, a ledger that may not be written
-        return _refuse(f"{_ledger(options)}: {one_line(error)}", 1 if options.command == "run" else 2)
+        return _failed(f"{_ledger(options)}: {one_line(error)}", options)
     except OSError as error:
-        return _refuse(one_line(error), 1 if options.command == "run" else 2)
+        return _failed(one_line(error), options)
     except ModuleNotFoundError as error:
         python = "in a checkout, `make sweep` installs it into .venv: use .venv/bin/python"
         return _refuse(f"the package {error.name} is not installed here ({python})", 2)
@@ -68,9 +69,17 @@ def main(arguments: Sequence[str] | None = None, *, trainer: Trainer | None = No
     return status
 
 
+def _failed(problem: str, options: Namespace) -> int:
+    """What the disk or the store did not do. What was recorded before stays."""
+    if options.command != "run":
+        return _refuse(problem, 2)
+    resume = "" if "same command" in problem else "; run the same command again to resume"
+    return _refuse(f"{problem}{resume}", 1)
+
+
 def _ledger(options: Namespace) -> Path:
     """The ledger that a command works on."""
-    out = options.earlier if options.command == "plan" else options.out
+    out = options.earlier or options.out or Path() if options.command == "plan" else options.out
     return Path(out[0] if isinstance(out, list) else out) / files.LEDGER
 
 
@@ -99,8 +108,8 @@ def _parser() -> ArgumentParser:
         return added
 
     command("studies", _studies, "list the studies that ship with this tool")
-    _add_plan(command("plan", _plan, "check a study and show what it would run; start nothing"))
-    _add_run(command("run", _run, "run or resume a study"))
+    add_plan(command("plan", _plan, "check a study and show what it would run; start nothing"))
+    add_run(command("run", _run, "run or resume a study"))
 
     status = command("status", _status, "count the trials of a sweep")
     status.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
@@ -134,103 +143,11 @@ def _parser() -> ArgumentParser:
     verify.add_argument("--json", action="store_true", help="as JSON, for scripts")
 
     doctor = command("doctor", _doctor, "check this machine, or a cluster, and say what is wrong")
-    _add_address(doctor)
+    add_address(doctor)
     doctor.add_argument(
         "--out", type=path, default=Path(), metavar="DIR", help="where sweeps would be written"
     )
     return parser
-
-
-def _add_plan(plan: ArgumentParser) -> None:
-    _add_study(plan)
-    plan.add_argument("--workers", type=count, metavar="N", help="maximum concurrent trials")
-    plan.add_argument(
-        "--price", type=positive, metavar="P", help="price of one worker for an hour; adds the cost"
-    )
-    source = plan.add_mutually_exclusive_group()
-    source.add_argument(
-        "--calibrate", action="store_true", help="time a few steps of each shape of trial on this machine"
-    )
-    source.add_argument(
-        "--from",
-        type=path,
-        dest="earlier",
-        metavar="DIR",
-        help="take the times from an earlier sweep, and show what n seeds could tell",
-    )
-    plan.add_argument("--out", type=path, metavar="DIR", help="keep the calibration there, for `run`")
-    plan.add_argument("--json", action="store_true", help="as JSON, for scripts")
-
-
-def _add_run(run: ArgumentParser) -> None:
-    _add_study(run)
-    run.add_argument("--out", type=path, required=True, metavar="DIR", help="the sweep's directory")
-    _add_address(run)
-    run.add_argument("--workers", type=count, metavar="N", help="maximum concurrent trials")
-    run.add_argument("--cpus-per-trial", type=cpus, metavar="N", help="overrides the study's value")
-    run.add_argument(
-        "--gpus-per-trial",
-        type=gpus,
-        metavar="N",
-        help="overrides the study's value; with 0.5, two trials share a GPU",
-    )
-    run.add_argument(
-        "--checkpoint-every",
-        type=count_or_zero,
-        default=1000,
-        metavar="N",
-        help="steps between checkpoints, from which interrupted trials resume (default: 1000; 0: none)",
-    )
-    run.add_argument(
-        "--time-budget", type=duration, metavar="T", help="stop after this time (90s, 45m, 2h30m), resumable"
-    )
-    run.add_argument(
-        "--storage",
-        type=name,
-        metavar="URI",
-        help="keep checkpoints and a copy of the ledger there (s3://BUCKET/PREFIX, gs://..., a folder), and "
-        "resume from there if DIR is empty",
-    )
-    run.add_argument(
-        "--mirror-every",
-        type=duration,
-        default=60.0,
-        metavar="T",
-        help="time between copies of the ledger (default: 60s)",
-    )
-    run.add_argument(
-        "--data-via",
-        choices=("object-store", "node"),
-        default="object-store",
-        help="how data reaches the nodes: sent by the driver (default), or loaded by each node",
-    )
-    run.add_argument(
-        "--log", action="append", default=[], metavar="WHERE", help="also log to tensorboard, mlflow or wandb"
-    )
-    run.add_argument("--retry-failed", action="store_true", help="run trials again that ended with an error")
-
-
-def _add_study(command: ArgumentParser) -> None:
-    command.add_argument("study", metavar="STUDY", help="a study file, or the name of a study that ships")
-    command.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="settings",
-        metavar="KEY=VALUE",
-        help="override a setting of the study's reference",
-    )
-    command.add_argument("--data-root", type=path, metavar="DIR", help="where downloaded data sets are kept")
-
-
-def _add_address(command: ArgumentParser) -> None:
-    command.add_argument(
-        "--address",
-        type=name,
-        default=os.environ.get("RAY_ADDRESS") or None,
-        metavar="HOST:PORT",
-        help='the Ray cluster to join, "auto" to search for one (default: RAY_ADDRESS)',
-    )
 
 
 def _studies(options: Namespace) -> int:
@@ -300,8 +217,10 @@ def _run(options: Namespace) -> int:
             data_root=options.data_root,
             workers=options.workers,
             retry_failed=options.retry_failed,
+            accept_changes=options.accept_changes,
             checkpoint_every=options.checkpoint_every,
             time_budget=options.time_budget,
+            hung_after=options.hung_after,
             storage=options.storage,
             mirror_every=options.mirror_every,
             data_via=options.data_via,
@@ -414,12 +333,17 @@ def _verify(options: Namespace) -> int:
     for check in verify(options.out):
         checks.append(check)
         if not options.json and check.problem:
-            print(f"DAMAGED {check.problem}\n        {check.remedy}", flush=True)
-    damaged = sum(bool(check.problem) for check in checks)
+            word = "OLDER  " if check.outdated else "DAMAGED"
+            print(f"{word} {check.problem}\n        {check.remedy}", flush=True)
+    older = sum(check.outdated for check in checks)
+    damaged = sum(bool(check.problem) for check in checks) - older
     if options.json:
         print(json.dumps({"sound": not damaged, "checks": [vars(check) for check in checks]}, indent=2))
     else:
-        print(f"{len(checks)} checked, {damaged} damaged")
+        print(
+            f"{len(checks)} checked, {damaged} damaged"
+            + (f", {older} older than the ledger" if older else "")
+        )
     return 1 if damaged else 0
 
 

@@ -21,6 +21,8 @@ DATA_SETTINGS = frozenset({"dataset", "train_images", "image_size", "preset"})
 _OVERLAP = 0.1
 """Two levels are confounded with a condition if less of their trials than this share it."""
 _NO_COMMIT, _CHANGES = "an unknown commit", " with changes"
+_DIGEST = ", code "
+"""Before the digest of code whose commit does not tell it from other code."""
 _GROUPS_UP_TO = 4
 _TRIALS_UP_TO = 3
 
@@ -151,10 +153,23 @@ def provenance_rows(study: StudyResults) -> list[tuple[str, str]]:
 def ran_under(trials: pd.DataFrame, condition: Condition) -> pd.Series:
     """What each trial ran under, as text, or null where it is not known. Shape [trials]."""
     if condition is CODE:
-        changed = trials["clean"].eq(False).fillna(False).astype(bool)
-        commit = trials["commit"].where(trials["commit"].notna() | ~changed, _NO_COMMIT)
-        return commit.where(~changed, commit + _CHANGES)
+        return _code(trials)
     return trials["data_digest" if condition is DATA else condition.name]
+
+
+def _code(trials: pd.DataFrame) -> pd.Series:
+    """Commit and whether it was changed. Where the digest of the learner's sources is known, it alone decides
+    which trials ran the same code, and is called by the first commit that had it.
+    """
+    changed = trials["clean"].eq(False).fillna(False).astype(bool)
+    commit = trials["commit"].where(trials["commit"].notna() | ~changed, _NO_COMMIT)
+    commit = commit.where(~changed, commit + _CHANGES)
+    names: dict[str, str] = {}
+    for code, rows in trials.groupby("code", sort=False):
+        known = commit[rows.index[(~changed[rows.index]).to_numpy()]].dropna()
+        name = str(next(iter([*known, *commit[rows.index].dropna()]), f"{code}"))
+        names[str(code)] = f"{name}{_DIGEST}{code}" if name in names.values() else name
+    return commit.where(trials["code"].isna(), trials["code"].map(names))
 
 
 def _setting(factors: Sequence[Factor], condition: Condition, *, negate: bool = False) -> list[Factor]:
@@ -222,9 +237,11 @@ def short_names(values: Sequence[str], condition: Condition) -> dict[str, str]:
     common = set.intersection(*(set(value.split(", ")) for value in values)) if len(values) > 1 else set()
     for value in values:
         if condition is CODE:
-            commit = value.removesuffix(_CHANGES)
+            written, _, digest = value.partition(_DIGEST)
+            commit = written.removesuffix(_CHANGES)
             name = commit if commit == _NO_COMMIT else commit[:10]
-            name += _CHANGES if value != commit else ""
+            name += _CHANGES if written != commit else ""
+            name += f"{_DIGEST}{digest[:10]}" if digest else ""
         elif condition is DATA:
             name = value[:12]
         elif condition is VERSIONS:

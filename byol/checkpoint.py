@@ -8,6 +8,9 @@ import json
 import logging
 from pathlib import Path
 
+import numpy as np
+import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -16,22 +19,26 @@ from byol.files import ENCODER, PREVIOUS_STATE, STATE, remove_states, replacing
 from byol.learner import Learner
 from byol.networks import StandardisedConv2d
 from byol.presets import from_settings
+from byol.sources import code_digest
 from byol.tensor_file import CheckpointError as CheckpointError
 
 _log = logging.getLogger(__name__)
 
 
-def save_state(learner: Learner, folder: Path) -> None:
-    """Writes the learner's whole state to `folder`; the one before stays until the next is whole."""
-    _save(
-        learner.state(), folder / STATE, {"config": _config_json(learner)}, previous=folder / PREVIOUS_STATE
-    )
+def save_state(learner: Learner, folder: Path, *, data: str = "") -> None:
+    """Writes the learner's whole state to `folder`; the one before stays until the next is whole.
+
+    Its header says under which code, versions and `data`, a digest, it came about.
+    """
+    header = {"config": _config_json(learner), **_ran_under(data)}
+    _save(learner.state(), folder / STATE, header, previous=folder / PREVIOUS_STATE)
 
 
-def load_state(learner: Learner, folder: Path) -> int:
+def load_state(learner: Learner, folder: Path, *, data: str = "") -> int:
     """Puts the latest whole state in `folder` into `learner`; returns its step, or 0 if there is none.
 
-    A state that is damaged, or of another configuration, is skipped for the one before, with a warning.
+    A state that is damaged, or of another configuration, is skipped for the one before, with a warning. So is
+    one that came about under other code, versions or data: a trial runs under one of each.
     """
     for path in (folder / STATE, folder / PREVIOUS_STATE):
         if not path.exists():
@@ -44,6 +51,10 @@ def load_state(learner: Learner, folder: Path) -> int:
             continue
         if "config" not in header or from_settings(json.loads(header["config"])) != learner.config:
             _log.warning("%s: holds the state of another trial; not taken", path)
+            continue
+        changed = [key for key, value in _ran_under(data).items() if header.get(key, value) != value]
+        if changed:
+            _log.warning("%s: was made under other %s; not taken", path, " and ".join(changed))
             continue
         learner.load_state(load_file(path))
         return int(learner.step_index)
@@ -69,6 +80,12 @@ def save_encoder(learner: Learner, folder: Path, about: dict[str, str]) -> Path:
     return folder / ENCODER
 
 
+def _ran_under(data: str) -> dict[str, str]:
+    """What a state depends on, besides the configuration. A state of an earlier version does not say."""
+    versions = f"torch {torch.__version__}, numpy {np.__version__}"
+    return {"code": code_digest(), "versions": versions, "data": data}
+
+
 def _config_json(learner: Learner) -> str:
     return json.dumps(learner.config.to_settings(), sort_keys=True)
 
@@ -82,7 +99,10 @@ def _save(
     # In a sweep the folder's name is the trial's id.
     about = {**header, "trial": path.absolute().parent.name, tensor_file.DIGEST: tensor_file.PLACEHOLDER}
     with replacing(path) as partial:
-        save_file(on_cpu, partial, metadata=about)
+        try:
+            save_file(on_cpu, partial, metadata=about)
+        except SafetensorError as error:  # which does not say where
+            raise OSError(f"{path}: cannot be written: {error}") from error
         tensor_file.seal(partial)
         if previous is not None and path.exists():
             path.replace(previous)

@@ -37,6 +37,10 @@ def replacing(path: Path) -> Iterator[Path]:
         if path.exists() and filecmp.cmp(partial, path, shallow=False):
             return
         partial.replace(path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a failed write does not say where
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)

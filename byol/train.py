@@ -22,6 +22,7 @@ from byol.learner import Encoder, Learner
 from byol.measure.measurer import Measurer, on_device
 from byol.measure.metrics import Metrics
 from byol.precision import uses_bf16
+from byol.pulse import beat
 from byol.seeding import epoch_order
 from byol.views import draw_views, make_view
 
@@ -40,7 +41,7 @@ def train(
     A loss that is no longer finite ends the trial after the measurement that shows it. With a checkpoint
     folder, training resumes from the state saved there, with the same metrics as without the interruption
     (bit for bit on the CPU), and saves the trained encoder there at the end. A damaged state is skipped for
-    the one before it, with a warning.
+    the one before it, with a warning; one of other code, versions or data is not taken.
 
     Args:
         config: the trial.
@@ -72,7 +73,7 @@ def train(
         bf16=uses_bf16(config.precision, device),
         encoder=encoder,
     )
-    start = checkpoint.load_state(learner, checkpoint_folder) if checkpoint_folder else 0
+    start = checkpoint.load_state(learner, checkpoint_folder, data=data.digest) if checkpoint_folder else 0
     measurer = Measurer(config, data, learner)
     if start == 0:
         yield measurer.measure(step=0, loss=None, samples_per_second=None)
@@ -93,6 +94,7 @@ def _loop(
     config, total = learner.config, learner.total_steps
     last_measured, last_time = start, time.perf_counter()
     for step, views in enumerate(batches(config, data, learner.device, start, total), start + 1):
+        beat()
         learner.step(*views)
         if step % config.eval_every == 0 or step == total:
             steps = config.eval_every if step % config.eval_every == 0 else step % config.eval_every
@@ -105,7 +107,7 @@ def _loop(
                 return
             last_measured, last_time = step, time.perf_counter()
         if folder and checkpoint_every and step % checkpoint_every == 0 and step < total:
-            checkpoint.save_state(learner, folder)
+            checkpoint.save_state(learner, folder, data=data.digest)
 
 
 def batches(

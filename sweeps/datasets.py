@@ -1,4 +1,4 @@
-"""The data sets that a study's trials train on: loaded once in the driver, and the same in every run."""
+"""The data sets that a study's trials train on, loaded once in the driver."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 
 from byol.errors import ConfigError
 from byol.presets import from_settings
-from sweeps.errors import DirectoryError, RequestError, one_line
+from sweeps.errors import RequestError, one_line
 from sweeps.node_data import NodeData
 from sweeps.record.rows import Baselines, describe_data
 from sweeps.study import Study
@@ -31,8 +31,6 @@ class DataSets:
         *,
         trainer: Trainer,
         root: Path | None,
-        facts: Mapping[str, str],
-        place: Path,
     ) -> "DataSets":
         """Loads the data sets of `trials`.
 
@@ -41,28 +39,18 @@ class DataSets:
             trials: the trials whose data is loaded.
             trainer: loads the data.
             root: folder of downloaded data sets; None means the trainer's default.
-            facts: the ledger's facts, including the digests of the data that the sweep started with.
-            place: the sweep's directory, named in errors.
 
         Raises:
             RequestError: a data set cannot be loaded.
-            DirectoryError: the sweep was started with other data.
         """
         loaded: dict[DataKey, Images] = {}
         for key in dict.fromkeys(data_key(trial.settings) for trial in trials):
             try:
-                images = trainer.load_data(
+                loaded[key] = trainer.load_data(
                     key[0], root=root, train_images=key[1], image_size=key[2], on_broken=study.on_broken
                 )
             except (ValueError, OSError) as error:
                 raise RequestError(one_line(error)) from error
-            recorded = facts.get(describe_data(*key), images.digest)
-            if images.digest != recorded:
-                raise DirectoryError(
-                    f"{place}: was started with other data: the digest of {key[0]} must be {recorded}, "
-                    f"but got {images.digest}"
-                )
-            loaded[key] = images
         return cls(images=loaded)
 
     @property

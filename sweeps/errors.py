@@ -1,5 +1,6 @@
 """Errors of requests. Each is one line that says what is wrong and why."""
 
+import errno
 from typing import Final
 
 from byol.errors import shortened, shown
@@ -60,12 +61,37 @@ class StorageError(RequestError):
     """A store that cannot be used as requested."""
 
 
+class LastingStorageError(StorageError):
+    """A store that no waiting mends: full, read-only, gone, or not permitted. A sweep ends, resumable."""
+
+
 class EngineError(RequestError):
     """A request that this machine or cluster cannot serve."""
 
 
 class WorkersError(RequestError):
     """A sweep that has ended early, because the workers cannot run its trials. It can be resumed."""
+
+
+_DISK_ERRORS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENODEV,
+    errno.ENOTCONN,
+}
+_DISK_WORDS = ("No space left on device", "Disk quota exceeded", "Read-only file system", "disk is full")
+
+
+def is_of_disk(error: BaseException) -> bool:
+    """Whether a disk is full, read-only or gone, so that nothing else can be written there either.
+
+    Libraries that write files themselves say it in words only.
+    """
+    text = str(error)
+    return getattr(error, "errno", None) in _DISK_ERRORS or any(words in text for words in _DISK_WORDS)
 
 
 def one_line(error: BaseException) -> str:

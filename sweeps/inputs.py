@@ -8,7 +8,9 @@ from sweeps.datasets import DataSets
 from sweeps.options import RunOptions
 from sweeps.planning import estimates
 from sweeps.planning.estimates import Estimate
-from sweeps.record import directory
+from sweeps.record import conditions, directory
+from sweeps.record.conditions import Changes
+from sweeps.record.rows import TrialRow
 from sweeps.study import Resources, Study
 from sweeps.study.designs import Trial
 from sweeps.study.samples import check_length, corner_samples
@@ -31,6 +33,8 @@ class Inputs:
     """How long trials are expected to take; None if unknown."""
     facts: Mapping[str, str]
     """What the ledger said before: nothing in a new sweep."""
+    changes: Changes
+    """What has changed since the sweep's last driver; the user has accepted it."""
 
 
 def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, source: Path) -> Inputs:
@@ -45,15 +49,18 @@ def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, s
 
     Raises:
         RequestError: the data cannot be loaded, or does not fit a trial.
-        DirectoryError: the sweep was started with other data.
+        DirectoryError: the sweep's trials ran under other code, versions or data, and that is not accepted.
     """
     # A search has no trials yet; the corners of its space must fit the data.
     trials = corner_samples(study.reference, study.search) if study.search else study.at_most().trials()
     facts: dict[str, str] = {}
+    rows: list[TrialRow] = []
     if directory.has_ledger(source):
         with directory.open_ledger(source) as ledger:
-            facts = ledger.facts()
-    data = DataSets.load(study, trials, trainer=trainer, root=options.data_root, facts=facts, place=source)
+            facts, rows = ledger.facts(), ledger.trials()
+    data = DataSets.load(study, trials, trainer=trainer, root=options.data_root)
+    changes = conditions.changes(facts, rows, data.facts)
+    conditions.check(out, changes, accept=options.accept_changes)
     steps = {trial.trial_id: data.steps(trial) for trial in trials}
     if study.search:
         check_length(study, steps[trials[0].trial_id])
@@ -64,4 +71,5 @@ def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, s
         resources=options.resources(study.resources),
         estimate=estimates.of_study(study, study.cells(), out),
         facts=facts,
+        changes=changes,
     )

@@ -28,10 +28,14 @@ class RunOptions:
     """Maximum concurrent trials; None means as many as fit."""
     retry_failed: bool = False
     """Whether trials that ended with an error run again."""
+    accept_changes: bool = False
+    """Whether the sweep goes on although code, versions or data are not as they were."""
     checkpoint_every: int = 1000
     """Steps between checkpoints, from which an interrupted trial resumes; 0 saves none."""
     time_budget: float | None = None
     """Seconds after which the run ends as if it had been interrupted."""
+    hung_after: float = 1800.0
+    """Seconds without a sign of life after which a trial's process is killed, and the trial tried again."""
     storage: str | None = None
     """URI or folder for checkpoints and a mirror of the ledger; None keeps both in the directory only."""
     mirror_every: float = 60.0

@@ -4,8 +4,10 @@ import contextlib
 import functools
 import json
 import shutil
+import sqlite3
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -13,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from byol.files import remove_partial_files, write_text
+from byol.sources import code_digest
 from sweeps import files, looks
 from sweeps.inputs import Inputs, prepare
 from sweeps.options import RunOptions, RunOutcome
 from sweeps.planning import estimates
 from sweeps.progress import Display
-from sweeps.record import directory
+from sweeps.record import conditions, directory, result_digests
 from sweeps.record.ledger import Ledger
 from sweeps.record.manifest import DriverRecord, git_state, manifest_text
 from sweeps.record.rows import Fact, TrialState
@@ -126,7 +129,8 @@ class Sweep:
         """Runs what is missing, until done or interrupted.
 
         Raises:
-            DirectoryError: another driver is using the directory, or the sweep was started with other data.
+            DirectoryError: another driver is using the directory, or the sweep's trials ran under other code,
+                versions or data, and that is not accepted.
             EngineError: Ray cannot be started or reached, or this machine cannot hold a trial.
             RequestError: the data cannot be loaded, or does not fit a trial; a logger is not installed.
             OSError: the disk cannot be written, or the store cannot at the end.
@@ -159,13 +163,11 @@ class Sweep:
         """Runs what is missing, shows it, and records it at the end, whatever the end is."""
         self.display = Display(self.stream, columns=shutil.get_terminal_size().columns)
         self._track(self.display)
-        try:
-            with self.mirror.following(stop=interruption.request, warn=self.display.note):
-                self._run(self._driver(interruption), room)
-        finally:
-            self.display.close()
-            self.ledger.interrupt()
-            self.record()
+        with (
+            self._closing(),
+            self.mirror.following(stop=interruption.request, warn=self.display.note),
+        ):
+            self._run(self._driver(interruption), room)
         self._outcome = RunOutcome(
             counts=self.ledger.counts(),
             interrupted=interruption.requested,
@@ -173,9 +175,25 @@ class Sweep:
             ran=True,
         )
 
+    @contextlib.contextmanager
+    def _closing(self) -> Iterator[None]:
+        """Records the last state at the end; after an error, as far as that still can be done."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError, sqlite3.Error):
+                self._close()
+            raise
+        self._close()
+
+    def _close(self) -> None:
+        self.display.close()
+        self.ledger.interrupt()
+        self.record()
+
     def record(self) -> None:
         """Writes tables and manifest as of now. Only within `execute`."""
-        write_tables(self.ledger, self.out)
+        self._write_tables()
         facts = self.ledger.facts()
         manifest = manifest_text(
             recorded_manifest(self.out, facts),
@@ -193,6 +211,11 @@ class Sweep:
         self.ledger.set_fact(Fact.MANIFEST, manifest)
         write_text(self.out / files.MANIFEST, manifest)
 
+    def _write_tables(self) -> None:
+        """Writes the tables, and records what was written: `verify` tells damage from age by it."""
+        write_tables(self.ledger, self.out)
+        self.ledger.set_fact(Fact.TABLES, json.dumps(result_digests.of_tables(self.out)))
+
     def finish(self) -> RunOutcome:
         """Returns the outcome. Unless `execute` has run, first writes study, labels and tables again.
 
@@ -203,7 +226,7 @@ class Sweep:
         if self._outcome is None:
             with self._recording():
                 self._enter({row.trial_id: row.steps_planned for row in self.ledger.trials()}, {})
-                write_tables(self.ledger, self.out)
+                self._write_tables()
                 self._outcome = RunOutcome(counts=self.ledger.counts(), interrupted=False, ran=False)
         return self._outcome
 
@@ -216,6 +239,8 @@ class Sweep:
         address = self.options.address
         where = f"on the cluster at {address}" if address else "on this machine"
         planned = f"{self.study.trials_text} planned"
+        for line in self.inputs.changes.lines:
+            print(f"Accepted: {line}", file=self.stream)
         print(f"{self.study.name}: {planned}; starting Ray {where}", file=self.stream, flush=True)
 
     @contextlib.contextmanager
@@ -236,23 +261,25 @@ class Sweep:
             yield
 
     def _controls(self) -> dict[str, str]:
-        """The precision, and what accuracies are compared with, as facts. Imports torch."""
-        known = self.inputs.facts
+        """What the trials run under, and what accuracies are compared with, as facts. Imports torch."""
+        known = json.loads(self.inputs.facts.get(Fact.BASELINES, "{}"))
         baselines = self.inputs.data.baselines(
-            self.inputs.trials, self.trainer, json.loads(known.get(Fact.BASELINES, "{}"))
+            self.inputs.trials, self.trainer, conditions.set_aside(known, self.inputs.changes.data)
         )
         return {
+            **conditions.current(),
             Fact.PRECISION: self.trainer.precision(),
             Fact.BASELINES: json.dumps(baselines),
         }
 
     def _plan(self, room: int, controls: Mapping[str, str]) -> None:
-        """Records the planned trials, the data's digests, the controls and the expected times."""
+        """Records the planned trials, what they run under, the controls and the expected times."""
         facts = {**self.inputs.data.facts, **controls}
         facts[Fact.PRECISION] = self.ledger.facts().get(Fact.PRECISION) or controls[Fact.PRECISION]
         if self.inputs.estimate is not None and not self.study.search:
             workers = min(room, self.options.workers or room)
             facts[Fact.PLAN] = estimates.plan_fact(self.inputs.estimate, [*self.trials.values()], workers)
+        conditions.keep_digests(self.ledger, self.inputs.changes.data)
         self._enter(self.inputs.steps, facts)
 
     def _enter(self, steps: Mapping[str, int], facts: Mapping[str, str]) -> None:
@@ -305,6 +332,9 @@ class Sweep:
             checkpoints=Checkpoints(folder=self.out.absolute() / files.CHECKPOINTS, store=self.mirror.store),
             checkpoint_every=options.checkpoint_every,
             code=git_state(),
+            learner=None if options.accept_changes else code_digest(),
+            run=uuid.uuid4().hex,
+            hung_after=options.hung_after,
         )
         return Driver(
             job=job,

@@ -1,22 +1,44 @@
 """Temporary folders that do not outlive a kill for long: the next process removes those of dead ones."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from byol.files import is_alive
-
 
 @contextlib.contextmanager
 def temporary_folder(purpose: str) -> Iterator[Path]:
-    """A folder, removed at the end. Removes those that killed processes of this user have left."""
+    """A folder, removed at the end. Removes those that killed processes of this user have left.
+
+    A folder is locked while its process lives. A process number would mean another process in a container
+    that shares the place for temporary files.
+    """
     prefix = f"byol-sweeps-{os.getuid()}-"
-    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        process = left.name.removeprefix(prefix).partition("-")[0]
-        if process.isdecimal() and not is_alive(int(process)):
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-{purpose}-") as name:
+    folder = Path(tempfile.gettempdir())
+    with contextlib.ExitStack() as stack:
+        with _locked(folder / f"{prefix}lock", wait=True):  # none is seen before it is locked
+            for left in folder.glob(f"{prefix}*-*"):
+                with contextlib.suppress(OSError), _locked(left):
+                    shutil.rmtree(left, ignore_errors=True)
+            name = stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{prefix}{purpose}-"))
+            stack.enter_context(_locked(Path(name)))
         yield Path(name)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, *, wait: bool = False) -> Iterator[None]:
+    """Locks a folder, or a file that is made if there is none. The lock ends with the process.
+
+    Raises:
+        BlockingIOError: another process has locked it, and `wait` is false.
+    """
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    lock = os.open(path, flags, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(lock)

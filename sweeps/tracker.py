@@ -120,6 +120,12 @@ class Tracker:
             one_line = f"{one_line}; {OUT_OF_MEMORY_ADVICE}"
         self._end(trial_id, Ending(state=state, end_reason=reason, error=one_line, traceback=traceback))
 
+    def hung(self, trial_id: str) -> None:
+        """Shows that a trial's process hangs and is killed. It is recorded as a start more, like a death."""
+        trial = self._running.get(trial_id)
+        name = trial.name if trial else trial_id
+        self._display.note(f"hangs, so its process is killed and it starts again: {name}")
+
     def tick(self) -> None:
         """Lets the display show the current state."""
         self._display.tick(self.snapshot)

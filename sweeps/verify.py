@@ -1,5 +1,6 @@
 """Checks every file of a sweep against its digests and the ledger: what is damaged, and what restores it."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +36,12 @@ class Check:
     """What is wrong; empty if nothing is."""
     remedy: str = ""
     """What restores it."""
+    outdated: bool = False
+    """Whether the problem is its age alone: it is as it was written, and the ledger has gone on since."""
 
 
 def verify(out: Path) -> Iterator[Check]:
-    """Checks the sweep in `out`, and changes nothing. While a driver runs there, tables may lag behind.
+    """Checks the sweep in `out`, and changes nothing. While a driver runs there, what it writes may be older.
 
     Raises:
         DirectoryError: `out` holds no sweep.
@@ -48,12 +51,16 @@ def verify(out: Path) -> Iterator[Check]:
     if damage:
         yield from _readable_tables(out)
         return
+    at_work = directory.is_locked(out)
     with directory.open_ledger(out) as ledger:
         rows, facts = {row.trial_id: row for row in ledger.trials()}, ledger.facts()
-        yield from _tables(ledger, out)
-    for name, problem in texts.problems(facts, out).items():
-        yield Check(name=name, problem=problem, remedy=_FROM_REPORT.format(out=out) if problem else "")
-    yield _results(out)
+        tables = [*_tables(ledger, out, at_work=at_work)]
+    derived = [
+        *tables,
+        *(_derived(out, name, text, outdated=at_work) for name, text in texts.problems(facts, out).items()),
+    ]
+    yield from derived
+    yield _results(out, sound=all(check.outdated or not check.problem for check in derived))
     if any(row.design == SAMPLE for row in rows.values()):
         problem = directory.journal_problem(out)
         yield Check(name=files.JOURNAL, problem=problem, remedy=_FROM_STORE if problem else "")
@@ -74,20 +81,30 @@ def _ledger_problem(path: Path, out: Path, name: str | None = None) -> str:
     return ""
 
 
-def _tables(ledger: Ledger, out: Path) -> Iterator[Check]:
+def _derived(out: Path, name: str, problem: str, *, outdated: bool) -> Check:
+    """A check of what is made from the ledger."""
+    remedy = _FROM_REPORT.format(out=out) if problem else ""
+    return Check(name=name, problem=problem, remedy=remedy, outdated=bool(problem) and outdated)
+
+
+def _tables(ledger: Ledger, out: Path, *, at_work: bool) -> Iterator[Check]:
     """Compares the tables with those that the ledger makes."""
+    written = [json.loads(ledger.facts().get(Fact.TABLES, "{}")), result_digests.recorded(out)]
+    now = result_digests.of_tables(out)
     with temporary_folder("tables") as folder:
         write_tables(ledger, folder)
-        for table in (files.TRIALS, files.METRICS, files.SPECTRA):
-            problem = _table_problem(out / table)
-            if not problem and (out / table).read_bytes() != (folder / table).read_bytes():
-                problem = f"{out / table}: is not what {files.LEDGER} says now"
-            yield Check(name=table, problem=problem, remedy=_FROM_REPORT.format(out=out) if problem else "")
+        current = result_digests.of_tables(folder)
+    for table in result_digests.TABLES:
+        problem, outdated = _table_problem(out / table), False
+        if not problem and now[table] != current[table]:
+            problem = f"{out / table}: is not what {files.LEDGER} says now"
+            outdated = at_work or any(now[table] == digests.get(table) for digests in written)
+        yield _derived(out, table, problem, outdated=outdated)
 
 
 def _readable_tables(out: Path) -> Iterator[Check]:
     """Without a ledger, the tables are all there is."""
-    for table in (files.TRIALS, files.METRICS, files.SPECTRA):
+    for table in result_digests.TABLES:
         problem = _table_problem(out / table)
         yield Check(name=table, problem=problem, remedy=_FROM_STORE if problem else "")
 
@@ -102,8 +119,14 @@ def _table_problem(path: Path) -> str:
     return ""
 
 
-def _results(out: Path) -> Check:
-    """Whether report, findings and effects are as they were written, from the tables beside them."""
+def _results(out: Path, *, sound: bool) -> Check:
+    """Whether report, findings and effects are as they were written, from the tables beside them.
+
+    Args:
+        out: the sweep's directory.
+        sound: whether nothing is wrong with study and tables but their age. Then results that are as they
+            were written were made from earlier ones.
+    """
     present = [name for name in result_digests.RESULTS if (out / name).exists()]
     changed = result_digests.changed(out)
     problem = ""
@@ -111,7 +134,8 @@ def _results(out: Path) -> Check:
         problem = f"{out / files.RESULT_DIGESTS}: is missing, so that {', '.join(present)} cannot be checked"
     elif changed and (present or (out / files.RESULT_DIGESTS).exists()):
         problem = f"{out}: not as {files.RESULT_DIGESTS} says: {', '.join(changed)}"
-    return Check(name=files.REPORT, problem=problem, remedy=_FROM_REPORT.format(out=out) if problem else "")
+    as_written = bool(changed) and not set(changed) & set(result_digests.RESULTS)
+    return _derived(out, files.REPORT, problem, outdated=sound and as_written)
 
 
 def _checkpoints(folder: Path, rows: dict[str, TrialRow]) -> Iterator[Check]:

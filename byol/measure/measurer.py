@@ -24,6 +24,7 @@ from byol.measure.knn import check_neighbours, knn_accuracy
 from byol.measure.lidar import lidar
 from byol.measure.metrics import Cloud, Embeddings, Metrics
 from byol.measure.probe import linear_probe
+from byol.pulse import beat
 from byol.seeding import stream, stream_seed
 from byol.views import clean_view, draw, make_view
 
@@ -200,14 +201,16 @@ class Measurer:
         parts = [self.learner.online(part) for part in self._batches(images_NCHW)]
         return torch.cat([y_BF for y_BF, _ in parts]), torch.cat([z_BD for _, z_BD in parts])
 
-    def _batches(self, rows: Tensor) -> tuple[Tensor, ...]:
+    def _batches(self, rows: Tensor) -> Iterator[Tensor]:
         """Parts of at most `norm_size` rows, of equal size to within a row: no BatchNorm gets a small rest.
 
         A part has at least two rows, because a single one has no statistics. So with a batch size of two, an
         odd number of rows gives one part of three.
         """
         parts = min(-(-len(rows) // self.config.norm_size), len(rows) // 2)
-        return rows.tensor_split(max(1, parts))
+        for part in rows.tensor_split(max(1, parts)):
+            beat()
+            yield part
 
 
 def _spread(level: str, x_ND: Embeddings) -> dict[str, float]:

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from byol.pulse import beat
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeResult:
@@ -52,6 +54,7 @@ def fit_linear(x_ND: Tensor, labels_N: Tensor, *, classes: int, weight_decay: fl
     )
 
     def objective() -> Tensor:
+        beat()
         optimizer.zero_grad()
         loss = F.cross_entropy(x_ND @ weight_CD.T + bias_C, labels_N)
         loss = loss + weight_decay / 2 * weight_CD.square().sum()

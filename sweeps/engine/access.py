@@ -12,10 +12,8 @@ from pathlib import Path
 
 from ray._private import ray_constants
 
+from sweeps.engine.environment import AUTH_MODE
 from sweeps.errors import EngineError
-
-AUTH_MODE = "RAY_AUTH_MODE"
-"""The variable that turns tokens on (token) or off (disabled)."""
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from ray.tune.search import Searcher
 
 from byol.config import Scalar
 from byol.errors import shortened
+from sweeps.engine.heartbeat import Watch, kill
 from sweeps.engine.in_order import InOrder
 from sweeps.engine.runtime import Interruption
 from sweeps.engine.worker import Failure, Job, run_trial
@@ -37,7 +39,7 @@ if TYPE_CHECKING:  # a layer above this one
 
 MAX_RESTARTS = 3
 """How often a trial is started again after its process or node has died."""
-_REASON_SECONDS = 60
+_REASON_SECONDS = 30
 """How long a task may take that shows why workers do not start."""
 
 
@@ -112,7 +114,10 @@ class Driver:
     ) -> None:
         scratch = tempfile.mkdtemp(prefix="sweep-")
         pruned = scheduler.stopped if scheduler else frozenset()
-        bookkeeper = Bookkeeper(self.tracker, self.interruption, pruned, lambda: _reason(job))
+        watch = Watch(job.run, job.hung_after)
+        bookkeeper = Bookkeeper(
+            self.tracker, self.interruption, pruned, lambda: _reason(job, self.interruption), watch
+        )
         needed = {"cpu": job.resources.cpu, "gpu": job.resources.gpu}
         try:
             tune.Tuner(
@@ -139,9 +144,10 @@ class Driver:
                 raise bookkeeper.error
             waiting = bookkeeper.waiting(planned)
             if waiting:
-                reason = _reason(job) or "Ray does not say why"
+                reason = _reason(job, self.interruption) or "Ray does not say why"
                 raise WorkersError(f"{waiting} of {len(planned)} trials were never started: {reason}")
         finally:
+            watch.close()
             shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -150,13 +156,21 @@ def put_data(images: Mapping[DataKey, Images]) -> dict[DataKey, "ray.ObjectRef"]
     return {key: ray.put(data_set) for key, data_set in images.items()}
 
 
-def _reason(job: Job) -> str:
-    """Why no worker can start, as a task says that gets the same job; "" if one can.
+def _reason(job: Job, interruption: Interruption) -> str:
+    """Why no worker can start, as a task says that gets the same job; "" if one can, or none says.
 
     Ray hides the reason for which a trial's process dies.
     """
     try:
-        ray.get(ray.remote(num_cpus=0)(_receive).remote(job), timeout=_REASON_SECONDS)
+        answer = ray.remote(num_cpus=0)(_receive).remote(job)
+        for _ in range(_REASON_SECONDS):
+            if ray.wait([answer], timeout=1)[0]:
+                ray.get(answer)
+                return ""
+            if interruption.stop_all():
+                break
+        with contextlib.suppress(Exception):
+            ray.cancel(answer, force=True)
     except Exception as error:  # whatever it is, it is the reason
         lines = [line.strip() for line in str(error).splitlines()]
         named = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
@@ -192,10 +206,13 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         interruption: Interruption,
         pruned: Set[str],
         reason: Callable[[], str] = lambda: "",
+        watch: Watch | None = None,
     ) -> None:
         """Reports to `tracker`. `pruned` grows by the trials that a scheduler stops; `reason` finds out why
-        workers do not start.
+        workers do not start; `watch` finds trials that hang.
         """
+        self._watch = watch
+        self._hung: Counter[str] = Counter()
         self._reason = reason
         self._pruned = pruned
         self._tracker = tracker
@@ -237,6 +254,11 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         if "error" in result:
             failure = Failure(**{field.name: result[field.name] for field in dataclasses.fields(Failure)})
             self._failed.add(name)
+            if failure.ends_sweep:  # the trial is left as running, which is to say interrupted
+                node = result.get("hostname", "a node")
+                told = f"{failure.error} (in a trial on {node}); the sweep has ended"
+                self._end(WorkersError(f"{told}: run the same command again to resume"))
+                return
             with self._recording():
                 self._tracker.failed(
                     name, failure.error, failure.traceback, out_of_memory=failure.out_of_memory
@@ -260,19 +282,29 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         name = _trial_name(trial)
         reason = "" if self._has_measured else self._reason()
         if reason:
-            self.error = self.error or WorkersError(f"no worker can start a trial: {reason}")
-            self._interruption.request()
+            self._end(WorkersError(f"no worker can start a trial: {reason}"))
             return
         if name not in self._started:  # what ends must have started
             self._start(name)
         cause = trial.get_error() if hasattr(trial, "get_error") else None
+        died = f"the process of the trial died {MAX_RESTARTS + 1} times"
+        if self._hung[name]:
+            died += f", {self._hung[name]} of them killed because it hung"
         with self._recording():
-            self._tracker.failed(
-                name, f"the process of the trial died {MAX_RESTARTS + 1} times", str(cause or "")
-            )
+            self._tracker.failed(name, died, str(cause or ""))
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
-        """Updates the display."""
+        """Kills the processes of trials that hang, which Ray then starts again; updates the display."""
+        if self._watch and self._watch.is_due:
+            running = {
+                _trial_name(trial): trial.temporary_state.ray_actor
+                for trial in trials
+                if trial.temporary_state.ray_actor is not None
+            }
+            for name in self._watch.hung(running):
+                self._hung[name] += 1
+                self._tracker.hung(name)
+                kill(running[name])
         self._tracker.tick()
 
     def waiting(self, planned: Sequence[str]) -> int:
@@ -285,5 +317,9 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         try:
             yield
         except (OSError, sqlite3.Error) as error:
-            self.error = self.error or error
-            self._interruption.request()
+            self._end(error)
+
+    def _end(self, error: OSError | sqlite3.Error | WorkersError) -> None:
+        """Ends the sweep, with the first error that did."""
+        self.error = self.error or error
+        self._interruption.request()

@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+AUTH_MODE = "RAY_AUTH_MODE"
+"""The variable that turns tokens on (token) or off (disabled)."""
 _RAY = {
     # They keep Ray's messages out of the sweep's output, and turn off what is not used.
     "RAY_DEDUP_LOGS_SKIP_REGEX": "(?s).",  # a node that dies would print a page of its state
@@ -61,7 +63,7 @@ def ray_environment(*, threads: int | None = None) -> Iterator[None]:
     if threads is not None:
         variables["OMP_NUM_THREADS"] = str(threads)
         variables["PYTHONPATH"] = _python_path()
-    earlier = {name: os.environ.get(name) for name in variables}
+    earlier = {name: os.environ.get(name) for name in (*variables, AUTH_MODE)}  # Ray turns tokens on itself
     os.environ.update(variables)
     try:
         yield

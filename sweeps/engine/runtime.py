@@ -4,6 +4,7 @@ import contextlib
 import logging
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from types import FrameType
@@ -11,10 +12,13 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayError
+from ray.tune.error import TuneError
 
+from byol.errors import shortened
 from sweeps.engine import access
 from sweeps.engine.environment import ray_environment
-from sweeps.errors import EngineError, one_line
+from sweeps.errors import EngineError, WorkersError, one_line
 from sweeps.study import Resources
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -82,6 +86,7 @@ def connected(address: str | None, resources: Resources) -> Iterator[dict[str, f
 
     Raises:
         EngineError: Ray cannot be started or reached, or this machine cannot hold a trial.
+        WorkersError: Ray fails later, for example because its disk is full.
     """
     threads = max(1, int(resources.cpu)) if address is None else None
     with ray_environment(threads=threads):
@@ -94,6 +99,12 @@ def connected(address: str | None, resources: Resources) -> Iterator[dict[str, f
             if address is None:
                 _check_fit(resources, available)
             yield available
+        except (RayError, TuneError) as error:
+            reason: BaseException = error
+            while reason.__cause__ is not None:  # Tune says that it failed, and its cause says why
+                reason = reason.__cause__
+            told = shortened(one_line(reason) or type(reason).__name__, 500)
+            raise WorkersError(f"Ray failed: {told}; run the same command again to resume") from error
         finally:
             if start_here:
                 ray.shutdown()
@@ -106,17 +117,31 @@ def _start(address: str | None) -> None:
         _check_reachable(address)
         access.check_token(address)
     try:
-        with contextlib.nullcontext() if address else access.loopback_only():
+        with contextlib.nullcontext() if address else access.loopback_only(), _own_handlers():
             ray.init(
                 address=address or "local",
                 include_dashboard=None if address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
+    except SystemExit:  # Ray's answer to SIGTERM
+        raise KeyboardInterrupt from None
     except Exception as error:  # Ray also raises bare exceptions, for example if its start takes too long
         hint = " (a cluster with tokens needs RAY_AUTH_MODE=token and its token here)" if address else ""
         reason = one_line(error)
         raise EngineError(f"Ray at {address or 'this machine'}: {reason}{hint}") from None
+
+
+@contextlib.contextmanager
+def _own_handlers() -> Iterator[None]:
+    """Keeps the handlers of signals that Ray replaces."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def _check_reachable(address: str) -> None:

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -15,7 +16,11 @@ from ray.tune.result import TIMESTEPS_TOTAL
 from byol.config import Scalar, TrialConfig
 from byol.measure.collapse import CollapseRule
 from byol.presets import from_settings
+from byol.pulse import beat
+from byol.sources import code_digest
 from sweeps.engine.collapse_watch import CollapseWatch
+from sweeps.engine.heartbeat import Heartbeat
+from sweeps.errors import LastingStorageError, is_of_disk
 from sweeps.node_data import NodeData
 from sweeps.record.manifest import GitState, versions_line
 from sweeps.record.rows import Measurement
@@ -48,6 +53,12 @@ class Job:
     """Steps between checkpoints; 0 saves none."""
     code: GitState
     """The driver's code. A worker may run a copy of it, which knows no commit."""
+    learner: str | None
+    """Digest of the learner's sources that the workers must have; None takes any."""
+    run: str
+    """A token of this run, under which its workers tell of signs of life."""
+    hung_after: float
+    """Seconds without a sign of life after which the driver kills a trial's process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,25 +71,49 @@ class Failure:
     """The full traceback."""
     out_of_memory: bool
     """Whether it is torch's OutOfMemoryError, on any accelerator."""
+    ends_sweep: bool
+    """Whether it would meet other trials too: a disk or a store is full, read-only or gone; other code."""
+
+
+class OtherCodeError(ValueError):
+    """A node whose code of the learner is not the driver's."""
 
 
 def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
     """Runs one trial in a worker and reports every measurement, or the error that ended it."""
     began = time.perf_counter()
     try:
+        if job.learner not in (None, code_digest()):
+            raise OtherCodeError(
+                f"byol/ on this node has the digest {code_digest()[:12]}, and not {job.learner[:12]} as the "
+                "driver's: bring the same code there, or go on with --accept-changes"
+            )
         settings = {**job.common, **config["trial"]["settings"]}
         trial, key = _config(settings, job.precision), data_key(settings)
-        images = job.node_data.get(key) if job.node_data else ray.get(job.data[key])
-        with job.checkpoints.workspace(config["trial"]["id"]) as workspace:
-            _train(trial, images, workspace, job, began)
+        with Heartbeat(job.run, config["trial"]["id"], limit=job.hung_after).beating() as heartbeat:
+            images = job.node_data.get(key) if job.node_data else ray.get(job.data[key])
+            heartbeat.loading = False
+            with job.checkpoints.workspace(config["trial"]["id"]) as workspace:
+                _train(trial, images, workspace, job, began)
     except Exception as error:
         # An exception is a result of the trial. If it were raised, Ray would start the trial again.
         failure = Failure(
             error=f"{type(error).__name__}: {error}",
             traceback=traceback.format_exc(),
             out_of_memory=type(error).__name__ == "OutOfMemoryError",
+            ends_sweep=_meets_all(error, job.checkpoints.folder),
         )
         tune.report(dict(vars(failure)))
+
+
+def _meets_all(error: BaseException | None, folder: Path) -> bool:
+    """Whether an error is about the node's code, the disk, the store, or what was written below `folder`."""
+    while error is not None:
+        below = isinstance(error, OSError) and str(error.filename or "").startswith(str(folder))
+        if below or is_of_disk(error) or isinstance(error, LastingStorageError | OtherCodeError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _config(settings: Mapping[str, Scalar], precision: str) -> TrialConfig:
@@ -101,7 +136,13 @@ def _train(trial: TrialConfig, images: Images, workspace: Workspace, job: Job, b
         workspace.push()  # files saved since the last measurement
         seconds = time.perf_counter() - began
         measurement = Measurement.of(
-            metrics, wall_seconds=seconds, device=_device(), versions=versions_line(), **job.code
+            metrics,
+            wall_seconds=seconds,
+            device=_device(),
+            versions=versions_line(),
+            code=code_digest(),
+            data_digest=images.digest,
+            **job.code,
         )
         workspace.keep(measurement)
         _report(measurement)
@@ -111,6 +152,7 @@ def _train(trial: TrialConfig, images: Images, workspace: Workspace, job: Job, b
 
 
 def _report(measurement: Measurement) -> None:
+    beat()  # also of a trainer that counts no batches
     tune.report({**measurement.to_report(), TIMESTEPS_TOTAL: measurement.step})
 
 

@@ -14,6 +14,8 @@ MEMORY_SHARE = 0.1
 The target's memory is 1 / (1 - tau) steps. In trials of 400 to 2,000 steps the learner did best where the
 memory was 2 to 3 % of the trial; with a quarter of the trial it hardly left its random start."""
 
+_OF_BATCH_NORM = ("ghost_batch", "target_statistics")
+_OF_TARGET = ("tau_base", "tau_final", "tau_schedule", "tau_per", "projector_tau_base", "target_every")
 _IMAGES = {
     "fashion-mnist-8k": 8_000,
     "fashion-mnist-8k-coloured": 8_000,
@@ -36,6 +38,7 @@ def warnings(study: Study) -> Iterator[str]:
         configs = [cell.config for cell in study.cells()]
     yield from _data(configs)
     yield from _targets(configs)
+    yield from _without_effect(configs)
     yield from _factors(study)
     if any(config.precision == "auto" for config in configs):
         yield (
@@ -97,6 +100,33 @@ def _steps(config: TrialConfig) -> int:
     if config.steps or not images or config.batch_size > images:
         return config.steps
     return config.total_steps(images)
+
+
+def _without_effect(configs: Sequence[TrialConfig]) -> Iterator[str]:
+    """Settings that no configuration uses in which they are not at their defaults."""
+    default = TrialConfig()
+    for names, uses, reason in (
+        (_OF_BATCH_NORM, _has_batch_norm, "has a BatchNorm"),
+        (_OF_TARGET, _has_target, "predicts a target (regression_weight and negatives_weight are 0)"),
+    ):
+        for name in names:
+            setting = [config for config in configs if getattr(config, name) != getattr(default, name)]
+            if setting and not any(map(uses, setting)):
+                yield f"{name} has no effect: no configuration that sets it {reason}"
+
+
+def _has_batch_norm(config: TrialConfig) -> bool:
+    """A native encoder may have one."""
+    heads = (
+        config.projector_norm == "batch" and config.projector_depth > 0,
+        config.predictor_norm == "batch" and config.predictor in ("mlp", "frozen"),
+    )
+    return config.encoder_norm in ("batch", "native") or any(heads)
+
+
+def _has_target(config: TrialConfig) -> bool:
+    """With tau 0 a study says that it has none, and means it."""
+    return config.has_pairs or config.target_is_online
 
 
 def _factors(study: Study) -> Iterator[str]:

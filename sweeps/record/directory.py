@@ -162,41 +162,53 @@ def has_ledger(out: Path) -> bool:
         return False
     try:
         with Ledger(out / LEDGER, read_only=True) as ledger:
-            return ledger.has_plan()
+            return _has_plan(ledger)
+    except sqlite3.Error:
+        return True  # open_ledger says what is wrong
+
+
+def _has_plan(ledger: Ledger) -> bool:
+    try:
+        return ledger.has_plan()
     except sqlite3.OperationalError as error:
         return "no such table" not in str(error)
     except (sqlite3.DatabaseError, UnicodeDecodeError):  # the latter in a message of SQLite
         return True  # damaged: open_ledger says what is wrong
 
 
-def open_ledger(out: Path, *, name: str | None = None, remedy: str = FROM_STORE) -> Ledger:
+def open_ledger(
+    out: Path, *, name: str | None = None, remedy: str = FROM_STORE, tables: Sequence[str] = ()
+) -> Ledger:
     """Opens the ledger in `out` read-only.
 
     Args:
         out: the directory.
         name: what errors call the file; None is its path.
         remedy: what restores it if it is damaged, a sentence.
+        tables: those that will be read, whose structure is checked; empty is all of them.
 
     Raises:
         DirectoryError: there is none, it is damaged, or it has another format.
     """
-    if not has_ledger(out):
-        if name:
-            raise DirectoryError(f"{name}: holds no sweep. {remedy}")
-        rule = f"{LEDGER} holds no plan yet" if (out / LEDGER).exists() else f"no {LEDGER}"
-        raise DirectoryError(f"{out}: holds no sweep ({rule})")
-    name = name or str(out / LEDGER)
+    place = name or str(out / LEDGER)
+    if not (out / LEDGER).exists():
+        raise DirectoryError(
+            f"{name}: holds no sweep. {remedy}" if name else f"{out}: holds no sweep (no {LEDGER})"
+        )
     try:
-        ledger = Ledger(out / LEDGER, read_only=True, name=name, remedy=remedy)
+        ledger = Ledger(out / LEDGER, read_only=True, name=place, remedy=remedy)
     except sqlite3.Error as error:
-        raise DirectoryError(f"{name}: cannot be read: {error}") from None
+        raise DirectoryError(f"{place}: cannot be read: {error}") from None
     try:
+        if not _has_plan(ledger):
+            rule = f"{out}: holds no sweep ({LEDGER} holds no plan yet)"
+            raise DirectoryError(f"{name}: holds no sweep. {remedy}" if name else rule)
         if ledger.format not in (None, FORMAT):
             raise DirectoryError(
-                f"{name}: was written by another version of this tool (format {ledger.format}, "
+                f"{place}: was written by another version of this tool (format {ledger.format}, "
                 f"this one writes {FORMAT}): use that version, or start in a new directory"
             )
-        ledger.check_structure()
+        ledger.check_structure(tables)
         ledger.facts()
     except BaseException:
         ledger.close()

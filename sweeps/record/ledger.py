@@ -7,6 +7,7 @@ into a trial that another one is running. Every row carries a checksum, which is
 """
 
 import contextlib
+import errno
 import json
 import math
 import sqlite3
@@ -53,6 +54,7 @@ class Ledger:
         self._name, self._remedy = name or str(path), remedy
         mode = "ro" if read_only else "rwc"
         self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+        self._path, self._inode = path, path.stat().st_ino
         self._db.row_factory = sqlite3.Row
         self._db.text_factory = _text
         self._db.create_function("checksum", -1, checksums.checksum, deterministic=True)
@@ -93,16 +95,17 @@ class Ledger:
         """Closes the file."""
         self._db.close()
 
-    def check_structure(self) -> None:
-        """Checks the file as a whole; the rows are checked as they are read.
+    def check_structure(self, tables: Sequence[str] = ()) -> None:
+        """Checks the structure of some tables, or of the whole file; the rows are checked as they are read.
 
         Raises:
             DirectoryError: it is damaged.
         """
         with contextlib.closing(sqlite3.connect(":memory:")) as model:
             create_tables(model)
-            tables = {table: checksums.columns(model, table) for table in ADDED}
-        problem = checksums.structure_problem(self._db, tables, optional=ADDED)
+            expected = {table: checksums.columns(model, table) for table in tables or ADDED}
+        checks = [f"integrity_check('{table}')" for table in tables] or ["integrity_check(1)"]
+        problem = checksums.structure_problem(self._db, expected, optional=ADDED, checks=checks)
         if problem:
             raise self._damaged(problem)
 
@@ -120,10 +123,16 @@ class Ledger:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written within becomes durable at once, or not at all. May be nested."""
+        """All that is written within becomes durable at once, or not at all. May be nested.
+
+        Raises:
+            OSError: the file is gone. SQLite would go on to write to what nobody can open any more.
+        """
         if self._db.in_transaction:
             yield
             return
+        if self._path.stat().st_ino != self._inode:
+            raise FileNotFoundError(errno.ENOENT, "was replaced by another file", str(self._path))
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -227,6 +236,12 @@ class Ledger:
             )
             self._sign("trials", "trial_id = ?", trial_id)
         return changed.rowcount == 1
+
+    def set_data_digest(self, trial_id: str, digest: str) -> None:
+        """Enters on which data a trial ran."""
+        with self.transaction():
+            self._db.execute("UPDATE trials SET data_digest = ? WHERE trial_id = ?", (digest, trial_id))
+            self._sign("trials", "trial_id = ?", trial_id)
 
     def interrupt(self) -> None:
         """Marks running trials as interrupted. Only for the driver that holds the directory's lock."""

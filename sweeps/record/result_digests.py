@@ -9,8 +9,10 @@ from pathlib import Path
 
 from byol.files import write_text
 from sweeps import files
+from sweeps.record import checksums
 
-_SOURCES = (files.STUDY, files.TRIALS, files.METRICS, files.SPECTRA)
+TABLES = (files.TRIALS, files.METRICS, files.SPECTRA)
+_SOURCES = (files.STUDY, *TABLES)
 RESULTS = (files.REPORT, files.FINDINGS, files.FINDINGS_DATA, files.EFFECTS)
 """What is made from the tables."""
 
@@ -18,19 +20,38 @@ RESULTS = (files.REPORT, files.FINDINGS, files.FINDINGS_DATA, files.EFFECTS)
 def write_digests(out: Path) -> None:
     """Writes the digests of the tables and results in `out` as they are now."""
     lines = [f"{_digest(out / name)}  {name}\n" for name in (*_SOURCES, *RESULTS) if (out / name).exists()]
-    write_text(out / files.RESULT_DIGESTS, "".join(lines))
+    text = "".join(lines)
+    write_text(out / files.RESULT_DIGESTS, f"# {checksums.of_text(text)}\n{text}")
 
 
 def changed(out: Path) -> list[str]:
     """The names of the tables and results in `out` that are missing, or not as `write_digests` found them."""
-    path = out / files.RESULT_DIGESTS
-    text = path.read_bytes().decode(errors="replace") if path.exists() else ""
-    recorded = {name: digest for digest, _, name in (line.partition("  ") for line in text.splitlines())}
+    known = recorded(out)
     return [
         name
         for name in (*_SOURCES, *RESULTS)
-        if not (out / name).exists() or recorded.get(name) != _digest(out / name)
+        if not (out / name).exists() or known.get(name) != _digest(out / name)
     ]
+
+
+def recorded(out: Path) -> dict[str, str]:
+    """The digests of the tables and results in `out`, by name, as `write_digests` wrote them.
+
+    None if their file is damaged, which its first line tells; a file of an earlier version has no such line.
+    """
+    path = out / files.RESULT_DIGESTS
+    text = path.read_bytes().decode(errors="replace") if path.exists() else ""
+    first, _, rest = text.partition("\n")
+    if "  " not in first:
+        if first != f"# {checksums.of_text(rest)}":
+            return {}
+        text = rest
+    return {name: digest for digest, _, name in (line.partition("  ") for line in text.splitlines())}
+
+
+def of_tables(out: Path) -> dict[str, str]:
+    """The digests of the tables in `out` as they are now, by name."""
+    return {name: _digest(out / name) for name in TABLES if (out / name).exists()}
 
 
 def _digest(path: Path) -> str:

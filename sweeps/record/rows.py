@@ -46,6 +46,12 @@ class Fact(StrEnum):
     """What study.yaml says. Ledgers of earlier versions lack it."""
     MANIFEST = "manifest.json"
     """What manifest.json says. Ledgers of earlier versions lack it."""
+    TABLES = "tables"
+    """SHA-256 of the tables that a driver wrote last, as JSON: name -> digest."""
+    CODE = "code"
+    """The code of the latest driver, as JSON: its digest, commit, and whether it was clean."""
+    VERSIONS = "versions"
+    """The versions of the latest driver, as JSON: package -> version."""
 
 
 LAST_VALUES = (
@@ -128,6 +134,10 @@ class Measurement(MetricsRow):
     """Whether that code was as committed; None if unknown."""
     versions: str | None = None
     """Versions of Python and packages in the worker's process, as one line; None if unknown."""
+    code: str | None = None
+    """Digest of the learner's sources in the worker's process; None if unknown."""
+    data_digest: str | None = None
+    """Digest of the data that the trial trains on; None if unknown."""
 
     @classmethod
     def of(
@@ -139,6 +149,8 @@ class Measurement(MetricsRow):
         commit: str | None = None,
         clean: bool | None = None,
         versions: str | None = None,
+        code: str | None = None,
+        data_digest: str | None = None,
     ) -> "Measurement":
         """Converts what a trainer yields: `byol.measure.metrics.Metrics`, or an object with its fields."""
         return cls(
@@ -153,6 +165,8 @@ class Measurement(MetricsRow):
             commit=commit,
             clean=clean,
             versions=versions,
+            code=code,
+            data_digest=data_digest,
         )
 
     def to_report(self) -> dict[str, Any]:
@@ -178,10 +192,13 @@ class Baselines:
     """Number of test images, on which the interval of every accuracy depends."""
 
     @staticmethod
-    def key(settings: Mapping[str, Scalar]) -> str:
-        """Data set, number of training images, image size, neighbours and temperature, as JSON."""
+    def key(settings: Mapping[str, Scalar], digest: str | None = None) -> str:
+        """Data set, number of training images, image size, neighbours and temperature, as JSON.
+
+        With the digest of the data only if the sweep has gone on with other data since.
+        """
         names = ("dataset", "train_images", "image_size", "knn_k", "knn_temperature")
-        return json.dumps([settings[name] for name in names])
+        return json.dumps([*(settings[name] for name in names), *([digest] if digest else [])])
 
 
 def describe_data(dataset: str, train_images: int, image_size: int) -> str:
@@ -261,6 +278,10 @@ class TrialRow:
     """Whether that code was as committed; None if unknown."""
     versions: str | None = None
     """Versions of Python and packages at the last measurement, as one line; None if unknown."""
+    code: str | None = None
+    """Digest of the learner's sources at the last measurement; None if unknown."""
+    data_digest: str | None = None
+    """Digest of the data at the last measurement; None if unknown."""
     rankme: float | None = None
     stable_rank: float | None = None
     lidar: float | None = None

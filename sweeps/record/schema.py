@@ -11,7 +11,14 @@ FORMAT = 3
 PAGE_BYTES = 16384
 """Size of a page of a new ledger; spectra of several KB fill it better than SQLite's default of 4096."""
 
-PROVENANCE = {"device": "TEXT", "commit": "TEXT", "clean": "INTEGER", "versions": "TEXT"}
+PROVENANCE = {
+    "device": "TEXT",
+    "commit": "TEXT",
+    "clean": "INTEGER",
+    "versions": "TEXT",
+    "code": "TEXT",
+    "data_digest": "TEXT",
+}
 """Columns of trials that say where the last measurement was made."""
 _TRIALS = f"""
 CREATE TABLE IF NOT EXISTS trials (
@@ -64,20 +71,31 @@ checksum is the last."""
 
 
 def create_tables(db: sqlite3.Connection) -> list[str]:
-    """Creates tables and columns that are missing. Returns the tables that had no checksums."""
+    """Creates tables and columns that are missing. Returns the tables whose rows need new checksums.
+
+    Raises:
+        sqlite3.DatabaseError: a row is damaged, and would get a checksum that says it is not.
+    """
     for table in (_TRIALS, _METRICS, _SPECTRA, _FACTS):
         db.execute(table)
-    unsigned = [table for table in ADDED if checksums.COLUMN not in checksums.columns(db, table)]
+    unsigned = []
     for table, added in ADDED.items():
         present = checksums.columns(db, table)
-        for name, kind in added.items():
-            if name not in present:
-                db.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {kind}')
+        missing = [name for name in added if name not in present]
+        if not missing:
+            continue
+        if checksums.COLUMN in present:  # it is over all columns before it, so it comes again after them
+            if not all(map(checksums.is_sound, db.execute(f"SELECT * FROM {table}"))):
+                raise sqlite3.DatabaseError(f"a row of {table} is not as it was written")
+            db.execute(f"ALTER TABLE {table} DROP COLUMN {checksums.COLUMN}")
+        for name in (*(name for name in missing if name != checksums.COLUMN), checksums.COLUMN):
+            db.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {added[name]}')
+        unsigned.append(table)
     return unsigned
 
 
 def signed_columns(db: sqlite3.Connection, table: str) -> list[str]:
     """The columns of a table that its rows' checksum is over, in order; the checksum comes after them."""
     names = [*checksums.columns(db, table)]
-    assert names[-1] == checksums.COLUMN, "a column that is added later needs a new format"
+    assert names[-1] == checksums.COLUMN
     return names[:-1]

@@ -39,6 +39,7 @@ _TRIAL_COLUMNS = pa.schema(
         ("commit", pa.string()),
         ("clean", pa.bool_()),
         ("versions", pa.string()),
+        ("code", pa.string()),
         ("error", pa.string()),
     ]
 )
@@ -97,17 +98,20 @@ def _controls(ledger: Ledger, rows: list[TrialRow]) -> list[tuple[Any, ...]]:
     known = json.loads(facts.get(Fact.BASELINES, "{}"))
     controls = []
     for row in rows:
-        baselines = known.get(Baselines.key(row.settings), {})
         precision = row.settings["precision"]
         data = describe_data(
             str(row.settings["dataset"]), int(row.settings["train_images"]), int(row.settings["image_size"])
+        )
+        digest = row.data_digest or facts.get(data)
+        baselines = known.get(Baselines.key(row.settings, digest)) or known.get(
+            Baselines.key(row.settings), {}
         )
         controls.append(
             (
                 starts.get(row.number),
                 *(baselines.get(name) for name in ("pixels", "chance", "test_images")),
                 facts.get(Fact.PRECISION) if precision == "auto" else precision,
-                facts.get(data),
+                digest,
             )
         )
     return controls

@@ -1,17 +1,19 @@
 """study.yaml and manifest.json: the ledger holds what they say, and they are written again from there."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from byol.files import write_text
+from byol.measure.collapse import CollapseRule
 from sweeps import files
-from sweeps.errors import DirectoryError, RequestError
-from sweeps.record.directory import rule_text
+from sweeps.errors import DirectoryError, one_line
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Fact
-from sweeps.study import load_study
 
 _TEXTS = {files.STUDY: Fact.STUDY_FILE, files.MANIFEST: Fact.MANIFEST}
 
@@ -51,21 +53,29 @@ def problems(facts: Mapping[str, str], out: Path) -> dict[str, str]:
 
 
 def check_rule(ledger: Ledger, out: Path) -> None:
-    """Checks that study.yaml judges as the sweep did. A ledger of an earlier version does not hold it.
+    """Checks that study.yaml judges as the sweep did. Nothing else of it matters to that.
 
     Raises:
         DirectoryError: it does not, or cannot be read.
     """
-    path, recorded = out / files.STUDY, ledger.facts().get(Fact.COLLAPSE)
+    path, facts = out / files.STUDY, ledger.facts()
+    content = path.read_bytes() if path.exists() else None
+    if content is None or content == facts.get(Fact.STUDY_FILE, "").encode():
+        return
+    recorded = json.loads(facts.get(Fact.COLLAPSE, "{}"))
     try:
-        differs = path.exists() and rule_text(load_study(path)) != recorded
-    except RequestError as error:
-        problem = str(error)
-    else:
-        if not differs:
-            return
-        problem = f"its collapse rule is not that of {files.LEDGER}, {recorded}"
-    raise DirectoryError(f"{path}: is damaged: {problem}; `run STUDY --out {path.parent}` writes it again")
+        stated = yaml.safe_load(content.decode()).get("collapse") or {}
+        rule = {**dataclasses.asdict(CollapseRule()), **stated}
+        differs = any(rule.get(key) != value for key, value in recorded.items())
+        problem = (
+            f"its collapse rule is not that of {files.LEDGER}, {facts.get(Fact.COLLAPSE)}" if differs else ""
+        )
+    except (ValueError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        problem = f"cannot be read: {one_line(error)}"
+    if problem:
+        raise DirectoryError(
+            f"{path}: is damaged: {problem}; `run STUDY --out {path.parent}` writes it again"
+        )
 
 
 def recorded_manifest(out: Path, facts: dict[str, str]) -> dict[str, Any]:

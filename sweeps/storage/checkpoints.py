@@ -27,7 +27,7 @@ from pathlib import Path
 
 from byol.files import ENCODER, PREVIOUS_STATE, STATE, remove_states, write_text
 from byol.tensor_file import CheckpointError, verified_header
-from sweeps.errors import StorageError
+from sweeps.errors import LastingStorageError, StorageError
 from sweeps.files import CHECKPOINTS
 from sweeps.record import checksums
 from sweeps.record.rows import Measurement
@@ -73,6 +73,8 @@ class StoredWorkspace(Workspace):
         self._name = name
         self._sent: dict[str, tuple[int, int]] = {}
         """File -> modification time and size of the version in the store."""
+        self._stored_state_is_whole = True
+        """Whether the store's state may take the place of the one before: it is not known to be damaged."""
         self._paused_until = -math.inf
 
     def fetch(self) -> None:
@@ -97,11 +99,17 @@ class StoredWorkspace(Workspace):
             file.write(_line(measurement))
 
     def push(self) -> None:
-        """Sends the changed files if there is a new state or encoder."""
+        """Sends the changed files if there is a new state or encoder.
+
+        Raises:
+            LastingStorageError: the store is full, read-only or gone.
+        """
         if time.monotonic() < self._paused_until:
             return
         try:
             self._push()
+        except LastingStorageError:
+            raise
         except StorageError as error:
             _log.warning("%s; trying again in %d s", error, PAUSE_SECONDS)
             self._paused_until = time.monotonic() + PAUSE_SECONDS
@@ -118,7 +126,7 @@ class StoredWorkspace(Workspace):
 
     def _fetch(self) -> None:
         stored = self._store.names(self._name)
-        self.finished = ENCODER in stored and STATE not in stored
+        self.finished = ENCODER in stored and STATE not in stored and self._encoder_is_whole()
         local_time = (self.folder / STATE).stat().st_mtime if self._has(STATE) else -math.inf
         if self.finished or local_time < stored.get(STATE, -math.inf):
             # The state comes first: files fetched after it were sent with it or later.
@@ -126,6 +134,15 @@ class StoredWorkspace(Workspace):
                 self._store.download(f"{self._name}/{name}", self.folder / name)
                 self._sent[name] = _stamp(self.folder / name)
             self._check_state()
+
+    def _encoder_is_whole(self) -> bool:
+        name = f"{self._name}/{ENCODER}"
+        try:
+            verified_header(self._store.read(name) or b"", f"{self._store}/{name}")
+        except CheckpointError as error:
+            _log.warning("%s; the trial starts again", error)
+            return False
+        return True
 
     def _check_state(self) -> None:
         """Fetches the state before the latest if the latest is damaged, and removes that."""
@@ -137,6 +154,7 @@ class StoredWorkspace(Workspace):
         except CheckpointError as error:
             _log.warning("%s; the state before it is taken, if there is one", error)
             path.unlink()
+            self._stored_state_is_whole = False
         self._store.download(f"{self._name}/{PREVIOUS_STATE}", self.folder / PREVIOUS_STATE)
 
     def _push(self) -> None:
@@ -149,11 +167,14 @@ class StoredWorkspace(Workspace):
         changed = {name for name, stamp in files.items() if self._sent.get(name) != stamp}
         if not changed & {STATE, ENCODER}:
             return
+        if self._sent and not self._store.names(self._name):
+            raise LastingStorageError(f"{self._store}/{self._name}: is gone, although files were sent there")
         for name in sorted(changed, key=lambda name: (name in (STATE, ENCODER), name)):
-            if name == STATE:
+            if name == STATE and self._stored_state_is_whole:
                 self._store.copy(f"{self._name}/{STATE}", f"{self._name}/{PREVIOUS_STATE}")
             self._store.upload(self.folder / name, f"{self._name}/{name}")
             self._sent[name] = files[name]
+            self._stored_state_is_whole = self._stored_state_is_whole or name == STATE
         kept = {*files, *(kept_apart if STATE in files else ())}
         for name in self._store.names(self._name).keys() - kept:
             self._store.delete(f"{self._name}/{name}")

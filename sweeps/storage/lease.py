@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from byol.files import write_text
-from sweeps.errors import StorageError
+from sweeps.errors import LastingStorageError, StorageError
 from sweeps.storage.store import Store
 
 LEASE = "driver.json"
@@ -40,6 +40,7 @@ class Lease:
             "host": platform.node(),
             "directory": str(out.absolute()),
         }
+        self._is_held = False
         self.taken_by: str | None = None
         """The driver that has taken over the store; None if none has."""
 
@@ -68,6 +69,7 @@ class Lease:
                 )
         self._write(every=self._every)
         self.renew()
+        self._is_held = True
         if self.taken_by is not None:
             raise StorageError(f"{self._store}: is in use by another driver ({self.taken_by})")
 
@@ -79,9 +81,14 @@ class Lease:
         """Renews the lease, unless another driver has taken it. Replaces a damaged one.
 
         Raises:
-            StorageError: the store fails.
+            StorageError: the store fails, or is not the one any more in which the lease was taken.
         """
-        lease = _parsed(self._store.read(LEASE))
+        content = self._store.read(LEASE)
+        if content is None and self._is_held:
+            raise LastingStorageError(
+                f"{self._store}: {LEASE} is gone: the store was emptied, or is not mounted any more"
+            )
+        lease = _parsed(content)
         if lease is not None and not self._is_of_this_directory(lease):
             self.taken_by = _holder(lease)
         if self.taken_by is None:
@@ -93,7 +100,7 @@ class Lease:
         Raises:
             StorageError: the store fails.
         """
-        if self.taken_by is None:
+        if self.taken_by is None and self._store.read(LEASE) is not None:
             self._write(every=0)
 
     def _write(self, *, every: float) -> None:

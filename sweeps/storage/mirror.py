@@ -16,7 +16,7 @@ from pathlib import Path
 
 from byol.files import replacing
 from sweeps import files
-from sweeps.errors import DirectoryError, StorageError, one_line
+from sweeps.errors import DirectoryError, LastingStorageError, StorageError, is_of_disk, one_line
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Fact
@@ -92,8 +92,13 @@ class Mirror:
         self._install()
         try:
             yield
-        finally:
-            self._finish()
+        except BaseException:
+            with contextlib.suppress(
+                OSError, StorageError, sqlite3.Error
+            ):  # the first error says what is wrong
+                self._finish()
+            raise
+        self._finish()
 
     def _install(self) -> None:
         for left in self._out.glob(f"{files.LEDGER}{_SNAPSHOT}*"):  # of a killed driver
@@ -117,7 +122,7 @@ class Mirror:
         """Uploads the directory at intervals.
 
         Args:
-            stop: called if another driver has taken over the store, so that this driver ends.
+            stop: called if another driver has taken over the store, or no waiting mends it: this driver ends.
             warn: called with one line about that, and once for each period in which the store fails.
         """
         failing = False
@@ -131,7 +136,7 @@ class Mirror:
                 if not failing:
                     warn(f"{one_line(error)} (nothing is lost: {self._out} has everything)")
                 failing = True
-                if self._is_taken:
+                if self._is_taken or isinstance(error, LastingStorageError) or is_of_disk(error):
                     stop()
 
         uploads = _Repeating(self._every, try_upload, at_once=True) if self.store else None

@@ -19,7 +19,7 @@ from pyarrow import fs
 
 from byol.errors import nearest
 from byol.files import remove_partial_files, replacing
-from sweeps.errors import StorageError, one_line
+from sweeps.errors import LastingStorageError, StorageError, is_of_disk, one_line
 from sweeps.record.manifest import without_secrets
 
 SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs")
@@ -150,13 +150,18 @@ class Store:
             yield _open(self.uri)
         except (OSError, pa.ArrowException) as error:
             text = one_line(error)
-            raise StorageError(f"{self.uri}: {_problem(text)}: {text}") from None
+            kind = LastingStorageError if is_of_disk(error) or _is_refused(text) else StorageError
+            raise kind(f"{self.uri}: {_problem(text)}: {text}") from None
+
+
+def _is_refused(text: str) -> bool:
+    return any(word in text for word in ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "403", "Permission"))
 
 
 def _problem(text: str) -> str:
     if "NETWORK_CONNECTION" in text or "Could not connect" in text:
         return "cannot be reached"
-    if "ACCESS_DENIED" in text or "INVALID_ACCESS_KEY" in text or "403" in text or "Permission" in text:
+    if _is_refused(text):
         return "no permission (credentials come from the environment or the instance's role)"
     return "cannot be used"
 
@@ -191,5 +196,10 @@ def _in_one_step(system: Any, path: str) -> Iterator[str]:
     folder, _, name = path.rpartition("/")
     system.create_dir(folder, recursive=True)
     partial = f"{folder}/.{name}.{os.getpid()}.partial"
-    yield partial
-    system.move(partial, path)
+    try:
+        yield partial
+        system.move(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # a full disk needs the room
+            system.delete_file(partial)
+        raise

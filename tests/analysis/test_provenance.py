@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.audit import audit
@@ -18,7 +19,7 @@ from analysis.findings.finding import Finding
 from analysis.load import load_results
 from analysis.outcomes import count
 from analysis.page.report import render
-from analysis.provenance import confounded, mixtures
+from analysis.provenance import CODE, confounded, mixtures, ran_under
 from analysis.results import StudyResults
 from analysis.verdict import Case, study_verdict
 from tests.analysis.tables import Row, write_sweep
@@ -88,6 +89,21 @@ def test_one_trial_that_ran_under_something_else_is_a_caveat_and_is_named(
     assert sorted(caveat.values.values()) == [1, 47]  # type: ignore[type-var]
     assert f"in 1 trial ({chosen[0]})" in rows(study)[kind.capitalize()]
     assert not confounded(study)
+
+
+def test_the_digest_of_the_code_decides_where_it_is_known(tmp_path: Path) -> None:
+    """Another commit of the same sources is the same code; a changed tree of one commit may be two codes."""
+    same = sweep(tmp_path / "same", lambda row: {"code": "1" * 64, "commit": NEW if row["seed"] else OLD})
+    assert not mixtures(same)
+    assert rows(same)["Code"] == "aaaaaaaaaa in 48 trials"
+    states = {0: ("1" * 64, True), 1: ("2" * 64, False), 2: ("3" * 64, False)}
+    other = sweep(
+        tmp_path / "other", lambda row: dict(zip(("code", "clean"), states[row["seed"]], strict=True))
+    )
+    assert rows(other)["Code"].startswith("aaaaaaaaaa in 16 trials; aaaaaaaaaa with changes in 16 trials (se")
+    assert "aaaaaaaaaa with changes, code 3333333333 in 16 trials (seed 2)" in rows(other)["Code"]
+    unknown = pd.DataFrame({"commit": [None, None], "clean": [None, None], "code": ["0" * 64, "1" * 64]})
+    assert [*ran_under(unknown, CODE)] == ["0" * 64, "1" * 64]
 
 
 def test_what_is_not_known_is_no_difference_but_is_counted(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints carry a digest: a damaged one is skipped for the one before, and no row changes."""
 
+import dataclasses
 import hashlib
 import json
 import random
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from byol import checkpoint
 from byol.data import ImageData, load_data
 from byol.files import ENCODER, PREVIOUS_STATE, STATE
 from byol.tensor_file import DIGEST, PLACEHOLDER, CheckpointError, seal, verified_header
@@ -107,3 +109,29 @@ def test_a_trial_whose_latest_state_is_damaged_resumes_from_the_one_before(
     assert {path.name for path in trial.iterdir()} == {ENCODER}
     assert run(both) == whole, "without a whole state, from the start"
     assert verified_header(trial / ENCODER, trial="trial")["trial"] == "trial"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", ["code", "data"])
+def test_a_state_of_other_code_or_data_is_not_taken(
+    data: ImageData,
+    tmp_path: Path,
+    kind: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = tiny(steps=4, eval_every=2)
+    run: Callable[[ImageData], list[int]] = lambda data: [  # noqa: E731
+        row.step for row in train(config, data, checkpoint_folder=tmp_path, checkpoint_every=3)
+    ]
+    rows = train(config, data, checkpoint_folder=tmp_path, checkpoint_every=3)
+    while next(rows).step < 4:  # a state of step 3
+        pass
+    kept = (tmp_path / STATE).read_bytes()
+    assert run(data) == [4]
+    (tmp_path / STATE).write_bytes(kept)
+    if kind == "code":
+        monkeypatch.setattr(checkpoint, "code_digest", lambda: "other")
+    other = dataclasses.replace(data, digest="other") if kind == "data" else data
+    assert run(other) == [0, 2, 4]
+    assert f"{STATE}: was made under other {kind}; not taken" in caplog.text

@@ -40,7 +40,8 @@ def run_simulated(
             attempt, config = sweep.ledger.start(trial_id), from_settings(trial.settings)
             [images] = sweep.inputs.data.images.values()
             for metrics in TRAINER.train(config, images, checkpoint_folder=None, checkpoint_every=0):
-                row = Measurement.of(metrics, wall_seconds=0.001 * metrics.step, device="cpu")
+                seconds = 0.001 * metrics.step
+                row = Measurement.of(metrics, wall_seconds=seconds, device="cpu", data_digest=images.digest)
                 assert sweep.ledger.append(trial_id, attempt, row)
             end = ending(sweep.ledger.rows(trial_id), sweep.inputs.steps[trial_id], study.collapse)
             assert end is not None

@@ -10,11 +10,16 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 import run_sweep
 from sweeps import files
-from sweeps.errors import RequestError
+from sweeps.errors import DirectoryError, RequestError
+from sweeps.record import result_digests
+from sweeps.record.ledger import Ledger
+from sweeps.record.rows import Ending, EndReason, Fact, TrialState
+from sweeps.record.texts import check_rule
 from sweeps.simulated import TRAINER
 from sweeps.study import study_from_text
 from tests.faults.damage import HOWS, damage
@@ -22,6 +27,7 @@ from tests.faults.simulated_sweep import entered, run_simulated
 from tests.sweeps.conftest import SMALL
 from tests.sweeps.tensor_files import tensor_file
 
+FAILED = Ending(state=TrialState.FAIL, end_reason=EndReason.ERROR, error="boom")
 TABLES = (files.TRIALS, files.METRICS, files.SPECTRA)
 STUDY = study_from_text(SMALL + "estimate: {seconds_per_trial: 10, hardware: here}\n", "small.yaml")
 TRIAL = STUDY.trials()[0].trial_id
@@ -173,6 +179,62 @@ def test_verify_names_what_is_damaged_and_what_restores_it(
         if "`report " in printed.out:
             assert run_sweep.main(["report", str(out)]) == 0
             assert run_sweep.main(["verify", str(out)]) == 0
+
+
+def test_what_is_only_older_than_the_ledger_is_not_called_damaged(
+    tmp_path: Path, whole: Path, half: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(out: Path) -> tuple[int, list[str], list[str]]:
+        status = run_sweep.main(["verify", str(out)])
+        lines = capsys.readouterr().out.splitlines()
+        names = [line.partition(":")[0] for line in lines]
+        return (
+            status,
+            [name for name in names if "DAMAGED" in name],
+            [name for name in names if "OLDER" in name],
+        )
+
+    killed, reported, other, busy = (tmp_path / name for name in ("killed", "reported", "other", "busy"))
+    for out, source in ((killed, half), (reported, half), (other, whole), (busy, half)):
+        shutil.copytree(source, out)
+    older = {name: (half / name).read_bytes() for name in TABLES}
+    assert run_sweep.main(["report", str(reported)]) == 0
+    for out in (killed, reported, busy):
+        with entered(STUDY, out) as sweep:  # goes on, and is killed before it writes the tables again
+            trial_id = sweep.ledger.pending(retry_failed=False)[0]
+            sweep.ledger.end(trial_id, sweep.ledger.start(trial_id), FAILED)
+            if out == busy:
+                (out / files.MANIFEST).write_text("older")
+                assert told(out)[:2] == (0, [])
+        assert {name: (out / name).read_bytes() for name in TABLES} == older
+        status, damaged, found = told(out)
+        assert (status, damaged) == (0, []), out
+        assert f"OLDER   {out / files.TRIALS}" in found, out
+    table = pq.read_table(other / files.TRIALS)
+    pq.write_table(table.drop_columns(["code"]), other / files.TRIALS)  # as another version wrote it
+    assert told(other)[0] == 1, "nothing says that it was written so"
+    result_digests.write_digests(other)
+    assert told(other) == (0, [], [f"OLDER   {other / files.TRIALS}"])
+    assert run_sweep.main(["report", str(other)]) == 0
+    assert told(other) == (0, [], [])
+
+
+def test_a_study_that_this_version_cannot_load_is_not_called_damaged(tmp_path: Path, whole: Path) -> None:
+    out = tmp_path / "sweep"
+    shutil.copytree(whole, out)
+    later = (out / files.STUDY).read_text() + "a_later_key: 1\n"
+    (out / files.STUDY).write_text(later)
+    with Ledger(out / files.LEDGER) as ledger:
+        ledger.set_fact(Fact.STUDY_FILE, later)
+    assert run_sweep.main(["report", str(out)]) == 0
+    with Ledger(out / files.LEDGER) as ledger:  # as of an earlier version
+        ledger._db.execute("DELETE FROM facts WHERE key = ?", (Fact.STUDY_FILE,))
+        check_rule(ledger, out)
+        (out / files.STUDY).write_text(later.replace("patience: 3", "patience: 4"))
+        with pytest.raises(
+            DirectoryError, match=r"study\.yaml: is damaged: its collapse rule is not that of"
+        ):
+            check_rule(ledger, out)
 
 
 def test_partial_files_of_killed_processes_are_removed_at_the_next_entry(tmp_path: Path) -> None:

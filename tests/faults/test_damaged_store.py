@@ -1,5 +1,6 @@
 """Every file of a store is damaged in turn: the sweep resumes with the same tables, or is refused by name."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -94,15 +95,17 @@ def test_what_killed_processes_left_is_removed_at_the_next_entry(
     dead, store, out = 2**22 + 1, tmp_path / "store", tmp_path / "out"
     store.mkdir()
     out.mkdir()
-    temporary = tmp_path / f"byol-sweeps-{os.getuid()}-{dead}-ledger-abc"
+    temporary, alive = (tmp_path / f"byol-sweeps-{os.getuid()}-ledger-{name}" for name in ("abc", "def"))
     temporary.mkdir()
-    alive = tmp_path / f"byol-sweeps-{os.getuid()}-{os.getpid()}-ledger-abc"
     alive.mkdir()
+    lock = os.open(alive, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # as its process does, whatever its number here
     left = [store / f".ledger.sqlite.{dead}.partial", out / "ledger.sqlite.mirror"]
     for path in left:
         path.touch()
     with entered(STUDY, out, RunOptions(storage=str(store))):
         pass
+    os.close(lock)
     assert [path.exists() for path in (*left, temporary, alive)] == [False, False, False, True]
 
 

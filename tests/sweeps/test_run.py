@@ -12,6 +12,7 @@ from sweeps.run import run
 from sweeps.simulated import TRAINER, SimulatedImages
 from sweeps.study import Study, study_from_text
 from tests.sweeps.conftest import SMALL, plan_sweep
+from tests.sweeps.record.test_ledger import measurement
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -23,9 +24,11 @@ def test_data_that_differs_from_before_is_refused_and_nothing_is_changed(
 ) -> None:
     with plan_sweep(tmp_path, small) as ledger:
         ledger.set_fact("fashion-mnist-8k, all training images, 28 pixels", "another digest")
+        trial_id = small.trials()[0].trial_id
+        ledger.append(trial_id, ledger.start(trial_id), measurement(0))
     before = contents(tmp_path)
     with pytest.raises(
-        DirectoryError, match="was started with other data: the digest of fashion-mnist-8k must"
+        DirectoryError, match="the data of fashion-mnist-8k, all training images, 28 pixels from another dig"
     ):
         run(small, tmp_path, trainer=TRAINER)
     assert contents(tmp_path) == before

@@ -1,12 +1,15 @@
 """What a worker reports with each measurement, without Ray."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from byol.measure.collapse import CollapseRule
 from byol.presets import from_settings
+from byol.sources import code_digest
 from sweeps.engine import worker
+from sweeps.errors import LastingStorageError, StorageError
 from sweeps.record.manifest import versions_line
 from sweeps.record.rows import Measurement
 from sweeps.simulated import TRAINER, load_data
@@ -29,11 +32,39 @@ def test_each_measurement_says_what_it_was_made_with(tmp_path: Path, monkeypatch
         checkpoints=Checkpoints(folder=tmp_path),
         checkpoint_every=0,
         code={"commit": "abc", "clean": False},
+        learner=None,
+        run="a token",
+        hung_after=60.0,
     )
     trial = from_settings({"steps": 10, "eval_every": 5})
     worker._train(trial, load_data("made-up"), Workspace(tmp_path), job, 0.0)
     assert [row.step for row in reported] == [0, 5, 10]
     assert {(row.commit, row.clean, row.versions) for row in reported} == {("abc", False, "torch 0")}
+    assert {(row.code, row.data_digest) for row in reported} == {(code_digest(), "simulated-1000")}
+
+
+@pytest.mark.parametrize(
+    ("error", "meets_all"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.EROFS, "Read-only file system", "/elsewhere"), True),
+        (
+            RuntimeError('I/O error: Os { code: 28, kind: StorageFull, message: "No space left on device" }'),
+            True,
+        ),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/out/checkpoints/abc/state.safetensors"), True),
+        (LastingStorageError("the store is gone"), True),
+        (StorageError("the store cannot be reached"), False),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/data/image.png"), False),
+        (RuntimeError("nothing of that kind"), False),
+    ],
+)
+def test_errors_that_every_other_trial_would_meet_end_the_sweep(error: Exception, meets_all: bool) -> None:
+    folder = Path("/out/checkpoints")
+    assert worker._meets_all(error, folder) == meets_all
+    with pytest.raises(RuntimeError, match="because") as outer:
+        raise RuntimeError("because") from error
+    assert worker._meets_all(outer.value, folder) == meets_all
 
 
 def test_the_versions_are_those_of_this_process() -> None:

@@ -60,6 +60,29 @@ def test_what_may_surprise(reference: str, predictors: str, warning: str) -> Non
     assert warning in shown(reference, predictors)
 
 
+SHORT = "precision: fp32, tau_base: 0.9, steps: 400"
+NO_NORM = f"{SHORT}, encoder_norm: group, projector_norm: layer, predictor_norm: none"
+NO_TARGET = "precision: fp32, regression_weight: 0, variance_weight: 1, steps: 400"
+
+
+@pytest.mark.parametrize(
+    ("reference", "predictors", "warned"),
+    [
+        (f"{NO_NORM}, ghost_batch: 32", "mlp, none", "ghost_batch"),
+        (f"{NO_NORM}, target_statistics: averaged", "mlp, none", "target_statistics"),
+        (f"{NO_TARGET}, tau_base: 0.9", "none", "tau_base"),
+        (f"{NO_TARGET}, tau_base: 0.9, negatives_weight: 1", "mlp, none", ""),
+        (f"{NO_TARGET}, tau_base: 0, tau_schedule: constant", "none", ""),
+        (f"{SHORT}, ghost_batch: 32, encoder_norm: group", "mlp, none", ""),
+    ],
+)  # fmt: skip
+def test_settings_without_effect(reference: str, predictors: str, warned: str) -> None:
+    without_effect = [line for line in shown(reference, predictors).splitlines() if "no effect" in line]
+    assert [line.split(" has no effect: no configuration that sets it ")[0] for line in without_effect] == (
+        [warned] if warned else []
+    )
+
+
 def test_a_size_that_fits_the_images_is_fine() -> None:
     assert "pixels" not in shown("dataset: cifar10, image_size: 32")
 

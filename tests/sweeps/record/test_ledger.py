@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sweeps.errors import DirectoryError
+from sweeps.record.checksums import checksum
 from sweeps.record.ledger import Ledger, count_trials
 from sweeps.record.rows import METRICS, Ending, EndReason, Measurement, TrialState
 from sweeps.record.tables import write_tables
@@ -189,6 +190,44 @@ def test_a_ledger_from_before_provenance_opens_and_takes_it(tmp_path: Path, smal
         pytest.raises(DirectoryError, match=r"ledger\.sqlite: is damaged: a row of metrics is not as it was"),
     ):
         ledger.rows(trial_id)
+
+
+def test_a_column_that_is_added_goes_before_the_checksum_and_no_damage_is_signed(
+    tmp_path: Path, small: Study
+) -> None:
+    path, trial_id = tmp_path / "ledger.sqlite", small.trials()[0].trial_id
+    with Ledger(path) as ledger:
+        ledger.plan([(small.trials()[0], 20)])
+        attempt = ledger.start(trial_id)
+        ledger.append(trial_id, attempt, measurement(0))
+    with contextlib.closing(sqlite3.connect(path)) as older, older:
+        older.create_function("checksum", -1, checksum)
+        for name in ("checksum", "code", "data_digest"):
+            older.execute(f"ALTER TABLE trials DROP COLUMN {name}")
+        names = ", ".join(f'"{row[1]}"' for row in older.execute("PRAGMA table_info(trials)"))
+        older.execute("ALTER TABLE trials ADD COLUMN checksum INTEGER")
+        older.execute(f"UPDATE trials SET checksum = checksum({names})")
+    before = path.read_bytes()
+    with Ledger(path, read_only=True) as ledger:
+        assert ledger.trials()[0].code is None
+    for _ in range(2):
+        with Ledger(path) as ledger:
+            made_with = dataclasses.replace(measurement(5), code="1a", data_digest="2b")
+            assert ledger.append(trial_id, attempt, made_with)
+            ledger.check_structure()
+            ledger.check_rows()
+            assert (ledger.trials()[0].code, ledger.trials()[0].data_digest) == ("1a", "2b")
+    path.write_bytes(before)
+    with contextlib.closing(sqlite3.connect(path)) as damaged, damaged:
+        damaged.execute("UPDATE trials SET loss = 0.625")
+    before = path.read_bytes()
+    with pytest.raises(sqlite3.DatabaseError, match="a row of trials is not as it was written"):
+        Ledger(path)
+    with (
+        Ledger(path, read_only=True) as ledger,
+        pytest.raises(DirectoryError, match="a row of trials is not as it was written"),
+    ):
+        ledger.trials()
 
 
 def test_a_ledger_from_before_a_metric_opens_and_takes_it(tmp_path: Path, small: Study) -> None:

@@ -22,7 +22,7 @@ CONTRACT = {
         steps_run steps_planned knn_accuracy loss representation_std projection_std effective_rank
         wall_seconds device error f_encoder_norm f_heads dimensional_collapse probe_accuracy attempt
         knn_accuracy_start knn_accuracy_pixels chance test_images precision
-        commit clean versions data_digest rankme stable_rank lidar projection_lidar
+        commit clean versions code data_digest rankme stable_rank lidar projection_lidar
         effective_rank_centred alpha_req nesum participation_ratio""",
     "metrics": """trial_id step epoch loss representation_std projection_std effective_rank
         projection_effective_rank alignment uniformity positive_cosine negative_cosine knn_accuracy tau lr

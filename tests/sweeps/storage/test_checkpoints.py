@@ -1,6 +1,7 @@
 """Checkpoints in a store, because a trial's machine may vanish at any moment."""
 
 import dataclasses
+import itertools
 import math
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ from byol.data import load_data
 from byol.files import ENCODER, PREVIOUS_STATE, STATE
 from byol.presets import from_settings
 from byol.train import train
+from sweeps.errors import LastingStorageError
 from sweeps.record.rows import Measurement
 from sweeps.storage.checkpoints import REPORTED, Checkpoints, local_copies
 from sweeps.storage.store import Store
@@ -153,6 +155,53 @@ def test_a_damaged_file_in_the_store_costs_steps_and_no_rows(
     assert sorted({*repeated, *measured}) == [0, 10, 20, 30, 40, 50, 60]
     assert f"{folder}/{STATE}: is damaged" in caplog.text or f"{REPORTED}: is damaged" in caplog.text
     assert store.names(folder).keys() == {ENCODER, REPORTED}
+
+
+def test_a_state_known_to_be_damaged_is_not_copied_over_the_one_before(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_until_death(checkpoints, 50, monkeypatch)  # states of steps 30 and 45 in the store
+    remove_local_copies(checkpoints)
+    store, folder = checkpoints.store, "checkpoints/trial"
+    assert store is not None
+    store.write(f"{folder}/{STATE}", b"damaged")
+    run_until_death(checkpoints, 50, monkeypatch)  # goes on from step 30, and sends the state of step 45
+    states = [data_of(store.read(f"{folder}/{name}") or b"") for name in (PREVIOUS_STATE, STATE)]
+    assert states == [b"30", b"45"]
+
+
+def test_a_damaged_encoder_of_a_trial_that_the_ledger_lacks_is_made_again(checkpoints: Checkpoints) -> None:
+    run(checkpoints)
+    store = checkpoints.store
+    assert store is not None
+    store.write(f"checkpoints/trial/{ENCODER}", WEIGHTS[:-1])
+    assert run(checkpoints)[1] == [0, 10, 20, 30, 40, 50, 60]
+    assert checkpoints.encoder("trial") == WEIGHTS
+
+
+@pytest.mark.parametrize("fault", ["full", "gone"])
+def test_a_store_that_no_waiting_mends_ends_the_trial_and_keeps_its_files(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    store, upload, count = checkpoints.store, Store.upload, itertools.count()
+    assert store is not None
+
+    def fail(store: Store, path: Path, name: str) -> None:
+        number = next(count)
+        if number == 2 and fault == "full":
+            raise LastingStorageError("No space left on device")
+        upload(store, path, name)
+        if number == 1 and fault == "gone":  # after the first state
+            for sent in store.names("checkpoints/trial"):
+                store.delete(f"checkpoints/trial/{sent}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "upload", fail)
+        with pytest.raises(LastingStorageError):
+            run(checkpoints)
+    repeated, measured = run(checkpoints)
+    assert sorted({*repeated, *measured}) == [0, 10, 20, 30, 40, 50, 60]
+    assert checkpoints.encoder("trial") == WEIGHTS
 
 
 def test_files_of_a_dead_process_that_are_newer_than_the_store_are_used(

@@ -1,6 +1,7 @@
 """The ledger's mirror is valid at any time, enough to resume from, and written by one driver at a time."""
 
 import dataclasses
+import errno
 import json
 import sqlite3
 import threading
@@ -217,6 +218,41 @@ def test_a_driver_whose_lease_was_taken_over_ends_without_touching_the_store(
     assert len(warnings) == 1
     assert "was taken over by another driver (process " in warnings[0]
     assert json.loads(folder.read(LEASE) or b"")["identity"] == "of another"
+
+
+@pytest.mark.parametrize("fault", ["emptied", "full"])
+def test_a_store_that_no_waiting_mends_ends_the_driver(
+    tmp_path: Path, small: Study, folder: Store, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_requested, warnings, stack = threading.Event(), list[str](), ExitStack()
+    mirror, ledger = stack.enter_context(driving(tmp_path / "a", folder, small, every=EVERY))
+    with mirror.following(stop=stop_requested.set, warn=warnings.append):
+        wait_for(lambda: folder.modified(files.LEDGER))
+        measure(ledger, small, 2)
+        if fault == "emptied":
+            (tmp_path / "store").rename(tmp_path / "unmounted")
+        else:
+            monkeypatch.setattr("sweeps.storage.store.fs.copy_files", full_disk)
+            measure(ledger, small, 3)
+        assert stop_requested.wait(5)
+    with pytest.raises(OSError, match=r"a has everything; run the same command again to send it$"):
+        stack.close()
+    told = {"emptied": "driver.json is gone: the store was emptied, or", "full": "No space left on device"}[
+        fault
+    ]
+    assert told in warnings[0]
+    assert not (tmp_path / "store" / files.LEDGER).exists() or fault == "full", "nothing is written elsewhere"
+    if fault == "emptied":
+        assert not (tmp_path / "store").exists()
+        (tmp_path / "unmounted").rename(tmp_path / "store")
+    monkeypatch.undo()
+    with driving(tmp_path / "a", folder, small):
+        pass
+    assert mirrored(folder, tmp_path / "copy") == {"emptied": 2, "full": 3}[fault]
+
+
+def full_disk(*arguments: Any, **options: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.timeout(60)

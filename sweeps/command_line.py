@@ -1,0 +1,114 @@
+"""The options of the commands that have many, each with its rule from `sweeps.arguments`."""
+
+import os
+from argparse import ArgumentParser
+
+from sweeps.arguments import count, count_or_zero, cpus, duration, gpus, name, path, positive
+
+
+def add_plan(plan: ArgumentParser) -> None:
+    """Adds the options of `plan`."""
+    _add_study(plan)
+    plan.add_argument("--workers", type=count, metavar="N", help="maximum concurrent trials")
+    plan.add_argument(
+        "--price", type=positive, metavar="P", help="price of one worker for an hour; adds the cost"
+    )
+    source = plan.add_mutually_exclusive_group()
+    source.add_argument(
+        "--calibrate", action="store_true", help="time a few steps of each shape of trial on this machine"
+    )
+    source.add_argument(
+        "--from",
+        type=path,
+        dest="earlier",
+        metavar="DIR",
+        help="take the times from an earlier sweep, and show what n seeds could tell",
+    )
+    plan.add_argument("--out", type=path, metavar="DIR", help="keep the calibration there, for `run`")
+    plan.add_argument("--json", action="store_true", help="as JSON, for scripts")
+
+
+def add_run(run: ArgumentParser) -> None:
+    """Adds the options of `run`."""
+    _add_study(run)
+    run.add_argument("--out", type=path, required=True, metavar="DIR", help="the sweep's directory")
+    add_address(run)
+    run.add_argument("--workers", type=count, metavar="N", help="maximum concurrent trials")
+    run.add_argument("--cpus-per-trial", type=cpus, metavar="N", help="overrides the study's value")
+    run.add_argument(
+        "--gpus-per-trial",
+        type=gpus,
+        metavar="N",
+        help="overrides the study's value; with 0.5, two trials share a GPU",
+    )
+    run.add_argument(
+        "--checkpoint-every",
+        type=count_or_zero,
+        default=1000,
+        metavar="N",
+        help="steps between checkpoints, from which interrupted trials resume (default: 1000; 0: none)",
+    )
+    run.add_argument(
+        "--time-budget", type=duration, metavar="T", help="stop after this time (90s, 45m, 2h30m), resumable"
+    )
+    run.add_argument(
+        "--hung-after",
+        type=duration,
+        default=1800.0,
+        metavar="T",
+        help="time without a sign of life after which a trial's process is killed, and the trial tried again "
+        "(default: 30m)",
+    )
+    run.add_argument(
+        "--storage",
+        type=name,
+        metavar="URI",
+        help="keep checkpoints and a copy of the ledger there (s3://BUCKET/PREFIX, gs://..., a folder), and "
+        "resume from there if DIR is empty",
+    )
+    run.add_argument(
+        "--mirror-every",
+        type=duration,
+        default=60.0,
+        metavar="T",
+        help="time between copies of the ledger (default: 60s)",
+    )
+    run.add_argument(
+        "--data-via",
+        choices=("object-store", "node"),
+        default="object-store",
+        help="how data reaches the nodes: sent by the driver (default), or loaded by each node",
+    )
+    run.add_argument(
+        "--log", action="append", default=[], metavar="WHERE", help="also log to tensorboard, mlflow or wandb"
+    )
+    run.add_argument("--retry-failed", action="store_true", help="run trials again that ended with an error")
+    run.add_argument(
+        "--accept-changes",
+        action="store_true",
+        help="go on although code, versions or data have changed; each trial says what it ran under",
+    )
+
+
+def _add_study(command: ArgumentParser) -> None:
+    command.add_argument("study", metavar="STUDY", help="a study file, or the name of a study that ships")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="settings",
+        metavar="KEY=VALUE",
+        help="override a setting of the study's reference",
+    )
+    command.add_argument("--data-root", type=path, metavar="DIR", help="where downloaded data sets are kept")
+
+
+def add_address(command: ArgumentParser) -> None:
+    """Adds the option that names a cluster."""
+    command.add_argument(
+        "--address",
+        type=name,
+        default=os.environ.get("RAY_ADDRESS") or None,
+        metavar="HOST:PORT",
+        help='the Ray cluster to join, "auto" to search for one (default: RAY_ADDRESS)',
+    )

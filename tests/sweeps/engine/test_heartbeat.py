@@ -1,0 +1,68 @@
+"""When a trial counts as hung: by the driver's clock alone, and never for the driver's own silence."""
+
+from collections.abc import Mapping
+
+from byol.pulse import beat, beats
+from sweeps.engine.heartbeat import Watch
+
+
+class Table:
+    """A stand-in for the table of signs of life, and a clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+        self.now = 0.0
+
+    def watch(self, limit: float) -> Watch:
+        return Watch("run", limit, read=self.values.get, now=lambda: self.now)
+
+    def passes(self, seconds: float, watch: Watch, running: Mapping[str, object]) -> list[str]:
+        """Lets time pass as in the driver's loop, which comes round ten times a second."""
+        found = []
+        for _ in range(round(seconds * 10)):
+            self.now += 0.1
+            if watch.is_due:
+                found += watch.hung(running)
+        return found
+
+
+def test_a_trial_without_a_sign_of_life_is_found_once_a_limit() -> None:
+    table = Table()
+    watch, running = table.watch(60), {"a": "p", "b": "q"}
+    assert table.passes(50, watch, running) == []
+    table.values["run/b"] = b"1"
+    assert table.passes(30, watch, running) == ["a"]
+    assert table.passes(40, watch, running) == ["b"]
+    assert {*table.passes(90, watch, running)} == {"a", "b"}, "what outlives its end is found again"
+
+
+def test_a_slow_trial_with_signs_of_life_is_left_alone() -> None:
+    table = Table()
+    watch = table.watch(60)
+    for count in range(20):
+        table.values["run/a"] = f"{count}".encode()
+        assert table.passes(50, watch, {"a": "p"}) == []
+
+
+def test_another_process_has_the_whole_limit() -> None:
+    table = Table()
+    watch = table.watch(60)
+    assert table.passes(55, watch, {"a": "p"}) == []
+    assert table.passes(55, watch, {"a": "q"}) == []
+    assert table.passes(20, watch, {}) == []
+    assert table.passes(55, watch, {"a": "q"}) == [], "it waited for a machine"
+    assert table.passes(20, watch, {"a": "q"}) == ["a"]
+
+
+def test_a_driver_that_was_stopped_for_an_hour_finds_nothing() -> None:
+    table = Table()
+    watch = table.watch(60)
+    table.passes(10, watch, {"a": "p"})
+    table.now += 3600
+    assert table.passes(30, watch, {"a": "p"}) == []
+
+
+def test_the_count_rises() -> None:
+    before = beats()
+    beat()
+    assert beats() == before + 1
