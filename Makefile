@@ -1,5 +1,5 @@
 # make sweep   run the quickstart study, write its report      make test    run all tests
-# make check   formatter, linter, types, import rules         make bench   run the benchmarks
+# make check   formatter, linter, types, imports, audit        make bench   run the benchmarks
 # make lock    write requirements.lock again                  make format  repair what a machine can repair
 # make faults  kill and damage everything, at length          make clean   remove what make has installed
 # make reproductions   run the studies, write docs/reproductions.md from their tables
@@ -49,6 +49,7 @@ check: .venv/.development
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --no-cache
+	@$(BIN)/python -m tests.audit
 
 format: .venv/.development
 	@$(BIN)/ruff format .
