@@ -1,4 +1,4 @@
-"""Looks up the versions of requirements.lock in the OSV database of known weaknesses: the last part of `make check`.
+"""Looks up the versions of requirements.lock in the OSV database of known weaknesses, in `make check`.
 
 `uv audit` does it, for a project of these versions that is made for it. Exit status: 0 none known, or no
 database in reach, which is said; 1 some are known, and are listed.

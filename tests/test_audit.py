@@ -66,9 +66,7 @@ def test_known_weaknesses_fail_and_are_named(database: str, capsys: pytest.Captu
     assert "adds wrongly" in shown
 
 
-def test_without_a_database_it_says_so_and_passes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_database_it_says_so_and_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     assert audit.audit(tmp_path / "lock", f"http://127.0.0.1:{port}") == 0

@@ -1,62 +1,37 @@
-"""Checks this machine, or a cluster, before a sweep runs there."""
+"""What a sweep needs of this machine: packages, memory, data, torch and its GPUs."""
 
 import importlib.metadata
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from sweeps.errors import one_line
+from sweeps.doctor.check import Trouble
 from sweeps.record.manifest import installed_distribution
-from sweeps.study import Resources, list_studies
+from sweeps.study import list_studies
 
-_REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """The result of one check."""
-
-    name: str
-    """What was checked."""
-    fine: bool
-    """Whether it is as it should be."""
-    detail: str
-    """The result, or what is wrong and what to do."""
+REQUIREMENTS = Path(__file__).parents[2] / "requirements.txt"
+"""The pins of a checkout."""
+MEMINFO, CGROUP, SHM = Path("/proc/meminfo"), Path("/sys/fs/cgroup"), Path("/dev/shm")
+NVIDIA = Path("/proc/driver/nvidia/version")
+LEAST_MEMORY_GIB = 2.0
+"""A driver, Ray and one worker take about this much."""
+LEAST_SHARED_GIB = 1.0
+"""Data reach the workers through shared memory; Docker gives a container 64 MB."""
 
 
-def examine(out: Path, address: str | None) -> Iterator[Check]:
-    """Checks one thing after the other, the slow ones last.
-
-    Args:
-        out: where sweeps would be written.
-        address: a Ray cluster; None starts Ray on this machine.
-    """
-    checks: tuple[tuple[str, Callable[[], str]], ...] = (
-        ("python", lambda: sys.version.split()[0]),
-        ("packages", _packages),
-        ("studies", lambda: f"{len(list_studies())} ship, all valid"),
-        ("disk", lambda: _disk(out)),
-        ("data", _data),
-        ("torch", _torch),
-        ("ray", lambda: _ray(address)),
-    )
-    for name, check in checks:
-        try:
-            yield Check(name=name, fine=True, detail=check())
-        except Exception as error:  # whatever it is, it is the result of this check
-            yield Check(name=name, fine=False, detail=one_line(error) or type(error).__name__)
+def python() -> str:
+    """The version of Python."""
+    return sys.version.split()[0]
 
 
-def _packages() -> str:
+def packages() -> str:
     """Compares with what the installed byol-sweeps requires, or with requirements.txt in a checkout."""
     distribution = installed_distribution()
     if distribution:
         source, lines = f"byol-sweeps {distribution.version} requires", distribution.requires or []
     else:
-        source, lines = "pinned in requirements.txt", _REQUIREMENTS.read_text().splitlines()
+        source, lines = "pinned in requirements.txt", REQUIREMENTS.read_text().splitlines()
     requirements = [line.split("#")[0].split(";")[0].strip() for line in lines]
     pins = [requirement.split("==") for requirement in requirements if "==" in requirement]
     wrong = []
@@ -69,42 +44,101 @@ def _packages() -> str:
         if installed.split("+")[0] != pinned:
             wrong.append(f"{name} must be {pinned}, but is {installed}")
     if wrong:
-        raise ValueError("; ".join(wrong))
+        raise Trouble("; ".join(wrong), "install byol-sweeps again, in a checkout by `make sweep`")
     return f"{len(pins)} as {source}"
 
 
-def _disk(out: Path) -> str:
-    folder = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
-    if not os.access(folder, os.W_OK):
-        raise ValueError(f"{folder} is not writable")
-    free_gib = shutil.disk_usage(folder).free / 2**30
-    if free_gib < 1:
-        raise ValueError(f"{folder} has only {free_gib:.2f} GiB free; a sweep may fail on a full disk")
-    return f"{free_gib:.1f} GiB free at {folder}"
+def studies() -> str:
+    """Whether the studies that ship can be read."""
+    return f"{len(list_studies())} ship, all valid"
 
 
-def _data() -> str:
-    from byol.data import load_data
+def memory() -> str:
+    """What is free of the machine's memory, or of the container's."""
+    if not MEMINFO.exists():
+        return "unknown on this system"
+    lines = dict(line.split(":") for line in MEMINFO.read_text().splitlines() if ":" in line)
+    free, where = int(lines["MemAvailable"].split()[0]) / 2**20, "of this machine"
+    limit, used = (CGROUP / name for name in ("memory.max", "memory.current"))
+    if limit.exists() and limit.read_text().strip().isdecimal():
+        left = (int(limit.read_text()) - int(used.read_text())) / 2**30
+        if left < free:
+            free, where = left, "of this container"
+    if free < LEAST_MEMORY_GIB:
+        raise Trouble(
+            f"only {free:.1f} GiB {where} are free, and Ray kills workers when memory is short",
+            f"end other programs or give the container more: {LEAST_MEMORY_GIB:g} GiB for one worker, 1 GiB "
+            "for each further one; `run --workers 1` takes the least",
+        )
+    return f"{free:.1f} GiB {where} are free"
 
-    data = load_data("fashion-mnist-8k")
-    return f"embedded images are intact ({len(data.train_images)} + {len(data.test_images)})"
+
+def shared_memory() -> str:
+    """Room in /dev/shm, through which Ray passes data to workers."""
+    if not SHM.exists():
+        return "not used on this system"
+    free = shutil.disk_usage(SHM).free / 2**30
+    if free < LEAST_SHARED_GIB:
+        raise Trouble(
+            f"{SHM} has only {free:.2f} GiB free, so Ray passes data through files instead, slowly",
+            "start the container with more, such as `docker run --shm-size=4g`; on Kubernetes mount an "
+            "emptyDir of medium Memory there",
+        )
+    return f"{free:.1f} GiB free in {SHM}"
 
 
-def _torch() -> str:
+def data() -> str:
+    """Whether the embedded images have the published digest."""
+    from byol.data import DataError, load_data
+
+    try:
+        images = load_data("fashion-mnist-8k")
+    except (DataError, OSError) as error:
+        raise Trouble(str(error), "`git checkout byol/data/assets`, or install byol-sweeps again") from None
+    return f"embedded images are intact ({len(images.train_images)} + {len(images.test_images)})"
+
+
+def torch_build() -> str:
+    """The version of torch, the cores, and whether bf16 is native."""
     import torch
 
     from byol.precision import native_bf16
 
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    device = torch.device("cuda" if gpus else "cpu")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     bf16 = "native bf16" if native_bf16(device) else "no native bf16 (fp32 is used)"
-    return f"{torch.__version__}, {cores} cores, GPUs: {', '.join(gpus) or 'none'}, {bf16}"
+    return f"{torch.__version__}, {cores} cores, {bf16}"
 
 
-def _ray(address: str | None) -> str:
-    from sweeps.engine import runtime
+def gpus() -> str:
+    """Multiplies two matrices on each GPU."""
+    import torch
 
-    with runtime.connected(address, Resources()) as available:
-        resources = f"{available.get('CPU', 0):g} CPUs, {available.get('GPU', 0):g} GPUs"
-    return f"{importlib.metadata.version('ray')}, {address or 'this machine'}: {resources}"
+    if not torch.cuda.is_available():
+        if NVIDIA.exists():
+            raise Trouble(
+                f"this machine has an NVIDIA driver, but torch {torch.__version__} finds no GPU",
+                "install the build of torch that fits the driver (`nvidia-smi` shows its CUDA version), and "
+                "look at CUDA_VISIBLE_DEVICES",
+            )
+        return "none; trials run on the CPU"
+    found = []
+    for index in range(torch.cuda.device_count()):
+        name = torch.cuda.get_device_name(index)
+        try:
+            product = torch.ones(256, 256, device=f"cuda:{index}") @ torch.ones(
+                256, 256, device=f"cuda:{index}"
+            )
+            wrong = bool((product != 256).any())
+            free = torch.cuda.mem_get_info(index)[0] / 2**30
+        except RuntimeError as error:
+            raise Trouble(
+                f"GPU {index} ({name}): {error}",
+                "`nvidia-smi` shows who uses it, and its errors; CUDA_VISIBLE_DEVICES leaves it out",
+            ) from None
+        if wrong:
+            raise Trouble(
+                f"GPU {index} ({name}) multiplies wrongly", "take it out by CUDA_VISIBLE_DEVICES; test it"
+            )
+        found.append(f"{name} ({free:.0f} GiB free)")
+    return ", ".join(found)

@@ -1,5 +1,38 @@
-"""The small study of the other tests."""
+"""Fixtures of the fault suite, and the record of what it has injected."""
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.faults.injected import Results
 from tests.sweeps.conftest import small
 
-__all__ = ["small"]
+__all__ = ["injected", "results", "small"]
+_RESULTS = Results()
+
+
+@pytest.fixture
+def injected(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Counts a fault by row and outcome: `injected("driver", SAME)`."""
+
+    def add(row: str, outcome: str, count: int = 1) -> None:
+        _RESULTS.add(request.node.nodeid, row, outcome, count)
+
+    return add
+
+
+@pytest.fixture(scope="session", autouse=True)
+def results() -> Iterator[None]:
+    """Saves what was injected, at the end."""
+    yield
+    _RESULTS.save()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
+    """What a failed test has injected did not survive."""
+    report: pytest.TestReport = yield
+    if report.failed:
+        _RESULTS.failed(item.nodeid)
+    return report

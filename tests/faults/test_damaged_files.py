@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from sweeps.errors import RequestError
 from sweeps.simulated import TRAINER
 from sweeps.study import study_from_text
 from tests.faults.damage import HOWS, damage
+from tests.faults.injected import REFUSED, REPAIRED, SAME
 from tests.faults.simulated_sweep import entered, run_simulated
 from tests.sweeps.conftest import SMALL
 from tests.sweeps.tensor_files import tensor_file
@@ -96,8 +97,9 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("name", FILES)
 def test_every_command_on_a_sweep_with_a_damaged_file(
-    tmp_path: Path, whole: Path, study_file: Path, name: str, how: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tmp_path: Path, whole: Path, study_file: Path, name: str, how: str,
+    capsys: pytest.CaptureFixture[str], injected: Callable[..., None],
+) -> None:  # fmt: skip
     sound = {}
     for command in COMMANDS:
         shutil.copytree(whole, tmp_path / "sweep")
@@ -127,6 +129,7 @@ def test_every_command_on_a_sweep_with_a_damaged_file(
                     assert (out / files.FINDINGS).read_bytes() == (whole / files.FINDINGS).read_bytes(), told
                 if command == "export":
                     assert (out / "exported").read_bytes() == (whole / ENCODER).read_bytes(), told
+            injected("files", REFUSED if status else SAME if command in ("run", "report") else REPAIRED)
             shutil.rmtree(out)
 
 
@@ -134,24 +137,29 @@ def test_every_command_on_a_sweep_with_a_damaged_file(
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("name", [files.LEDGER, files.STUDY, files.MANIFEST, *TABLES, files.LOCK])
 def test_a_sweep_with_a_damaged_file_resumes_with_the_same_tables_or_is_refused(
-    tmp_path: Path, whole: Path, half: Path, name: str, how: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tmp_path: Path, whole: Path, half: Path, name: str, how: str, capsys: pytest.CaptureFixture[str],
+    injected: Callable[..., None],
+) -> None:  # fmt: skip
     for seed in SEEDS if how in ("flipped", "cut") else range(1):
         out = tmp_path / str(seed)
         shutil.copytree(half, out)
         damage(out / name, how, seed)
+        outcome = REFUSED
         with contextlib.suppress(RequestError) if name == files.LEDGER else contextlib.nullcontext():
             run_simulated(STUDY, out)
+            outcome = SAME
             assert tables(out) == tables(whole), (name, how, seed)
             assert ("written again" in capsys.readouterr().out) == (name in (files.STUDY, files.MANIFEST))
+        injected("resumed", outcome)
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("name", [name for name in FILES if name != files.LOCK])
 def test_verify_names_what_is_damaged_and_what_restores_it(
-    tmp_path: Path, whole: Path, study_file: Path, name: str, how: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tmp_path: Path, whole: Path, study_file: Path, name: str, how: str, capsys: pytest.CaptureFixture[str],
+    injected: Callable[..., None],
+) -> None:  # fmt: skip
     for seed in SEEDS if how in ("flipped", "cut") else range(1):
         out = tmp_path / str(seed)
         shutil.copytree(whole, out)
@@ -166,10 +174,12 @@ def test_verify_names_what_is_damaged_and_what_restores_it(
         if status == 0:  # a bit that no file format uses
             assert how == "flipped", name
             assert name == files.LEDGER, (name, seed)
+            injected("verified", REPAIRED)
             continue
         assert status == 1, printed
         assert Path(name).name in printed.out
         assert "Traceback" not in printed.out + printed.err
+        injected("verified", REFUSED)
         if "`report " in printed.out:
             assert run_sweep.main(["report", str(out)]) == 0
             assert run_sweep.main(["verify", str(out)]) == 0

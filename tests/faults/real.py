@@ -1,0 +1,67 @@
+"""Real sweeps to be disturbed: a cluster of local nodes, and an undisturbed sweep to compare with."""
+
+import contextlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sweeps import files
+from sweeps.options import RunOptions, RunOutcome
+from sweeps.run import run
+from sweeps.study import Study, study_from_text
+from sweeps.trainer import Trainer
+from tests.faults.saving import SAVING
+from tests.sweeps.conftest import SMALL
+
+TEXT = SMALL.replace("batch: {projector", "diverging: {lr: 1000}\n    batch: {projector")
+STUDY = study_from_text(TEXT.replace("seeds: 2", "seeds: 1"), "small.yaml")
+"""Six trials, of which two diverge: NaN has to come through, too."""
+TABLES = (files.TRIALS, files.METRICS, files.SPECTRA)
+DIFFERING = ("wall_seconds", "attempt", "device")
+"""What may differ from run to run: times, how often a trial was started, and where it ran."""
+
+
+def tables(out: Path) -> list[bytes]:
+    """The tables' bytes, without the columns that may differ."""
+    found = []
+    for name in TABLES:
+        table = pq.read_table(out / name)
+        table = table.drop_columns([column for column in DIFFERING if column in table.column_names])
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema.remove_metadata()) as writer:
+            writer.write_table(table.replace_schema_metadata().combine_chunks())
+        found.append(sink.getvalue().to_pybytes())
+    return found
+
+
+def run_real(
+    out: Path, study: Study = STUDY, *, trainer: Trainer = SAVING, **options: Any
+) -> tuple[RunOutcome, str]:
+    """Runs a study on the Ray of this process, two trials at a time; the outcome, and what was shown."""
+    stream = io.StringIO()
+    outcome = run(study, out, options=RunOptions(workers=2, **options), trainer=trainer, stream=stream)
+    return outcome, stream.getvalue()
+
+
+@contextlib.contextmanager
+def cluster(nodes: int) -> Iterator[Any]:
+    """A cluster on this machine, which this process has joined: a head without CPUs, and nodes of two."""
+    from ray.cluster_utils import Cluster
+
+    from sweeps.engine import access, runtime
+    from sweeps.study import Resources
+
+    access.protect_token()  # a cluster without one is not joined
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        for _ in range(nodes):
+            started.add_node(num_cpus=2)
+        started.wait_for_nodes()
+        with runtime.connected(started.address, Resources()):
+            yield started
+    finally:
+        started.shutdown()
