@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +47,39 @@ def run_real(
     return outcome, stream.getvalue()
 
 
+def start_cluster(nodes: int) -> Any:
+    """A cluster on this machine: a head without CPUs, and nodes of two."""
+    from ray.cluster_utils import Cluster
+
+    from sweeps.engine import access
+
+    access.protect_token()  # a cluster without one is not joined
+    started = patiently(lambda: Cluster(initialize_head=True, head_node_args={"num_cpus": 0}))
+    for _ in range(nodes):
+        patiently(lambda: started.add_node(num_cpus=2))
+    started.wait_for_nodes()
+    return started
+
+
+def patiently(start: Callable[[], Any]) -> Any:
+    """Starts a node. Ray gives one 30 s, which a busy machine may not keep, so it is tried three times."""
+    for _ in range(2):
+        try:
+            return start()
+        except Exception as error:  # Ray's, which is a bare one
+            if "timed out during startup" not in str(error):
+                raise
+    return start()
+
+
 @contextlib.contextmanager
 def cluster(nodes: int) -> Iterator[Any]:
     """A cluster on this machine, which this process has joined: a head without CPUs, and nodes of two."""
-    from ray.cluster_utils import Cluster
-
-    from sweeps.engine import access, runtime
+    from sweeps.engine import runtime
     from sweeps.study import Resources
 
-    access.protect_token()  # a cluster without one is not joined
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    started = start_cluster(nodes)
     try:
-        for _ in range(nodes):
-            started.add_node(num_cpus=2)
-        started.wait_for_nodes()
         with runtime.connected(started.address, Resources()):
             yield started
     finally:

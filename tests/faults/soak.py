@@ -31,6 +31,7 @@ from sweeps.record.rows import TrialState
 from sweeps.study import load_study
 from tests import processes
 from tests.faults.driver import ROOT
+from tests.faults.real import patiently, start_cluster
 
 STUDY = """
 name: soak
@@ -41,7 +42,7 @@ factors:
   predictor: [mlp, none]
 seeds: 500
 """
-NODES, EVERY_SECONDS = 3, 60
+NODES, EVERY_SECONDS = 3, 120
 """Nodes with two CPUs each, and the seconds between two kills."""
 SHARES = {"worker": 0.6, "node": 0.3, "driver": 0.1}
 """What is killed, drawn each time."""
@@ -107,18 +108,11 @@ def slope(samples: list[tuple[float, float]]) -> float | None:
 
 def part(soak: Soak, minutes: float) -> None:
     """Goes on for some minutes."""
-    from ray.cluster_utils import Cluster
-
-    from sweeps.engine import access
-
-    access.protect_token()
     draws = random.Random(f"soak {soak.figures['parts']}")
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    cluster = start_cluster(NODES)
     began = time.monotonic()
     lives: dict[tuple[str, int], list[tuple[float, float]]] = {}
     try:
-        for _ in range(NODES):
-            cluster.add_node(num_cpus=2)
         running = driver(soak, cluster.address)
         for now in _ticks(began, minutes):
             for kind, process in [("driver", running.pid), *(("worker", pid) for pid in busy_workers())]:
@@ -176,7 +170,7 @@ def _kill(
         victim = draws.choice([node for node in cluster.list_all_nodes() if not node.is_head()])
         processes.send(processes.family(victim.all_processes["raylet"][0].process.pid))
         cluster.remove_node(victim, allow_graceful=False)
-        cluster.add_node(num_cpus=2)
+        patiently(lambda: cluster.add_node(num_cpus=2))
     else:
         running.kill()
         running.wait()

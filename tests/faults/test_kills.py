@@ -22,7 +22,7 @@ from tests.faults.driver import Drivers, drivers
 from tests.faults.injected import SAME
 from tests.faults.moments import Moments, counted, spread
 from tests.faults.real import STUDY as PLANNED
-from tests.faults.real import TEXT, cluster, run_real, tables
+from tests.faults.real import TEXT, cluster, patiently, run_real, tables
 from tests.faults.saving import SHORT_OF_MEMORY
 
 ALL = os.environ.get("FAULTS") == "all"
@@ -126,7 +126,7 @@ def test_killed_nodes(
     with counted(Moments(tmp_path, moment, lambda: processes.send(processes.family(raylet)))):
         outcome, shown = run_real(tmp_path)
     nodes.remove_node(victim, allow_graceful=False)
-    nodes.add_node(num_cpus=2)
+    patiently(lambda: nodes.add_node(num_cpus=2))
     nodes.wait_for_nodes()
     assert outcome.counts["complete"] == 6, shown
     assert tables(tmp_path) == tables(whole)

@@ -10,17 +10,17 @@ import pytest
 import run_sweep
 from sweeps import files
 from tests.faults.injected import SAME
-from tests.faults.real import STUDY
+from tests.faults.real import STUDY, tables
 from tests.faults.simulated_sweep import run_simulated
-from tests.faults.test_damaged_files import tables
 
 
+@pytest.mark.timeout(120)
 def test_nan_in_the_loss(
     tmp_path: Path, injected: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("analysis.api.report", lambda results: "<html>the report</html>")
     run_simulated(STUDY, tmp_path / "whole")
-    for trials in range(6):
+    for trials in (1, 4):
         out = tmp_path / str(trials)
         run_simulated(STUDY, out, trials=trials)
         run_simulated(STUDY, out)

@@ -14,9 +14,10 @@ from sweeps.storage.checkpoints import Checkpoints, local_copies
 from sweeps.storage.store import Store
 from tests.faults.faulty_proxy import FAULTS, FaultyProxy
 from tests.faults.injected import REFUSED, SAME
+from tests.faults.real import tables
 from tests.faults.simulated_sweep import run_simulated
-from tests.faults.test_damaged_files import STUDY, TRIAL, tables
-from tests.sweeps.storage.object_store import ObjectStore
+from tests.faults.test_damaged_files import STUDY, TRIAL
+from tests.sweeps.storage.object_store import ENVIRONMENT, ObjectStore
 from tests.sweeps.tensor_files import tensor_file
 
 ALL = os.environ.get("FAULTS") == "all"
@@ -66,6 +67,10 @@ def test_a_sweep_with_a_faulty_object_store(
     run_simulated(STUDY, tmp_path / "third", options)
     assert tables(tmp_path / "third") == tables(tmp_path / "whole")
     assert proxy.met
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [
+        path for path in written if ENVIRONMENT["AWS_SECRET_ACCESS_KEY"].encode() in path.read_bytes()
+    ]
     injected("S3", SAME, len(proxy.met))
 
 
