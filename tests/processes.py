@@ -26,6 +26,13 @@ def name(process: int) -> str:
         return ""
 
 
+def workers(root: int) -> list[int]:
+    """The descendants in which Ray's workers run; those that have a trial, if there are any."""
+    names = {process: name(process) for process in sorted(family(root))}
+    found = [process for process, text in names.items() if text.startswith("ray::") and "Agent" not in text]
+    return [process for process in found if "IDLE" not in names[process]] or found
+
+
 def send(processes: set[int], number: int = signal.SIGKILL) -> None:
     """Sends a signal to processes, of which some may have ended."""
     for process in processes:

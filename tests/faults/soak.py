@@ -115,7 +115,10 @@ def part(soak: Soak, minutes: float) -> None:
     try:
         running = driver(soak, cluster.address)
         for now in _ticks(began, minutes):
-            for kind, process in [("driver", running.pid), *(("worker", pid) for pid in busy_workers())]:
+            for kind, process in [
+                ("driver", running.pid),
+                *(("worker", pid) for pid in processes.workers(os.getpid())),
+            ]:
                 mib = private_mib(process)
                 if mib is not None:
                     lives.setdefault((kind, process), []).append((now, mib))
@@ -150,19 +153,13 @@ def _ticks(began: float, minutes: float) -> Iterator[float]:
         yield now
 
 
-def busy_workers() -> list[int]:
-    """Processes of this machine's user in which a trial of this soak runs."""
-    mine = processes.family(os.getpid())
-    return [pid for pid in mine if "ray::" in processes.name(pid) and "IDLE" not in processes.name(pid)]
-
-
 def _kill(
     soak: Soak, cluster: Any, running: "subprocess.Popen[bytes]", draws: random.Random
 ) -> "subprocess.Popen[bytes]":
     """Kills something; returns the driver, which may be a new one."""
     [kind] = draws.choices([*SHARES], weights=[*SHARES.values()])
     if kind == "worker":
-        workers = sorted(busy_workers())
+        workers = processes.workers(os.getpid())
         if not workers:
             return running
         processes.send({draws.choice(workers)})

@@ -96,10 +96,9 @@ def test_killed_drivers(
 
 def kill_a_worker(draws: random.Random) -> None:
     """Kills one of the processes in which Ray's workers run."""
-    workers = sorted(pid for pid in processes.family(os.getpid()) if processes.name(pid).startswith("ray::"))
-    busy = [pid for pid in workers if "IDLE" not in processes.name(pid)]
+    workers = processes.workers(os.getpid())
     if workers:
-        os.kill(draws.choice(busy or workers), signal.SIGKILL)
+        os.kill(draws.choice(workers), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("number", KILLS)
