@@ -24,6 +24,9 @@ TABLES = (files.TRIALS, files.METRICS, files.SPECTRA)
 DIFFERING = ("wall_seconds", "attempt", "device")
 """What may differ from run to run: times, how often a trial was started, and where it ran."""
 
+_HEAD = {"num_cpus": 0, "include_dashboard": False}
+"""Drivers are attached to the head, which runs no trials, and is never killed alone."""
+
 
 def tables(out: Path) -> list[bytes]:
     """The tables' bytes, without the columns that may differ."""
@@ -54,7 +57,7 @@ def start_cluster(nodes: int) -> Any:
     from sweeps.engine import access
 
     access.protect_token()  # a cluster without one is not joined
-    started = patiently(lambda: Cluster(initialize_head=True, head_node_args={"num_cpus": 0}))
+    started = patiently(lambda: Cluster(initialize_head=True, head_node_args=_HEAD))
     for _ in range(nodes):
         patiently(lambda: started.add_node(num_cpus=2))
     started.wait_for_nodes()
