@@ -14,6 +14,7 @@ from sweeps.options import RunOptions, RunOutcome
 from sweeps.run import run
 from sweeps.study import Study, study_from_text
 from sweeps.trainer import Trainer
+from tests.faults.moments import Moments, counted
 from tests.faults.saving import SAVING
 from tests.sweeps.conftest import SMALL
 
@@ -23,9 +24,6 @@ STUDY = study_from_text(TEXT.replace("seeds: 2", "seeds: 1"), "small.yaml")
 TABLES = (files.TRIALS, files.METRICS, files.SPECTRA)
 DIFFERING = ("wall_seconds", "attempt", "device")
 """What may differ from run to run: times, how often a trial was started, and where it ran."""
-
-_HEAD = {"num_cpus": 0, "include_dashboard": False}
-"""Drivers are attached to the head, which runs no trials, and is never killed alone."""
 
 
 def tables(out: Path) -> list[bytes]:
@@ -51,13 +49,17 @@ def run_real(
 
 
 def start_cluster(nodes: int) -> Any:
-    """A cluster on this machine: a head without CPUs, and nodes of two."""
+    """A cluster on this machine: a head, and nodes of two CPUs. Without nodes the head has two.
+
+    Drivers are attached to the head, which is never killed alone.
+    """
     from ray.cluster_utils import Cluster
 
     from sweeps.engine import access
 
+    head = {"num_cpus": 0 if nodes else 2, "include_dashboard": False}
     access.protect_token()  # a cluster without one is not joined
-    started = patiently(lambda: Cluster(initialize_head=True, head_node_args=_HEAD))
+    started = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
     for _ in range(nodes):
         patiently(lambda: started.add_node(num_cpus=2))
     started.wait_for_nodes()
@@ -75,9 +77,17 @@ def patiently(start: Callable[[], Any]) -> Any:
     return start()
 
 
+def whole_sweep(out: Path) -> tuple[Path, int]:
+    """Runs an undisturbed sweep in `out`; returns that, and the moments that its driver passed."""
+    with counted(Moments(out)) as moments:
+        outcome, shown = run_real(out)
+    assert outcome.counts["complete"] == len(STUDY.trials()) == 6, shown
+    return out, moments.count
+
+
 @contextlib.contextmanager
 def cluster(nodes: int) -> Iterator[Any]:
-    """A cluster on this machine, which this process has joined: a head without CPUs, and nodes of two."""
+    """A cluster on this machine, as of `start_cluster`, which this process has joined."""
     from sweeps.engine import runtime
     from sweeps.study import Resources
 
