@@ -17,7 +17,7 @@ GIB = 1.0
 """GiB of memory that this process may gain by it."""
 LONGEST_LINE = 2_000
 """Characters of an error."""
-_MORE = 25 if os.environ.get("FAULTS") == "all" else 1
+_MORE = 10 if os.environ.get("FAULTS") == "all" else 1
 
 
 def examples(count: int) -> settings:

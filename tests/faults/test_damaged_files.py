@@ -32,7 +32,7 @@ FILES = (
     files.LEDGER, files.STUDY, files.MANIFEST, *TABLES, files.REPORT, files.FINDINGS, files.FINDINGS_DATA,
     files.EFFECTS, files.RESULT_DIGESTS, files.LOCK, ENCODER,
 )  # fmt: skip
-SEEDS = range(20 if os.environ.get("FAULTS") == "all" else 1)
+SEEDS = range(5 if os.environ.get("FAULTS") == "all" else 1)
 COMMANDS = {
     "run": ("run", "STUDY", "--out", "OUT"),
     "status": ("status", "OUT"),

@@ -26,7 +26,7 @@ from tests.sweeps.conftest import SMALL
 from tests.sweeps.tensor_files import tensor_file
 
 ALL = os.environ.get("FAULTS") == "all"
-MOMENTS = 60 if ALL else 3
+MOMENTS = 20 if ALL else 3
 pytestmark = pytest.mark.timeout(600)
 
 
