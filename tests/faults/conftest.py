@@ -1,7 +1,6 @@
 """Fixtures of the fault suite, and the record of what it has injected."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
@@ -30,9 +29,11 @@ def results() -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What a failed test has injected did not survive."""
-    report: pytest.TestReport = yield
+    report = yield
     if report.failed:
         _RESULTS.failed(item.nodeid)
     return report

@@ -103,7 +103,7 @@ def slope(samples: list[tuple[float, float]]) -> float | None:
     old = [(seconds, mib) for seconds, mib in samples if seconds - samples[0][0] >= YOUNG_SECONDS]
     if len(old) < 3 or old[-1][0] - old[0][0] < LEAST_SECONDS:
         return None
-    return float(np.polyfit(*np.array(old).T, 1)[0]) * 3600
+    return float(np.polyfit([seconds for seconds, _ in old], [mib for _, mib in old], 1)[0]) * 3600
 
 
 def part(soak: Soak, minutes: float) -> None:
@@ -192,7 +192,8 @@ def check(soak: Soak) -> None:
             expected = [*simulated.train(from_settings(planned[row.trial_id].settings), images)]
             found = measured[row.trial_id].sort_values("step")
             wrong += [*found["step"]] != [each.step for each in expected] or not np.array_equal(
-                found["representation_std"], np.float32([each.representation_std for each in expected])
+                found["representation_std"],
+                np.array([each.representation_std for each in expected], np.float32),
             )
     states = [row.state for row in rows]
     soak.figures |= {

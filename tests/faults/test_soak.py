@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeps import simulated
 from sweeps.study import study_from_text
 from tests.faults import page, soak
 from tests.faults.simulated_sweep import run_simulated
@@ -28,9 +29,9 @@ def test_what_is_wrong_or_lost_is_found(tmp_path: Path, monkeypatch: pytest.Monk
     assert [figures[key] for key in ("complete", "failed", "wrong", "lost", "vanished")] == [3, 0, 0, 0, 0]
     assert soak.Soak(tmp_path).figures == figures, "the next part goes on"
 
-    expected = soak.simulated.train
+    expected = simulated.train
     monkeypatch.setattr(
-        soak.simulated,
+        simulated,
         "train",
         lambda config, data: list(expected(config, data))[: 4 if config.predictor == "none" else 99],
     )

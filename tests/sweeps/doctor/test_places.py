@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from sweeps.doctor import places
+from sweeps.doctor.check import Trouble
 from sweeps.storage.store import Store
 from tests.sweeps.doctor.test_machine import result
 
@@ -74,5 +75,5 @@ def test_clocks_are_compared_with_room_for_the_answer() -> None:
     assert places.skew("it", 100.0, 100.9, 101.5) == "it: within 1 s", "whole seconds"
     assert places.skew("it", 110.0, 100, 101) == "it: within 9 s"
     for stamp in (60.0, 140.0):
-        with pytest.raises(places.Trouble, match="the clock of it differs by "):
+        with pytest.raises(Trouble, match="the clock of it differs by "):
             places.skew("it", stamp, 100, 101)
