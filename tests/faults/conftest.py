@@ -5,9 +5,9 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 
 from tests.faults.injected import Results
-from tests.sweeps.conftest import small
+from tests.sweeps.conftest import object_store, small
 
-__all__ = ["injected", "results", "small"]
+__all__ = ["injected", "object_store", "results", "small"]
 _RESULTS = Results()
 
 

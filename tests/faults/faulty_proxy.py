@@ -80,7 +80,11 @@ class FaultyProxy:
     ) -> tuple[int, list[tuple[str, str]], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self._target, timeout=30)
         try:
-            headers = {name: value for name, value in handler.headers.items() if name != "Transfer-Encoding"}
+            headers = {
+                name: value
+                for name, value in handler.headers.items()
+                if name.lower() not in ("transfer-encoding", "content-length", "expect", "connection")
+            }
             connection.request(handler.command, handler.path, body, headers)
             response = connection.getresponse()
             return response.status, response.getheaders(), response.read()
@@ -89,10 +93,15 @@ class FaultyProxy:
 
 
 def _body(handler: BaseHTTPRequestHandler) -> bytes:
-    if handler.headers.get("Expect", "").lower() == "100-continue":
-        handler.send_response_only(100)
-        handler.end_headers()
-    return handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+    if handler.headers.get("Transfer-Encoding", "").lower() != "chunked":
+        return handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+    body = b""
+    while size := int(handler.rfile.readline().partition(b";")[0], 16):
+        body += handler.rfile.read(size)
+        handler.rfile.readline()
+    while handler.rfile.readline().strip():  # trailers
+        pass
+    return body
 
 
 def _send(
