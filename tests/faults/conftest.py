@@ -1,13 +1,13 @@
 """Fixtures of the fault suite, and the record of what it has injected."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 
 import pytest
 
 from tests.faults.injected import Results
 from tests.sweeps.conftest import object_store, small
 
-__all__ = ["injected", "object_store", "results", "small"]
+__all__ = ["injected", "object_store", "small"]
 _RESULTS = Results()
 
 
@@ -21,13 +21,6 @@ def injected(request: pytest.FixtureRequest) -> Callable[..., None]:
     return add
 
 
-@pytest.fixture(scope="session", autouse=True)
-def results() -> Iterator[None]:
-    """Saves what was injected, at the end."""
-    yield
-    _RESULTS.save()
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -36,4 +29,6 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed:
         _RESULTS.failed(item.nodeid)
+    if call.when == "teardown":
+        _RESULTS.save()  # what comes later may end this process
     return report

@@ -47,7 +47,7 @@ def test_a_flipped_bit_is_found_or_changes_nothing(tmp_path: Path, injected: Cal
         refused += found == REFUSED
         for left in broken.glob("*-*"):  # SQLite's own files
             left.unlink()
-    assert refused > FLIPS / 4, "most of the file is in use"
+    assert refused > FLIPS / 8, "much of the file is in use"
     injected("ledger", TOLD, refused)
     injected("ledger", REPAIRED, FLIPS - refused)
 
