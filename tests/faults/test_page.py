@@ -11,7 +11,7 @@ from tests.faults.injected import ROWS, SAME, Results
 
 def rows_of(text: str) -> dict[str, list[str]]:
     """First cell -> the others, of the first table of a text."""
-    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    lines = [line[1:-1].split("|") for line in text.splitlines() if line.startswith("| ")]
     return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines[2:]}
 
 
