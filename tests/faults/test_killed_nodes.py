@@ -14,8 +14,12 @@ from tests.faults.moments import Moments, counted, spread
 from tests.faults.real import cluster, patiently, run_real, tables, whole_sweep
 
 ALL = os.environ.get("FAULTS") == "all"
-KILLS = range(20 if ALL else 0)  # `make test` has tests/sweeps/engine/test_nodes.py
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
+KILLS = range(20)
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(not ALL, reason="`make faults`; `make test` has tests/sweeps/engine/test_nodes.py"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@
 
 Each time the sweep is resumed, or goes on by itself, and its tables equal those of an undisturbed sweep, bit
 for bit. In `make faults` each is killed at 20 moments, which lie in its start, the entry of its directory,
-its training, and the writing of its tables; in `make test` only everything, once.
+its training, and the writing of its tables. `make test` kills a node in tests/sweeps/engine/test_nodes.py, and
+the driver in tests/faults/test_entry.py.
 """
 
 import os
@@ -25,8 +26,12 @@ from tests.faults.real import TEXT, cluster, run_real, tables, whole_sweep
 from tests.faults.saving import SHORT_OF_MEMORY
 
 ALL = os.environ.get("FAULTS") == "all"
-KILLS = range(20 if ALL else 1)
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
+KILLS = range(20)
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(not ALL, reason="`make faults`"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +78,13 @@ def phase(out: Path) -> str:
 
 
 @pytest.mark.parametrize("number", KILLS)
-@pytest.mark.parametrize("whom", ["driver", "everything"] if ALL else ["everything"])
+@pytest.mark.parametrize("whom", ["driver", "everything"])
 def test_killed_drivers(
     tmp_path: Path, nodes: Any, study: Path, undisturbed: tuple[Path, int], started: Drivers,
     injected: Callable[..., None], whom: str, number: int,
 ) -> None:  # fmt: skip
     out, (whole, total) = tmp_path / "sweep", undisturbed
-    moment = spread(total, len(KILLS), whom)[number] if ALL else total // 2
+    moment = spread(total, len(KILLS), whom)[number]
     address = ["--address", nodes.address] if whom == "driver" else []
     command = ["run", str(study), "--out", str(out), "--workers", "2", *address]
     ended = started.run(command, out, at=moment, what=whom)
@@ -96,7 +101,7 @@ def kill_a_worker(draws: random.Random) -> None:
         os.kill(draws.choice(workers), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("number", KILLS if ALL else [])
+@pytest.mark.parametrize("number", KILLS)
 def test_killed_workers(
     tmp_path: Path, undisturbed: tuple[Path, int], injected: Callable[..., None], number: int
 ) -> None:
@@ -110,7 +115,7 @@ def test_killed_workers(
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
-@pytest.mark.parametrize("number", range(5 if ALL else 0))
+@pytest.mark.parametrize("number", range(5))
 def test_signals(
     tmp_path: Path, nodes: Any, study: Path, undisturbed: tuple[Path, int], started: Drivers,
     injected: Callable[..., None], name: str, number: int,
@@ -126,7 +131,6 @@ def test_signals(
     injected("signals", SAME)
 
 
-@pytest.mark.skipif(not ALL, reason="`make faults`")
 def test_the_time_budget(
     tmp_path: Path, undisturbed: tuple[Path, int], injected: Callable[..., None]
 ) -> None:
@@ -139,7 +143,6 @@ def test_the_time_budget(
         shutil.rmtree(out)
 
 
-@pytest.mark.skipif(not ALL, reason="`make faults`")
 def test_trials_that_run_out_of_memory(
     tmp_path: Path, undisturbed: tuple[Path, int], injected: Callable[..., None]
 ) -> None:
