@@ -1,12 +1,14 @@
 # make sweep   run the quickstart study, write its report      make test    run all tests
-# make check   formatter, linter, types, import rules         make bench   run the benchmarks
+# make check   formatter, linter, types, imports, audit        make bench   run the benchmarks
 # make lock    write requirements.lock again                  make format  repair what a machine can repair
 # make faults  kill and damage everything, at length          make clean   remove what make has installed
 # make reproductions   run the studies, write docs/reproductions.md from their tables
 # make theory   train linear learners, draw docs/theory.svg
+# make soak    kill something now and then, for MINUTES=20
 PYTHON ?= python3
 STUDY ?= collapse-quickstart
 OUT ?= runs/$(STUDY)
+MINUTES ?= 20
 # The studies that ship, but for searches and for those on images that do not.
 REPRODUCED ?= $(basename $(notdir $(shell grep -L '^search:' $$(grep -l 'dataset: fashion-mnist-8k' sweeps/studies/*.yaml))))
 
@@ -17,7 +19,7 @@ INSTALL := UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python $(BIN)/pytho
   --constraint requirements.lock --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep reproductions theory test faults check format bench lock clean
+.PHONY: help sweep reproductions theory test faults soak check format bench lock clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -41,14 +43,22 @@ test: .venv/.development
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # `make test` runs a short part of these: fewer moments, seeds and bits.
+# What was injected, and what came of it, goes into build/faults.json, and by tests.faults.page into the docs.
 faults: .venv/.development
-	@FAULTS=all $(BIN)/python -m pytest tests/faults tests/sweeps/engine/test_driver.py
+	@mkdir -p build
+	@FAULTS=all FAULTS_RESULTS=$(CURDIR)/build/faults.json $(BIN)/python -m pytest tests/faults \
+	  tests/sweeps/engine/test_driver.py
+
+# Goes on with a soak of three local nodes, in which something is killed every other minute.
+soak: .venv/.development
+	@$(BIN)/python -m tests.faults.soak --to build/soak --minutes $(MINUTES)
 
 check: .venv/.development
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --no-cache
+	@$(BIN)/python -m tests.audit
 
 format: .venv/.development
 	@$(BIN)/ruff format .

@@ -147,6 +147,8 @@ def _parser() -> ArgumentParser:
     doctor.add_argument(
         "--out", type=path, default=Path(), metavar="DIR", help="where sweeps would be written"
     )
+    doctor.add_argument("--storage", type=name, metavar="URI", help="a store to check, as of `run`")
+    doctor.add_argument("--json", action="store_true", help="as JSON, for scripts")
     return parser
 
 
@@ -350,10 +352,15 @@ def _verify(options: Namespace) -> int:
 def _doctor(options: Namespace) -> int:
     from sweeps.doctor import examine
 
-    sound = True
-    for finding in examine(options.out, options.address):
-        print(f"{'ok   ' if finding.fine else 'WRONG'} {finding.name:<9} {finding.detail}", flush=True)
-        sound = sound and finding.fine
+    checks = []
+    for check in examine(options.out, options.address, options.storage):
+        checks.append(check)
+        if not options.json:
+            remedy = "" if check.fine else f"\n{'':20}{check.remedy}"
+            print(f"{'ok   ' if check.fine else 'WRONG'} {check.name:<14}{check.detail}{remedy}", flush=True)
+    sound = all(check.fine for check in checks)
+    if options.json:
+        print(json.dumps({"sound": sound, "checks": [vars(check) for check in checks]}, indent=2))
     return 0 if sound else 1
 
 

@@ -28,9 +28,9 @@ build_meta.build_{kind}(sys.argv[1])
 TELL = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from sweeps.doctor import _packages
+from sweeps.doctor.machine import packages
 from sweeps.record.manifest import git_state
-print(json.dumps([git_state(), _packages()]))
+print(json.dumps([git_state(), packages()]))
 """
 CALL = """
 import sys

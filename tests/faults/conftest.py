@@ -1,5 +1,34 @@
-"""The small study of the other tests."""
+"""Fixtures of the fault suite, and the record of what it has injected."""
 
-from tests.sweeps.conftest import small
+from collections.abc import Callable, Generator
 
-__all__ = ["small"]
+import pytest
+
+from tests.faults.injected import Results
+from tests.sweeps.conftest import object_store, small
+
+__all__ = ["injected", "object_store", "small"]
+_RESULTS = Results()
+
+
+@pytest.fixture
+def injected(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Counts a fault by row and outcome: `injected("driver", SAME)`."""
+
+    def add(row: str, outcome: str, count: int = 1) -> None:
+        _RESULTS.add(request.node.nodeid, row, outcome, count)
+
+    return add
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a failed test has injected did not survive."""
+    report = yield
+    if report.failed:
+        _RESULTS.failed(item.nodeid)
+    if call.when == "teardown":
+        _RESULTS.save()  # what comes later may end this process
+    return report

@@ -1,17 +1,23 @@
 """How many examples a property-based test tries, and what holds for each: success or one line, at once."""
 
 import os
+import resource
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 
+from tests.faults.injected import REFUSED, REPAIRED
+
 SECONDS = 2.0
 """Seconds of this process that an answer may take."""
+GIB = 1.0
+"""GiB of memory that this process may gain by it."""
 LONGEST_LINE = 2_000
 """Characters of an error."""
-_MORE = 25 if os.environ.get("FAULTS") == "all" else 1
+_MORE = 10 if os.environ.get("FAULTS") == "all" else 1
 
 
 def examples(count: int) -> settings:
@@ -25,14 +31,27 @@ def examples(count: int) -> settings:
     )
 
 
-def answered(call: Callable[[], Any], refusal: type[Exception]) -> Any:
-    """What `call` returns, or None if it is refused; any other error fails the test."""
-    began = time.process_time()
+def answered(call: Callable[[], Any], refusal: type[Exception], count: Callable[[str], None]) -> Any:
+    """What `call` returns, or None if it is refused; any other error fails the test.
+
+    Args:
+        call: what is tried.
+        refusal: the error by which it may refuse.
+        count: called with the outcome.
+    """
+    began, before = time.process_time(), peak_gib()
     try:
-        result = call()
+        result, outcome = call(), REPAIRED
     except refusal as error:
-        result, text = None, str(error)
+        result, outcome, text = None, REFUSED, str(error)
         assert "\n" not in text, text
         assert 0 < len(text) < LONGEST_LINE, text
     assert time.process_time() - began < SECONDS
+    assert peak_gib() - before < GIB
+    count(outcome)
     return result
+
+
+def peak_gib() -> float:
+    """The most memory that this process has had, in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)

@@ -34,7 +34,10 @@ def run_simulated(
     study: Study, out: Path, options: RunOptions | None = None, *, trials: int | None = None
 ) -> None:
     """Runs what is missing, one trial after the other; no more than `trials` of them."""
-    with entered(study, out, options) as sweep:
+    with (
+        entered(study, out, options) as sweep,
+        sweep.mirror.following(stop=lambda: None, warn=lambda line: print(line)),
+    ):
         for trial_id in sweep.ledger.pending(retry_failed=False)[:trials]:
             trial = sweep.trials[trial_id]
             attempt, config = sweep.ledger.start(trial_id), from_settings(trial.settings)

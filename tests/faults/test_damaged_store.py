@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from sweeps.storage import lease
 from sweeps.study import study_from_text
 from sweeps.verify import verify
 from tests.faults.damage import HOWS, damage
+from tests.faults.injected import REFUSED, SAME
 from tests.faults.simulated_sweep import entered, run_simulated
 from tests.faults.test_damaged_files import SEEDS, TABLES
 from tests.sweeps.conftest import SMALL
@@ -44,8 +46,9 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.mark.parametrize("name", [files.LEDGER, files.STUDY, files.MANIFEST, lease.LEASE])
 @pytest.mark.parametrize("fresh", [True, False])
 def test_a_sweep_resumes_from_a_damaged_store_or_is_refused(
-    tmp_path: Path, whole: Path, half: tuple[Path, Path], name: str, how: str, fresh: bool
-) -> None:
+    tmp_path: Path, whole: Path, half: tuple[Path, Path], name: str, how: str, fresh: bool,
+    injected: Callable[..., None],
+) -> None:  # fmt: skip
     for seed in SEEDS if how in ("flipped", "cut") else range(1):
         out, store = tmp_path / f"out{seed}", tmp_path / f"store{seed}"
         shutil.copytree(half[1], store)
@@ -63,10 +66,12 @@ def test_a_sweep_resumes_from_a_damaged_store_or_is_refused(
             assert name in told, told
             assert str(store) in told, told
             assert not re.search(r"byol-sweeps-\d|\.partial|\n", told), told
+            injected("stored", REFUSED)
         else:
             assert [(out / table).read_bytes() for table in TABLES] == [
                 (whole / table).read_bytes() for table in TABLES
             ]
+            injected("stored", SAME)
 
 
 def test_a_damaged_lease_is_waited_for_and_then_taken_over(tmp_path: Path, half: tuple[Path, Path]) -> None:

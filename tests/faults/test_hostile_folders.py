@@ -1,7 +1,9 @@
 """Any folder gives images of which none is in both splits, or an error of one line; and no hang."""
 
+import functools
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from hypothesis import given
@@ -83,7 +85,10 @@ def put(path: Path, kind: str, target: str, shade: int) -> None:
 
 @examples(60)
 @given(st.lists(ENTRIES, max_size=12), st.integers(0, 30), st.sampled_from(["fail", "skip"]))
-def test_any_folder(entries: list[tuple[str, str, str, str]], more: int, on_broken: OnBroken) -> None:
+def test_any_folder(
+    injected: Callable[..., None], entries: list[tuple[str, str, str, str]], more: int, on_broken: OnBroken
+) -> None:
+    count = functools.partial(injected, "folders")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "images"
         folder.mkdir()
@@ -101,8 +106,9 @@ def test_any_folder(entries: list[tuple[str, str, str, str]], more: int, on_brok
                 f"folder:{folder}", image_size=8, on_broken=on_broken, memory_limit=0 if more % 3 else 2**31
             ),
             DataError,
+            count,
         )
-        split = answered(lambda: list_folder(folder), DataError)
+        split = answered(lambda: list_folder(folder), DataError, count)
         if split is not None:
             assert not real_paths(split.train.images) & real_paths(split.test.images)
 

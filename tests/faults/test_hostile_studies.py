@@ -1,7 +1,9 @@
 """Any study file is a study that can be planned, or an error of one line, at once."""
 
 import dataclasses
+import functools
 import json
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given
@@ -113,7 +115,7 @@ def planned(text: str) -> Study:
 
 @examples(60)
 @given(st.data())
-def test_a_shipped_study_with_other_values(data: st.DataObject) -> None:
+def test_a_shipped_study_with_other_values(injected: Callable[..., None], data: st.DataObject) -> None:
     lines = data.draw(st.sampled_from(TEXTS)).splitlines()
     for _ in range(data.draw(st.integers(1, 3))):
         index = data.draw(st.integers(0, len(lines) - 1))
@@ -121,40 +123,44 @@ def test_a_shipped_study_with_other_values(data: st.DataObject) -> None:
         value = data.draw(st.sampled_from(HOSTILE))
         kept = data.draw(st.booleans()) and colon
         lines[index] = f"{key}: {value}" if kept else data.draw(st.sampled_from([value, "", lines[0]]))
-    answered(lambda: planned("\n".join(lines)), StudyError)
+    answered(lambda: planned("\n".join(lines)), StudyError, functools.partial(injected, "studies"))
 
 
 @examples(60)
 @given(st.dictionaries(st.sampled_from(WORDS), DOCUMENTS, max_size=5), st.booleans())
-def test_any_document(sections: dict[str, Any], complete: bool) -> None:
+def test_any_document(injected: Callable[..., None], sections: dict[str, Any], complete: bool) -> None:
     document = {"name": "a", "factors": {"predictor": ["mlp", "none"]}, **sections} if complete else sections
-    answered(lambda: planned(json.dumps(document)), StudyError)
+    answered(lambda: planned(json.dumps(document)), StudyError, functools.partial(injected, "studies"))
 
 
 @examples(60)
 @given(
     st.sampled_from(SETTING_NAMES), st.lists(SCALARS, max_size=3), st.sampled_from(["factors", "reference"])
 )
-def test_any_value_of_any_setting(name: str, values: list[Any], section: str) -> None:
+def test_any_value_of_any_setting(
+    injected: Callable[..., None], name: str, values: list[Any], section: str
+) -> None:
     document: dict[str, Any] = {"name": "a", "factors": {"f": {"x": {}, "y": {"knn_k": 3}}}}
     if section == "factors":
         document["factors"] = {name: values}
     else:
         document["reference"] = {name: values[0] if values else None}
-    answered(lambda: planned(json.dumps(document)), StudyError)
+    answered(lambda: planned(json.dumps(document)), StudyError, functools.partial(injected, "studies"))
 
 
 @examples(60)
 @given(st.text() | st.binary().map(lambda content: content.decode("latin-1")))
-def test_any_text(text: str) -> None:
-    answered(lambda: planned(text), StudyError)
+def test_any_text(injected: Callable[..., None], text: str) -> None:
+    answered(lambda: planned(text), StudyError, functools.partial(injected, "studies"))
 
 
 @examples(30)
 @given(st.sampled_from([*SETTING_NAMES, "", "é", "a.b"]), st.sampled_from(HOSTILE) | st.text(max_size=10))
-def test_any_setting_of_the_command_line(key: str, value: str) -> None:
+def test_any_setting_of_the_command_line(injected: Callable[..., None], key: str, value: str) -> None:
     answered(
-        lambda: study_from_text("name: a\nfactors: {knn_k: [1, 2]}", "f", [f"{key}={value}"]), StudyError
+        lambda: study_from_text("name: a\nfactors: {knn_k: [1, 2]}", "f", [f"{key}={value}"]),
+        StudyError,
+        functools.partial(injected, "studies"),
     )
 
 
