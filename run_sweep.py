@@ -13,15 +13,15 @@ import sqlite3
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from byol.errors import ConfigError, shortened
 from sweeps import __version__, files
-from sweeps.arguments import count, path, positive
+from sweeps.arguments import add_watch, count, path, positive
 from sweeps.command_line import add_address, add_plan, add_run
 from sweeps.errors import RequestError, WorkersError, one_line
-from sweeps.progress import clock
 from sweeps.study import Study, list_studies, load_study
 from sweeps.trainer import Trainer, byol_trainer
 
@@ -125,6 +125,7 @@ def _parser() -> ArgumentParser:
         "written beside it, as findings.txt",
     )
     report.add_argument("--json", action="store_true", help="print the findings as JSON, for scripts")
+    add_watch(report)
 
     replay = command("replay", _replay, "show what stopping collapsed trials early would have saved")
     replay.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
@@ -208,29 +209,26 @@ def _run(options: Namespace) -> int:
     from sweeps.options import RunOptions
     from sweeps.record.result_digests import changed
     from sweeps.run import run
+    from sweeps.watch import watcher
 
-    outcome = run(
-        study,
-        options.out,
-        options=RunOptions(
-            address=options.address,
-            cpus_per_trial=options.cpus_per_trial,
-            gpus_per_trial=options.gpus_per_trial,
-            data_root=options.data_root,
-            workers=options.workers,
-            retry_failed=options.retry_failed,
-            accept_changes=options.accept_changes,
-            checkpoint_every=options.checkpoint_every,
-            time_budget=options.time_budget,
-            hung_after=options.hung_after,
-            storage=options.storage,
-            mirror_every=options.mirror_every,
-            data_via=options.data_via,
-            log=tuple(options.log),
-        ),
-        trainer=options.trainer,
-        stream=sys.stdout,
+    run_options = RunOptions(
+        address=options.address,
+        cpus_per_trial=options.cpus_per_trial,
+        gpus_per_trial=options.gpus_per_trial,
+        data_root=options.data_root,
+        workers=options.workers,
+        retry_failed=options.retry_failed,
+        accept_changes=options.accept_changes,
+        checkpoint_every=options.checkpoint_every,
+        time_budget=options.time_budget,
+        hung_after=options.hung_after,
+        storage=options.storage,
+        mirror_every=options.mirror_every,
+        data_via=options.data_via,
+        log=tuple(options.log),
     )
+    with watcher(Path(__file__), options.out, options.port) if options.watch else nullcontext():
+        outcome = run(study, options.out, options=run_options, trainer=options.trainer, stream=sys.stdout)
     counts = outcome.counts
     closing = [", ".join(f"{counts[key]} {key}" for key in ("planned", "complete", "collapsed", "failed"))]
     if counts["failed"]:
@@ -248,7 +246,7 @@ def _run(options: Namespace) -> int:
 
 
 def _status(options: Namespace) -> int:
-    from sweeps.inspect import against_plan, status
+    from sweeps.inspect import against_plan, planned_and_measured, status
 
     counts, plan = status(options.out), against_plan(options.out)
     if options.json:
@@ -256,35 +254,41 @@ def _status(options: Namespace) -> int:
         return 0
     print("\n".join(f"{count:>6} {name.replace('_', ' ')}" for name, count in counts.items()))
     if plan:
-        print(_planned_and_measured(plan))
+        print(planned_and_measured(plan))
     return 0
-
-
-def _planned_and_measured(plan: dict[str, Any]) -> str:
-    driven = plan["driven_wall_seconds"]
-    return (
-        f"planned {plan['trial_seconds'] / 3600:.2f} trial-hours, {clock(plan['wall_seconds'])} with "
-        f"{plan['workers']} at a time ({plan['source']})\n"
-        f"the {plan['finished_trials']} finished trials took {plan['finished_seconds'] / 3600:.2f} "
-        f"trial-hours, where {plan['finished_planned_seconds'] / 3600:.2f} were planned"
-        + (f"; the sweep has run for {clock(driven)}" if driven else "")
-    )
 
 
 def _report(options: Namespace) -> int:
     from sweeps.inspect import refresh_tables
 
-    for out in options.out:
-        for line in refresh_tables(out):
-            _show(line)
     folder = options.out[0] if len(options.out) == 1 else Path()
     path = options.to or folder / files.REPORT
-    text, data = _write_results(options.out, path)
+
+    def write() -> tuple[str, str]:
+        for line in (line for out in options.out for line in refresh_tables(out)):
+            _show(line)
+        return _write_results(options.out, path)
+
+    if options.watch:
+        _watch(options, lambda: write() and path.read_text(encoding="utf-8"))
+    text, data = write()
     print(data.rstrip() if options.json else f"{text}\nReport: {path}")
     if len(options.out) > 1 and not options.json:
         written = (path.name, files.FINDINGS, files.FINDINGS_DATA, files.EFFECTS)
         print(f"Written to {path.resolve().parent}: {', '.join(written)}")
     return 0
+
+
+def _watch(options: Namespace, build: Callable[[], str]) -> None:
+    """Serves the report until no driver is at work."""
+    from analysis.page.live import watch
+    from sweeps.watch import has_begun, progress
+
+    os.nice(10)  # the trials come first
+    if has_begun(options.out):
+        watch(lambda: progress(options.out), build, port=options.port, show=_show)
+    else:
+        _show("No driver is at work there, so there is nothing to watch.")
 
 
 def _replay(options: Namespace) -> int:

@@ -1,7 +1,7 @@
 """Values of the command line's options: what each may be, said in one line when it is not."""
 
 import re
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
 from byol.errors import shown
@@ -10,6 +10,7 @@ MOST = 10**9
 """The largest number that an option takes."""
 LEAST_CPUS = 0.01
 """The least share of a CPU that a trial may occupy, as in a study."""
+HIGHEST_PORT = 65_535
 _LONGEST_HOURS = 100_000
 """The longest time that an option takes: 11 years."""
 
@@ -22,6 +23,27 @@ def count(text: str, *, least: int = 1) -> int:
     if number > MOST:
         raise ArgumentTypeError(f"must be at most {MOST:,}, but got {shown(text)}")
     return number
+
+
+def port(text: str) -> int:
+    """A port to serve on; 0 is any that is free."""
+    number = _whole(text)
+    if number is None or number > HIGHEST_PORT:
+        rule = f"must be a whole number, at most {HIGHEST_PORT}"
+        raise ArgumentTypeError(f"{rule}, but got {shown(text)}")
+    return number
+
+
+def add_watch(command: ArgumentParser) -> None:
+    """Adds the options of a command that can serve the report while a sweep runs."""
+    command.add_argument(
+        "--watch",
+        action="store_true",
+        help="serve the report to this machine while the sweep runs, and bring it up to date",
+    )
+    command.add_argument(
+        "--port", type=port, default=0, metavar="N", help="where --watch serves (default: any that is free)"
+    )
 
 
 def _whole(text: str) -> int | None:

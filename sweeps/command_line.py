@@ -3,7 +3,7 @@
 import os
 from argparse import ArgumentParser
 
-from sweeps.arguments import count, count_or_zero, cpus, duration, gpus, name, path, positive
+from sweeps.arguments import add_watch, count, count_or_zero, cpus, duration, gpus, name, path, positive
 
 
 def add_plan(plan: ArgumentParser) -> None:
@@ -88,6 +88,7 @@ def add_run(run: ArgumentParser) -> None:
         action="store_true",
         help="go on although code, versions or data have changed; each trial says what it ran under",
     )
+    add_watch(run)
 
 
 def _add_study(command: ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from byol.files import replacing
 from sweeps import files
 from sweeps.errors import DirectoryError, RequestError
 from sweeps.planning import estimates
+from sweeps.progress import clock
 from sweeps.record import directory
 from sweeps.record.rows import Fact
 from sweeps.record.tables import write_tables
@@ -40,6 +41,18 @@ def against_plan(out: Path) -> dict[str, Any] | None:
         plan = estimates.plan_against_actual(ledger.trials(), facts)
     seconds = recorded_manifest(out, facts).get("wall_seconds")
     return plan and {**plan, "driven_wall_seconds": seconds}
+
+
+def planned_and_measured(plan: dict[str, Any]) -> str:
+    """What `against_plan` returned, in words."""
+    driven = plan["driven_wall_seconds"]
+    return (
+        f"planned {plan['trial_seconds'] / 3600:.2f} trial-hours, {clock(plan['wall_seconds'])} with "
+        f"{plan['workers']} at a time ({plan['source']})\n"
+        f"the {plan['finished_trials']} finished trials took {plan['finished_seconds'] / 3600:.2f} "
+        f"trial-hours, where {plan['finished_planned_seconds'] / 3600:.2f} were planned"
+        + (f"; the sweep has run for {clock(driven)}" if driven else "")
+    )
 
 
 def refresh_tables(out: Path) -> list[str]:

@@ -99,7 +99,7 @@ def test_the_wheel_holds_the_program_its_data_and_nothing_else(site: Path, sdist
     metadata = {name for name in installed if ".dist-info/" in name}
     packaged = {name for name in sources if name.startswith(tuple(f"{package}/" for package in PACKAGES))}
     assert installed - metadata == {*packaged, "run_sweep.py"}
-    for name in ("sweeps/studies/collapse-quickstart.yaml", "analysis/page/report.js", "byol/py.typed"):
+    for name in ("sweeps/studies/collapse-quickstart.yaml", "analysis/page/script/start.js", "byol/py.typed"):
         assert name in installed
 
 

@@ -1,4 +1,7 @@
-"""What a figure tells the page about the trials that its marks and lines stand for. See theme.Panel."""
+"""What a figure tells the page about the trials that its marks and lines stand for. See theme.Panel.
+
+Elsewhere in the page, any button with `data-term=TERM` selects its trials and is dimmed without any of them.
+"""
 
 import json
 import re
@@ -38,10 +41,13 @@ def term(column: str, value: object) -> str:
 
 
 def cell_term(cell: Cell) -> str:
-    """The trials of a cell: by its id, or where tables lack that, by all its levels."""
-    if cell.cell_id is not None:
-        return term("cell", cell.cell_id)
-    return " ".join(term(name, label) for name, label in zip(cell.factors, cell.labels, strict=True))
+    """The trials of a cell."""
+    return term("cell", cell_id(cell))
+
+
+def cell_id(cell: Cell) -> str:
+    """What the page calls a cell: its id, or where tables lack that, its levels."""
+    return cell.cell_id or cell.levels_text
 
 
 def of(*terms: str, legend: bool = False) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def head(study: StudyResults, name: str = "") -> str:
     """The study's title and question, and above it the sweep's name, if it needs one."""
     above = element("p", escaped(name), class_="sweep") if name else ""
     question = element("p", escaped(study.question), class_="question") if study.question else ""
-    return above + element("h1", escaped(study.title)) + question
+    return above + element("h1", escaped(study.title), tabindex="-1") + question
 
 
 def answer(study: StudyResults, cells: Sequence[Cell], findings: Findings) -> str:
@@ -30,11 +30,11 @@ def answer(study: StudyResults, cells: Sequence[Cell], findings: Findings) -> st
     sentence, _, rest = first.text.partition(". ")
     text = element("p", prose(f"{sentence}." if rest else sentence))
     text += element("p", prose(rest)) if rest else ""
-    lead = element("section", text, class_="card lead", aria_label="Verdict")
+    lead = element("section", text, class_="card lead whole", aria_label="Verdict")
     items = "".join(
         element("li", prose(item.text), **({"class_": "caveat"} if item.caveat else {})) for item in others
     )
-    card = element("section", element("ul", items), class_="card findings", aria_label="Findings")
+    card = element("section", element("ul", items), class_="card findings whole", aria_label="Findings")
     body = lead + (card if others else "")
     if cells:
         body = element("div", body + _map(study, cells), class_="answer")

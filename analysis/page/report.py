@@ -8,11 +8,15 @@ import base64
 import gzip
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
 from analysis.figures.theme import dark_map
+from analysis.page.about import about, colours
+from analysis.page.curves import packed_curves
+from analysis.page.live import CLOSED, PLACE
 from analysis.page.markup import element, escaped
 from analysis.page.overview import overview_part
 from analysis.page.sections import StudyPage, study_page
@@ -20,6 +24,29 @@ from analysis.page.trial_table import trial_rows
 from analysis.results import Results
 
 _PAGE = Path(__file__).parent
+_SCRIPTS = (
+    "base",
+    "terms",
+    "study",
+    "bar",
+    "table",
+    "map",
+    "figures",
+    "curves",
+    "trial",
+    "compare",
+    "address",
+    "live",
+    "start",
+)
+"""Files of the page's script, in the order in which they are joined."""
+_STYLES = ("report", "views", "readers")
+_FAILED = """function failed(error) {
+  document.documentElement.dataset.ready = "failed";
+  document.querySelector(".trouble").hidden = false;
+  console.error(error);
+}
+"""
 _PARTS = (
     ("answer", "Answer"),
     ("belief", "Why believe it"),
@@ -50,22 +77,29 @@ def render(results: Results) -> str:
             for name, panel in figures.items()
         },
         "views": {name: panel.views for name, panel in figures.items() if len(panel.views) > 1},
+        "brush": {name: panel.brush for name, panel in figures.items() if panel.brush},
         "tables": {f"s{index}": trial_rows(study) for index, study in enumerate(results.studies)},
+        "about": {f"s{index}": about(study) for index, study in enumerate(results.studies)},
+        "colours": colours(),
         "dark": dark_map(),
     }
     packed = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    library, script = get_plotlyjs(), (_PAGE / "report.js").read_text(encoding="utf-8")
+    library, script = get_plotlyjs(), page_script()
+    curves = "".join(
+        _packed(f"s{index}-curves", packed_curves(study)) for index, study in enumerate(results.studies)
+    )
     titles = [*results.names] if several else [results.studies[0].title]
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(script, library)}">'
         f"<title>{escaped(' · '.join(titles))}</title>"
-        f"<style>{(_PAGE / 'report.css').read_text(encoding='utf-8')}</style>"
+        f"<style>{_style()}</style>"
     )
     parts = (overview_part(results) if several else "") + "".join(page.html for page in pages.values())
     body = (
-        f'{_bar(titles, pages)}<main class="wrap">{_trouble()}{parts}{_footer()}</main>'
-        f"{_block('data', packed)}{_block('plotly', library)}<script>{script}</script>"
+        f'{_bar(titles, pages)}<main class="wrap" id="main" tabindex="-1">'
+        f"{_trouble()}{parts}{_footer()}</main>"
+        f"{_block('data', packed)}{curves}{_block('plotly', library)}<script>{script}</script>"
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}</body></html>\n'
 
@@ -75,15 +109,29 @@ def _policy(*scripts: str) -> str:
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"{CLOSED} script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
 
 
 def _block(name: str, text: str) -> str:
     """A gzipped text that the script unpacks. The gzip header holds no time, so that bytes repeat."""
-    packed = base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+    return _packed(name, base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode())
+
+
+def _packed(name: str, packed: str) -> str:
     return f'<script type="application/gzip" id="{name}">{packed}</script>'
+
+
+def _style() -> str:
+    return "".join((_PAGE / f"{name}.css").read_text(encoding="utf-8") for name in _STYLES)
+
+
+@cache
+def page_script() -> str:
+    """The files of the script as one, which runs by itself and shows it where it fails."""
+    parts = [(_PAGE / "script" / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS]
+    return f'"use strict";\n(async () => {{\n{"".join(parts)}}})().catch(failed);\n{_FAILED}'
 
 
 def _bar(titles: list[str], pages: dict[str, StudyPage]) -> str:
@@ -95,7 +143,8 @@ def _bar(titles: list[str], pages: dict[str, StudyPage]) -> str:
     inner = "".join(f'<a href="#{name}">{escaped(label)}</a>' for name, label in links)
     nav = element("nav", inner, aria_label="Parts of the report")
     theme = '<button class="theme" type="button" aria-label="Switch between light and dark">Dark</button>'
-    return f'<header class="bar"><div class="wrap"><b>BYOL Sweeps</b>{nav}{theme}</div></header>'
+    skip = '<a class="skip" href="#main">Skip to the answer</a>'
+    return f'{skip}<header class="bar"><div class="wrap"><b>BYOL Sweeps</b>{nav}{PLACE}{theme}</div></header>'
 
 
 def _trouble() -> str:

@@ -52,7 +52,9 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
     def section(name: str, title: str, lead: str, *parts: str) -> str:
         return _section(f"{prefix}-{name}", title, lead, "".join(parts))
 
-    html = section("answer", "", "", cards.head(study, name), cards.answer(study, cells, findings))
+    html = element("header", cards.head(study, name), id=f"{prefix}-answer")
+    html += '<div class="selection" hidden></div>'
+    html += element("section", cards.answer(study, cells, findings), aria_label="Answer")
     html += section(
         "belief",
         "Why believe it",
@@ -93,7 +95,7 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
     html += section(
         "trials",
         "Every trial",
-        "Click a heading to sort, or a tile of the map above to see its trials.",
+        "What is selected in the map, in a figure or by the filter is listed. Click a heading to sort.",
         trial_table_shell(study, prefix),
     )
     html += section("provenance", "Provenance", "", provenance.provenance(study, findings.counts))

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from analysis.load import load_results
+from analysis.page.live import live_page
 from analysis.page.report import render
 from analysis.page.trial_table import trial_table_shell
 from tests.analysis.tables import Row, unfinished, write_sweep
@@ -58,6 +59,8 @@ def test_nothing_outside_is_named(page: str) -> None:
     assert not re.search(r'(?:src|href)="(?!#)', text)
     assert "http:" not in text
     assert "https:" not in text
+    assert "connect-src" not in text  # only a page that is served may ask its server
+    assert live_page(page, "v").count("connect-src 'self'") == 1
 
 
 def test_every_trial_is_in_the_table(sweep: Path, page: str) -> None:
@@ -103,7 +106,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     page = render(load_results([write_sweep(tmp_path, factors=levels, edit=edit, study=texts)]))
     assert "<img" not in page
     assert "<u>1</u>" not in static(page)
-    assert page.count("</script>") == 3
+    assert page.count("</script>") == 4
 
 
 def _none(trials: list[Row], metrics: list[Row]) -> None:
@@ -145,7 +148,7 @@ def test_several_studies_in_one_report(sweep: Path, tmp_path: Path) -> None:
     assert page.index("2 sweeps compared") < page.index("<article")
     # The second is the first study again, seed 0 of it, so there are two.
     assert page.count("<article") == 2
-    assert re.findall("<h1>(.*?)</h1>", page) == [
+    assert re.findall("<h1[^>]*>(.*?)</h1>", page) == [
         "2 sweeps compared",
         "What keeps a small BYOL from collapsing",
         "A third",
