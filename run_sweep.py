@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from byol.errors import ConfigError, shortened
 from sweeps import __version__, files
-from sweeps.arguments import add_watch, count, path, positive
+from sweeps.arguments import add_watch, count, name, path, positive
 from sweeps.command_line import add_address, add_plan, add_run
 from sweeps.errors import RequestError, WorkersError, one_line
 from sweeps.study import Study, list_studies, load_study

@@ -12,7 +12,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from byol.errors import shortened
-from sweeps.engine.access import AUTH_MODE
+from sweeps.engine.environment import AUTH_MODE
 from sweeps.errors import one_line
 from sweeps.record.manifest import versions
 
