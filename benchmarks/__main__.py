@@ -3,6 +3,7 @@
 from benchmarks import (
     effects_simulation,
     measurements,
+    report_scale,
     sequential_simulation,
     sweep_scale,
     training_step,
@@ -13,6 +14,7 @@ if __name__ == "__main__":
     training_step.main()
     measurements.main()
     sweep_scale.main()
+    report_scale.main(["--no-browser"])
     verdict_simulation.main()
     sequential_simulation.main([])
     effects_simulation.main()
