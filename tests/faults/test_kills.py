@@ -2,8 +2,8 @@
 
 Each time the sweep is resumed, or goes on by itself, and its tables equal those of an undisturbed sweep, bit
 for bit. In `make faults` each is killed at 20 moments, which lie in its start, the entry of its directory,
-its training, and the writing of its tables. `make test` kills a node in tests/sweeps/engine/test_nodes.py, and
-the driver in tests/faults/test_entry.py.
+its training, and the writing of its tables. `make test` kills a node in tests/sweeps/engine/test_nodes.py,
+and the driver in tests/faults/test_entry.py.
 """
 
 import os
