@@ -63,8 +63,9 @@ format: .venv/.development
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: .venv/.development
-	@$(BIN)/python -m benchmarks
+# By name: make bench PARTS=trial. At length, and kept: make bench LONG=1 TO=benchmarks/results.
+bench: .venv/.peers
+	@.venv/peers/bin/python -m benchmarks $(PARTS) $(if $(LONG),--long) $(if $(TO),--to $(TO))
 
 # For Python 3.11 and later, on every platform. Versions stay as they are unless the requirements change.
 lock: | $(BIN)/uv
@@ -84,6 +85,16 @@ $(BIN)/uv:
 
 .venv/.runtime: requirements.txt requirements.lock | $(BIN)/uv
 	@$(INSTALL) requirements.txt
+	@touch $@
+
+# Sees the packages of .venv, and has those of the peers to itself.
+.venv/.peers: benchmarks/requirements.txt .venv/.development
+	@echo "Installing the peers of the benchmarks into .venv/peers"
+	@$(BIN)/python -m venv --without-pip --clear .venv/peers
+	@site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  $(BIN)/python -c "$$site" > "$$(.venv/peers/bin/python -c "$$site")/project.pth"
+	@UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python .venv/peers/bin/python --no-deps --require-hashes \
+	  --requirement benchmarks/requirements.txt
 	@touch $@
 
 .venv/.development: requirements.txt requirements-dev.txt requirements.lock | $(BIN)/uv
