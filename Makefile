@@ -64,7 +64,7 @@ format: .venv/.development
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-# make bench PARTS=trial, make bench LONG=1 TO=benchmarks/results; `.venv/bin/python -m benchmarks --help` lists the parts.
+# By name: make bench PARTS=trial. At length, and kept: make bench LONG=1 TO=benchmarks/results.
 bench: .venv/.peers
 	@.venv/peers/bin/python -m benchmarks $(PARTS) $(if $(LONG),--long) $(if $(TO),--to $(TO))
 

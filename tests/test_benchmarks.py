@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,28 +93,3 @@ def test_parts_at_toy_size() -> None:
     assert [row[2] for row in recorded.tables[0].rows] == ["1,024", "3,072"], "bytes of the spectra"
     probed = imports.measure(rounds=1, sides={"scipy": "import scipy", "nothing": "pass"})
     assert [(row[0], row[3]) for row in probed.tables[0].rows] == [("scipy", "scipy"), ("nothing", "none")]
-
-
-@pytest.mark.timeout(60)
-def test_the_parts_about_the_gpu_run_without_one_and_without_ray(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Imported anew, where Ray, pandas and the engine cannot be imported."""
-    for name in [name for name in sys.modules if name.startswith("benchmarks.")]:
-        monkeypatch.delitem(sys.modules, name)
-    for name in ("ray", "pandas", "plotly", "yaml", "sweeps", "analysis", "lightly"):
-        monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    main(["gpu", "gpu_packs"])
-    out = capsys.readouterr().out
-    rows = [line.strip("| ").split(" | ") for line in out.splitlines() if line.startswith("|")]
-    starts = [index + 1 for index, row in enumerate(rows) if row[0] == "---"]
-    headings = {index - 2 for index in starts}
-    filled = [
-        cell
-        for index, row in enumerate(rows)
-        for cell in row[1:]
-        if index not in headings and cell not in ("---", "not measured")
-    ]
-    assert (len(starts), filled) == (3, [])
-    assert out.count("There was no GPU") == 2
