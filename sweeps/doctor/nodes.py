@@ -20,12 +20,13 @@ _SAME_EVERYWHERE = "install on every node what is installed here (docs/cluster.m
 
 def token(address: str | None) -> str:
     """Whether Ray asks for a token, and who may read it."""
-    from sweeps.engine import access, environment
+    from sweeps.engine import access
+    from sweeps.engine.environment import AUTH_MODE
 
-    if (os.environ.get(environment.AUTH_MODE) or "token").lower() != "token":
+    if (os.environ.get(AUTH_MODE) or "token").lower() != "token":
         raise Trouble(
-            f"{environment.AUTH_MODE} is {os.environ[environment.AUTH_MODE]}: whoever reaches Ray's ports can run code",
-            f"unset {environment.AUTH_MODE}, or set it to token",
+            f"{AUTH_MODE} is {os.environ[AUTH_MODE]}: whoever reaches Ray's ports can run code",
+            f"unset {AUTH_MODE}, or set it to token",
         )
     if os.environ.get("RAY_AUTH_TOKEN"):
         return "in RAY_AUTH_TOKEN"
