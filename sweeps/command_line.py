@@ -36,10 +36,7 @@ def add_run(run: ArgumentParser) -> None:
     run.add_argument("--workers", type=count, metavar="N", help="maximum concurrent trials")
     run.add_argument("--cpus-per-trial", type=cpus, metavar="N", help="overrides the study's value")
     run.add_argument(
-        "--gpus-per-trial",
-        type=gpus,
-        metavar="N",
-        help="overrides the study's value; with 0.5, two trials share a GPU",
+        "--gpus-per-trial", type=gpus, metavar="N", help="likewise; with 0.5, two trials share a GPU"
     )
     run.add_argument(
         "--checkpoint-every",

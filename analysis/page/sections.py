@@ -26,6 +26,8 @@ from analysis.page.trial_table import trial_table_shell
 from analysis.results import StudyResults
 
 _OF_SEARCHES = (parallel.parallel, importance.importance)
+_SELECTION = '<div class="selection" hidden></div>'
+"""Where the page's script shows what is selected."""
 _ROWS_UP_TO = 400
 """Rows of a figure's table that the page shows."""
 
@@ -52,8 +54,7 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
     def section(name: str, title: str, lead: str, *parts: str) -> str:
         return _section(f"{prefix}-{name}", title, lead, "".join(parts))
 
-    html = element("header", cards.head(study, name), id=f"{prefix}-answer")
-    html += '<div class="selection" hidden></div>'
+    html = element("header", cards.head(study, name), id=f"{prefix}-answer") + _SELECTION
     html += element("section", cards.answer(study, cells, findings), aria_label="Answer")
     html += section(
         "belief",
