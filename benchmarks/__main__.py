@@ -31,6 +31,7 @@ BY_NAME = {
 """Parts that run only if they are named."""
 PRINTED = {
     "sweep_scale": "10,000 trials through planner, ledger, tracker and tables, without Ray",
+    "report_scale": "a report of many trials: time, memory, size",
     "verdict_simulation": "how often the verdict is right",
     "sequential_simulation": "likewise, for a sequence of seeds",
     "effects_simulation": "how often intervals and tests are right",
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for part in options.parts or PARTS:
         print(f"benchmarks: {part}", file=sys.stderr, flush=True)
         if part in PRINTED:
-            sys.argv[1:] = []  # they read it
+            sys.argv[1:] = ["--no-browser"] if part == "report_scale" else []  # they read it
             runpy.run_module(f"benchmarks.{part}", run_name="__main__")
         else:
             report = importlib.import_module(f"benchmarks.{part}").measure(long=options.long)
