@@ -195,12 +195,27 @@ def test_the_report_of_a_complete_sweep_is_built_again_only_when_it_is_out_of_da
     assert (out / "report.html").stat().st_mtime_ns == built
     study_file.write_text(study_file.read_text() + "title: Another title\n")
     assert main(command, trainer=TRAINER) == 0
-    assert "<h1>Another title</h1>" in (out / "report.html").read_text()
+    assert ">Another title</h1>" in (out / "report.html").read_text()
     (out / "metrics.parquet").touch()  # changed in what the report does not show
     assert main(command, trainer=TRAINER) == 0
     built = (out / "report.html").stat().st_mtime_ns
     assert main(command, trainer=TRAINER) == 0
     assert (out / "report.html").stat().st_mtime_ns == built
+
+
+def test_a_sweep_that_has_ended_is_reported_and_not_watched(
+    tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    complete(out, study_file)
+    monkeypatch.setattr("os.nice", lambda _: 0)  # the tests go on in this process
+    assert main(["report", str(out), "--watch"]) == 0
+    shown = capsys.readouterr()
+    assert "nothing to watch" in shown.err
+    assert f"Report: {out / files.REPORT}" in shown.out
+    with pytest.raises(SystemExit, match="2"):
+        main(["report", str(out), "--watch", "--port", "70000"])
+    assert "at most 65535" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("present", [[], [files.STUDY], [files.TRIALS]])
