@@ -285,7 +285,7 @@ def _watch(options: Namespace, build: Callable[[], str]) -> None:
     from sweeps.watch import has_begun, progress
 
     os.nice(10)  # the trials come first
-    if has_begun(options.out):
+    if has_begun(options.out, _show):
         watch(lambda: progress(options.out), build, port=options.port, show=_show)
     else:
         _show("No driver is at work there, so there is nothing to watch.")

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from sweeps import files
 from sweeps.inspect import status
 from sweeps.record import directory
 
-_ENDS_WITHIN_S = 60.0
+_ENDS_WITHIN_S = 45.0
 _LOOK_EVERY_S = 0.5
 
 
@@ -52,9 +52,9 @@ def _changed_ns(folder: Path) -> int:
     return max((path.stat().st_mtime_ns for path in written), default=0)
 
 
-def has_begun(folders: Sequence[Path], within_s: float = 30.0) -> bool:
+def has_begun(folders: Sequence[Path], show: Callable[[str], None], within_s: float = 300.0) -> bool:
     """Whether a driver is at work, or begins within some seconds; false at once where all has ended."""
-    until = time.monotonic() + within_s
+    until, told = time.monotonic() + within_s, False
     while True:
         there = [folder for folder in folders if (folder / files.LEDGER).exists()]
         if any(directory.is_locked(folder) for folder in there):
@@ -63,6 +63,9 @@ def has_begun(folders: Sequence[Path], within_s: float = 30.0) -> bool:
             return False
         if time.monotonic() >= until:
             return False
+        if not told:  # a driver starts Ray before it takes the directory, which may take a minute
+            show("Waiting for a driver to begin.")
+            told = True
         time.sleep(_LOOK_EVERY_S)
 
 
