@@ -38,9 +38,9 @@ reproductions: .venv/.runtime
 theory: .venv/.runtime
 	@$(BIN)/python -m benchmarks.theory_figure
 
-# Two processes: tests that wait for Ray leave a core to the others.
+# Two processes: the tests that wait for Ray leave a core to the others (tests/conftest.py).
 test: .venv/.development
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # `make test` runs a short part of these: fewer moments, seeds and bits.
 # What was injected, and what came of it, goes into build/faults.json, and by tests.faults.page into the docs.
