@@ -73,11 +73,12 @@ def test_levels_legends_and_marks_select(wide: Opened) -> None:
 
 def test_a_range_that_is_drawn_selects(wide: Opened, sweep: Path) -> None:
     page = wide.page
-    page.locator("#s0-loss-std").evaluate("one => one.scrollIntoView({block: 'center', behavior: 'instant'})")
-    box, earlier = page.locator("#s0-loss-std .nsewdrag").bounding_box(), None
-    while box != earlier:  # figures that come into view are drawn, and move what is below them
-        page.wait_for_timeout(300)
-        earlier, box = box, page.locator("#s0-loss-std .nsewdrag").bounding_box()
+    for _ in range(2):  # figures that come into view are drawn, and move what is below them
+        page.locator("#s0-loss-std").evaluate(
+            "one => one.scrollIntoView({block: 'center', behavior: 'instant'})"
+        )
+        page.wait_for_timeout(1000)
+    box = page.locator("#s0-loss-std .nsewdrag").bounding_box()
     left, bottom = box["x"] + 4, box["y"] + box["height"] - 3
     page.mouse.move(left, box["y"] + 4)
     page.mouse.down()
