@@ -22,7 +22,7 @@ from sweeps.study import study_from_text
 
 STUDY = """
 name: nodes
-reference: {dataset: fashion-mnist-8k, steps: 20, eval_every: 2, weight_decay: 6}
+reference: {dataset: fashion-mnist-8k, steps: 20, eval_every: 2, weight_decay: 12}
 factors:
   encoder_norm: [batch, group]
   predictor: [mlp, none]
@@ -76,7 +76,7 @@ def test_trials_spread_over_nodes_and_survive_a_killed_node(tmp_path: Path) -> N
             trainer=dataclasses.replace(TRAINER, train=train),
             stream=io.StringIO(),
         )
-        killer.join(timeout=1)
+        killer.join(timeout=30)
     finally:
         cluster.shutdown()
 
