@@ -93,8 +93,8 @@ class Learner:
 
     def _placed(self, module: Module) -> Module:
         """The module on the device, in the layout in which it trains fastest, in train mode."""
-        # On a CPU a step in channels_last takes .8 to .97 of the time, but 1.25 to 1.9 of it with GroupNorm
-        # in bf16 (benchmarks/log.md).
+        # On a CPU a step in channels_last takes .7 to 1.0 of the time with most norms, about as long with
+        # GroupNorm in fp32, but 1.25 to 1.8 times as long with GroupNorm in bf16 (benchmarks/log.md).
         grouped = self.config.encoder_norm in ("group", "group-ws")
         by_channel = grouped and self.bf16 and self.device.type == "cpu"
         layout = torch.contiguous_format if by_channel else torch.channels_last
