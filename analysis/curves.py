@@ -33,7 +33,7 @@ def curves(study: StudyResults, column: str) -> Curves:
     >>> curves(study, "representation_std").values.shape  # doctest: +SKIP
     (15, 11)
     """
-    rows, places, steps = _index(study)
+    rows, places, steps = places_of_metrics(study)
     values = np.full((len(study.trials), len(steps)), np.nan)
     known = rows >= 0
     values[rows[known], places[known]] = study.metrics[column].to_numpy(np.float64, na_value=np.nan)[known]
@@ -43,10 +43,15 @@ def curves(study: StudyResults, column: str) -> Curves:
 
 
 @lru_cache(maxsize=2)
-def _index(
+def places_of_metrics(
     study: StudyResults,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """For each row of the metrics its trial, -1 if it is of none, and its step; and the steps."""
+    """Where each row of the metrics stands among trials and steps.
+
+    Returns:
+        The row of its trial, -1 if it is of none, and the place of its step, each of shape [rows]; and all
+        steps, ascending.
+    """
     rows = pd.Index(study.trials["trial_id"]).get_indexer(pd.Index(study.metrics["trial_id"]))
     steps, places = np.unique(study.metrics["step"].to_numpy(np.int64), return_inverse=True)
     return rows.astype(np.int64), places.astype(np.int64), steps

@@ -127,7 +127,8 @@ class AdamW(Optimizer):
 
     def _step_group(self, parameters: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
         for p in parameters:
-            self.state.setdefault(p, {"step": torch.zeros((), device=p.device)})
+            if p not in self.state:
+                self.state[p] = {"step": torch.zeros((), device=p.device)}
         adamw(
             parameters,
             gradients,

@@ -268,7 +268,7 @@ class Sweep:
         )
         return {
             **conditions.current(),
-            Fact.PRECISION: self.trainer.precision(),
+            Fact.PRECISION: self.inputs.facts.get(Fact.PRECISION) or self.trainer.precision(),
             Fact.BASELINES: json.dumps(baselines),
         }
 

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.curves import places_of_metrics
 from analysis.results import StudyResults
+from analysis.stats import Floats
 
 QUANTITIES = (
     "representation_std",
@@ -33,7 +35,6 @@ _EIGENVALUES = (12, 32)
 """Least and most that are kept of each trial."""
 
 Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float64]
 
 
 def packed_curves(study: StudyResults) -> str:
@@ -67,19 +68,16 @@ def _curves(study: StudyResults, quantities: Sequence[str], most: int) -> tuple[
 
     More than `most` steps become so many intervals, each with its last measurement.
     """
-    place = {trial: row for row, trial in enumerate(study.trials["trial_id"])}
-    metrics = study.metrics.dropna(subset=["step"])
-    metrics = metrics[metrics["trial_id"].isin(place)]
-    rows = metrics["trial_id"].map(place).to_numpy(np.int64)
-    measured = metrics["step"].to_numpy(np.int64)
-    steps = np.unique(measured)
+    rows, places, measured = places_of_metrics(study)
+    steps = measured
     if len(steps) > most:
         steps = steps[np.unique(np.linspace(0, len(steps) - 1, most).round().astype(int))]
     values_QTS = np.full((len(quantities), len(study.trials), len(steps)), np.nan)
-    columns = np.searchsorted(steps, measured)
+    columns = np.searchsorted(steps, measured)[places]
     for index, name in enumerate(quantities):
-        values = metrics[name].to_numpy(np.float64, na_value=np.nan)
-        known = np.isfinite(values)  # in order of step: the last of an interval is what stays
+        values = study.metrics[name].to_numpy(np.float64, na_value=np.nan)
+        # In order of step: the last of an interval is what stays.
+        known = np.isfinite(values) & (rows >= 0)
         values_QTS[index, rows[known], columns[known]] = values[known]
     return steps.tolist(), values_QTS
 

@@ -14,7 +14,7 @@ from byol.sources import code_digest
 from sweeps.errors import DirectoryError
 from sweeps.record.ledger import Ledger
 from sweeps.record.manifest import git_state, versions
-from sweeps.record.rows import Fact, TrialRow, describe_data
+from sweeps.record.rows import Fact, TrialRow, data_of, describe_data
 
 _SHOWN = 4
 """Packages that a message names."""
@@ -89,12 +89,9 @@ def set_aside(baselines: Mapping[str, Any], changed: Mapping[str, str]) -> dict[
 
 def keep_digests(ledger: Ledger, changed: Mapping[str, str]) -> None:
     """Gives the trials that an earlier version ran the digest of their data, before it is replaced."""
-    for row in ledger.trials():
+    for row in ledger.trials() if changed else ():
         if row.wall_seconds is not None and row.data_digest is None:
-            settings = row.settings
-            name = describe_data(
-                str(settings["dataset"]), int(settings["train_images"]), int(settings["image_size"])
-            )
+            name = data_of(row.settings)
             if name in changed:
                 ledger.set_data_digest(row.trial_id, changed[name])
 

@@ -201,6 +201,11 @@ class Baselines:
         return json.dumps([*(settings[name] for name in names), *([digest] if digest else [])])
 
 
+def data_of(settings: Mapping[str, Scalar]) -> str:
+    """Describes the data set that a trial with these complete settings trains on."""
+    return describe_data(str(settings["dataset"]), int(settings["train_images"]), int(settings["image_size"]))
+
+
 def describe_data(dataset: str, train_images: int, image_size: int) -> str:
     """Describes a data set in words: the key of its digest among the facts."""
     return f"{dataset}, {train_images or 'all'} training images, {image_size} pixels"

@@ -14,7 +14,7 @@ from analysis.spectra import Shape, shape
 from byol.files import replacing
 from sweeps import files
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import LAST_VALUES, METRICS, Baselines, Fact, TrialRow, describe_data
+from sweeps.record.rows import LAST_VALUES, METRICS, Baselines, Fact, TrialRow, data_of
 from sweeps.study.designs import Labels
 
 _BATCH = 65_536
@@ -99,10 +99,7 @@ def _controls(ledger: Ledger, rows: list[TrialRow]) -> list[tuple[Any, ...]]:
     controls = []
     for row in rows:
         precision = row.settings["precision"]
-        data = describe_data(
-            str(row.settings["dataset"]), int(row.settings["train_images"]), int(row.settings["image_size"])
-        )
-        digest = row.data_digest or facts.get(data)
+        digest = row.data_digest or facts.get(data_of(row.settings))
         baselines = known.get(Baselines.key(row.settings, digest)) or known.get(
             Baselines.key(row.settings), {}
         )

@@ -1,10 +1,13 @@
 """Fixtures of the fault suite, and the record of what it has injected."""
 
 from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.faults.injected import Results
+from tests.faults.real import whole_sweep
 from tests.sweeps.conftest import object_store, small
 
 __all__ = ["injected", "object_store", "small"]
@@ -19,6 +22,12 @@ def injected(request: pytest.FixtureRequest) -> Callable[..., None]:
         _RESULTS.add(request.node.nodeid, row, outcome, count)
 
     return add
+
+
+@pytest.fixture(scope="module")
+def undisturbed(nodes: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """An undisturbed sweep on the `nodes` of its module, and the moments that its driver passed."""
+    return whole_sweep(tmp_path_factory.mktemp("undisturbed") / "sweep")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,6 +1,5 @@
 """How many examples a property-based test tries, and what holds for each: success or one line, at once."""
 
-import os
 import resource
 import sys
 import time
@@ -9,6 +8,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
+from tests.faults import ALL
 from tests.faults.injected import REFUSED, REPAIRED
 
 SECONDS = 2.0
@@ -17,7 +17,7 @@ GIB = 1.0
 """GiB of memory that this process may gain by it."""
 LONGEST_LINE = 2_000
 """Characters of an error."""
-_MORE = 10 if os.environ.get("FAULTS") == "all" else 1
+_MORE = 10 if ALL else 1
 
 
 def examples(count: int) -> settings:

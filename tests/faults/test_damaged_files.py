@@ -23,6 +23,7 @@ from sweeps.record.rows import Ending, EndReason, Fact, TrialState
 from sweeps.record.texts import check_rule
 from sweeps.simulated import TRAINER
 from sweeps.study import study_from_text
+from tests.faults import ALL
 from tests.faults.damage import HOWS, damage
 from tests.faults.injected import REFUSED, REPAIRED, SAME
 from tests.faults.simulated_sweep import entered, run_simulated
@@ -38,7 +39,7 @@ FILES = (
     files.LEDGER, files.STUDY, files.MANIFEST, *TABLES, files.REPORT, files.FINDINGS, files.FINDINGS_DATA,
     files.EFFECTS, files.RESULT_DIGESTS, files.LOCK, ENCODER,
 )  # fmt: skip
-SEEDS = range(5 if os.environ.get("FAULTS") == "all" else 1)
+SEEDS = range(5 if ALL else 1)
 COMMANDS = {
     "run": ("run", "STUDY", "--out", "OUT"),
     "status": ("status", "OUT"),

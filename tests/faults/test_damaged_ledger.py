@@ -1,6 +1,5 @@
 """A ledger with any bit flipped tells what it told before, or is refused by name."""
 
-import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from sweeps import files
 from sweeps.errors import RequestError
 from sweeps.record.directory import open_ledger
 from sweeps.study import study_from_text
+from tests.faults import ALL
 from tests.faults.injected import REFUSED as TOLD
 from tests.faults.injected import REPAIRED
 from tests.faults.simulated_sweep import run_simulated
@@ -18,7 +18,7 @@ from tests.sweeps.conftest import SMALL
 
 REFUSED = "refused"
 STUDY = study_from_text(SMALL, "small.yaml")
-FLIPS = 20_000 if os.environ.get("FAULTS") == "all" else 400
+FLIPS = 20_000 if ALL else 400
 
 
 def told(out: Path) -> str:

@@ -3,7 +3,6 @@
 On a small tmpfs, which needs root; without it the tests are skipped.
 """
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -17,6 +16,7 @@ from sweeps import files
 from sweeps.errors import RequestError, one_line
 from sweeps.options import RunOptions
 from sweeps.simulated import TRAINER
+from tests.faults import ALL
 from tests.faults.injected import REFUSED, SAME
 from tests.faults.moments import Moments, counted, spread
 from tests.faults.real import tables
@@ -25,7 +25,6 @@ from tests.faults.test_damaged_files import COMMANDS, ENCODER, STUDY, TRIAL, run
 from tests.sweeps.conftest import SMALL
 from tests.sweeps.tensor_files import tensor_file
 
-ALL = os.environ.get("FAULTS") == "all"
 MOMENTS = 20 if ALL else 3
 pytestmark = pytest.mark.timeout(600)
 

@@ -1,7 +1,6 @@
 """A driver killed, or out of disk, while it enters a directory leaves one that the next driver enters."""
 
 import contextlib
-import os
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from sweeps.record.directory import has_ledger
 from sweeps.record.ledger import Ledger
 from sweeps.study import Study
 from sweeps.sweep import Sweep
+from tests.faults import ALL
 from tests.faults.injected import SAME
 from tests.faults.simulated_sweep import entered, run_simulated
 from tests.sweeps.conftest import SMALL
@@ -72,7 +72,7 @@ def test_a_driver_killed_at_any_moment_of_its_entry_leaves_a_directory_to_enter(
     with entered(small, tmp_path / "whole"):
         pass
     whole = tables(tmp_path / "whole")
-    stride = 1 if os.environ.get("FAULTS") == "all" else 11
+    stride = 1 if ALL else 11
     command = [sys.executable, "-c", ENTER, SMALL, str(tmp_path), str(stride)]
     process = subprocess.run(command, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr

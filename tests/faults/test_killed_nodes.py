@@ -1,6 +1,5 @@
 """A node dies at moments of a sweep on a cluster: its trials go on elsewhere, and the tables are the same."""
 
-import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests import processes
+from tests.faults import ALL
 from tests.faults.injected import SAME
 from tests.faults.moments import Moments, counted, spread
-from tests.faults.real import cluster, patiently, run_real, tables, whole_sweep
+from tests.faults.real import cluster, patiently, run_real, tables
 
-ALL = os.environ.get("FAULTS") == "all"
 KILLS = range(20)
 pytestmark = [
     pytest.mark.ray,
@@ -27,12 +26,6 @@ def nodes() -> Iterator[Any]:
     """A cluster of two nodes and a head without CPUs, which this process has joined."""
     with cluster(2) as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def undisturbed(nodes: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """An undisturbed sweep, and the moments that its driver passed."""
-    return whole_sweep(tmp_path_factory.mktemp("undisturbed") / "sweep")
 
 
 @pytest.mark.parametrize("number", KILLS)

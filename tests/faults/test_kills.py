@@ -19,13 +19,13 @@ import pytest
 from sweeps.inspect import status
 from sweeps.record.directory import has_ledger
 from tests import processes
+from tests.faults import ALL
 from tests.faults.driver import Drivers, drivers
 from tests.faults.injected import SAME
 from tests.faults.moments import Moments, counted, spread
-from tests.faults.real import TEXT, cluster, run_real, tables, whole_sweep
+from tests.faults.real import TEXT, cluster, run_real, tables
 from tests.faults.saving import SHORT_OF_MEMORY
 
-ALL = os.environ.get("FAULTS") == "all"
 KILLS = range(20)
 pytestmark = [
     pytest.mark.ray,
@@ -46,12 +46,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("study") / "small.yaml"
     path.write_text(TEXT.replace("seeds: 2", "seeds: 1"))
     return path
-
-
-@pytest.fixture(scope="module")
-def undisturbed(nodes: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """An undisturbed sweep, and the moments that its driver passed."""
-    return whole_sweep(tmp_path_factory.mktemp("undisturbed") / "sweep")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """An S3 store that answers with errors, cuts connections, takes its time: the sweep goes on, or says so."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from sweeps.errors import StorageError
 from sweeps.options import RunOptions
 from sweeps.storage.checkpoints import Checkpoints, local_copies
 from sweeps.storage.store import Store
+from tests.faults import ALL
 from tests.faults.faulty_proxy import FAULTS, FaultyProxy
 from tests.faults.injected import REFUSED, SAME
 from tests.faults.real import tables
@@ -20,7 +20,6 @@ from tests.faults.test_damaged_files import STUDY, TRIAL
 from tests.sweeps.storage.object_store import ENVIRONMENT, ObjectStore
 from tests.sweeps.tensor_files import tensor_file
 
-ALL = os.environ.get("FAULTS") == "all"
 pytestmark = pytest.mark.timeout(600)
 
 

@@ -26,6 +26,7 @@ from sweeps.record.ledger import Ledger
 from sweeps.record.rows import METRICS
 from sweeps.simulated import TRAINER
 from sweeps.study import Study, study_from_text
+from tests.faults import ALL
 from tests.sweeps.conftest import SMALL
 from tests.sweeps.engine.real_sweeps import run_study, table
 
@@ -155,7 +156,7 @@ def test_a_worker_that_dies_is_restarted(tmp_path: Path, small: Study) -> None:
     assert len(table(tmp_path, "metrics")) == 20, "no duplicate rows"
 
 
-@pytest.mark.skipif(os.environ.get("FAULTS") != "all", reason="waits for 30 s; `make faults` runs it")
+@pytest.mark.skipif(not ALL, reason="waits for 30 s; `make faults` runs it")
 def test_a_trial_that_hangs_is_killed_and_tried_again(tmp_path: Path, small: Study) -> None:
     """One process is stopped, one waits for ever, and one is only slow."""
     hanging = dataclasses.replace(TRAINER, train=train_and_hang_once)
