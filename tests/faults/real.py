@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from sweeps import files
 from sweeps.options import RunOptions, RunOutcome
@@ -48,22 +49,32 @@ def run_real(
     return outcome, stream.getvalue()
 
 
-def start_cluster(nodes: int) -> Any:
+@contextlib.contextmanager
+def local_nodes(count: int) -> Iterator[Any]:
     """A cluster on this machine: a head, and nodes of two CPUs. Without nodes the head has two.
 
-    Drivers are attached to the head, which is never killed alone.
+    Drivers are attached to the head, which is never killed alone. Tokens are on, as they are for drivers.
     """
+    from ray._private.authentication.authentication_token_setup import enable_token_auth_by_default
     from ray.cluster_utils import Cluster
 
     from sweeps.engine import access
+    from sweeps.engine.environment import AUTH_MODE
 
-    head = {"num_cpus": 0 if nodes else 2, "include_dashboard": False}
-    access.protect_token()  # a cluster without one is not joined
-    started = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
-    for _ in range(nodes):
-        patiently(lambda: started.add_node(num_cpus=2))
-    started.wait_for_nodes()
-    return started
+    head = {"num_cpus": 0 if count else 2, "include_dashboard": False}
+    access.protect_token()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(AUTH_MODE, "")  # to have it back at the end
+        patch.delenv(AUTH_MODE)
+        enable_token_auth_by_default()
+        started = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
+        try:
+            for _ in range(count):
+                patiently(lambda: started.add_node(num_cpus=2))
+            started.wait_for_nodes()
+            yield started
+        finally:
+            started.shutdown()
 
 
 def patiently(start: Callable[[], Any]) -> Any:
@@ -87,13 +98,9 @@ def whole_sweep(out: Path) -> tuple[Path, int]:
 
 @contextlib.contextmanager
 def cluster(nodes: int) -> Iterator[Any]:
-    """A cluster on this machine, as of `start_cluster`, which this process has joined."""
+    """A cluster on this machine, as of `local_nodes`, which this process has joined."""
     from sweeps.engine import runtime
     from sweeps.study import Resources
 
-    started = start_cluster(nodes)
-    try:
-        with runtime.connected(started.address, Resources()):
-            yield started
-    finally:
-        started.shutdown()
+    with local_nodes(nodes) as started, runtime.connected(started.address, Resources()):
+        yield started

@@ -31,7 +31,7 @@ from sweeps.record.rows import TrialState
 from sweeps.study import load_study
 from tests import processes
 from tests.faults.driver import ROOT
-from tests.faults.real import patiently, start_cluster
+from tests.faults.real import local_nodes, patiently
 
 STUDY = """
 name: soak
@@ -109,10 +109,9 @@ def slope(samples: list[tuple[float, float]]) -> float | None:
 def part(soak: Soak, minutes: float) -> None:
     """Goes on for some minutes."""
     draws = random.Random(f"soak {soak.figures['parts']}")
-    cluster = start_cluster(NODES)
     began = time.monotonic()
     lives: dict[tuple[str, int], list[tuple[float, float]]] = {}
-    try:
+    with local_nodes(NODES) as cluster:
         running = driver(soak, cluster.address)
         for now in _ticks(began, minutes):
             for kind, process in [
@@ -131,8 +130,6 @@ def part(soak: Soak, minutes: float) -> None:
                 running = driver(soak, cluster.address)
         running.send_signal(signal.SIGTERM)
         running.wait(timeout=120)
-    finally:
-        cluster.shutdown()
     soak.figures["parts"] += 1
     soak.figures["minutes"] += (time.monotonic() - began) / 60
     for (kind, _), samples in lives.items():

@@ -19,6 +19,7 @@ from sweeps.options import RunOptions
 from sweeps.run import run
 from sweeps.simulated import TRAINER
 from sweeps.study import study_from_text
+from tests.faults.real import local_nodes
 
 STUDY = """
 name: nodes
@@ -55,16 +56,11 @@ def train(
 
 @pytest.mark.ray
 @pytest.mark.timeout(240)
-def test_trials_spread_over_nodes_and_survive_a_killed_node(tmp_path: Path) -> None:
-    from ray.cluster_utils import Cluster
-
-    from sweeps.engine import access
-
-    access.protect_token()  # a cluster without one is not joined
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    try:
-        nodes = [cluster.add_node(num_cpus=2) for _ in range(3)]
-        cluster.wait_for_nodes()
+def test_trials_spread_over_nodes_and_survive_a_killed_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with local_nodes(3) as cluster:
+        nodes = cluster.list_all_nodes()[1:]
         victim = nodes[-1]
         killer = threading.Thread(target=kill_when_busy, args=(cluster, victim, tmp_path), daemon=True)
         killer.start()
@@ -77,8 +73,6 @@ def test_trials_spread_over_nodes_and_survive_a_killed_node(tmp_path: Path) -> N
             stream=io.StringIO(),
         )
         killer.join(timeout=30)
-    finally:
-        cluster.shutdown()
 
     assert not killer.is_alive()
     assert outcome.counts["complete"] == len(study.trials()) == 8
@@ -102,6 +96,7 @@ def test_trials_spread_over_nodes_and_survive_a_killed_node(tmp_path: Path) -> N
         steps.setdefault(row["trial_id"], []).append(row["step"])
     assert steps == {trial: list(range(0, 21, 2)) for trial in trials}, "complete, in order, no duplicates"
     images = simulated.load_data("x")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     for planned in study.trials():
         measurements = simulated.train(from_settings(planned.settings), images)
         stds = [row["representation_std"] for row in metrics if row["trial_id"] == planned.trial_id]
