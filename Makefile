@@ -38,10 +38,10 @@ reproductions: .venv/.runtime
 theory: .venv/.runtime
 	@$(BIN)/python -m benchmarks.theory_figure
 
-# First those that need no Ray, in two processes; then those that start it, one after the other.
+# First those that need no Ray, then those that start it, each in two processes.
 test: .venv/.development
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray"
-	@$(BIN)/python -m pytest -m ray
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m ray
 
 # `make test` runs a short part of these: fewer moments, seeds and bits.
 # What was injected, and what came of it, goes into build/faults.json, and by tests.faults.page into the docs.
