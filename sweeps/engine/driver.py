@@ -24,7 +24,7 @@ from ray.tune.search import Searcher
 from byol.config import Scalar
 from byol.errors import shortened
 from sweeps.engine.heartbeat import Watch, kill
-from sweeps.engine.in_order import InOrder
+from sweeps.engine.in_order import FirstWaiting, InOrder
 from sweeps.engine.runtime import Interruption
 from sweeps.engine.worker import Failure, Job, run_trial
 from sweeps.errors import WorkersError
@@ -124,7 +124,7 @@ class Driver:
                 tune.with_resources(tune.with_parameters(run_trial, job=job), needed),
                 tune_config=tune.TuneConfig(
                     search_alg=searcher,
-                    scheduler=scheduler,
+                    scheduler=scheduler or FirstWaiting(),
                     num_samples=-1,
                     max_concurrent_trials=workers,
                     reuse_actors=True,
