@@ -36,8 +36,9 @@ def facets(
         narrow_titles: the titles on a narrow screen, which may have more lines.
         legend_rows: lines of the legend on a wide and on a narrow screen; 0 for none.
     """
-    wide = _grid(len(titles), columns[0], row_px, _gap(titles), legend_rows[0])
-    narrow = _grid(len(titles), columns[1], row_px, _gap(narrow_titles or titles), legend_rows[1])
+    below = 16 if x.get("title") else 0  # the name of the axis
+    wide = _grid(len(titles), columns[0], row_px, _gap(titles) + below, legend_rows[0])
+    narrow = _grid(len(titles), columns[1], row_px, _gap(narrow_titles or titles) + below, legend_rows[1])
     narrow |= {"margin.l": 34}
     narrow |= {f"annotations.{index}.text": title for index, title in enumerate(narrow_titles)}
     height = wide.pop("height")

@@ -159,9 +159,11 @@ def _onset(study: StudyResults) -> Finding | None:
     curve = kaplan_meier(times, events)
     median = float(sorted(onsets)[(len(onsets) - 1) // 2])
     first, last = f"{onsets.min():,.0f}", f"{onsets.max():,.0f}"
-    text = (
-        f"Where it happened, collapse was first seen between steps {first} and {last} (median {median:,.0f}, "
-    )
+    if first == last:
+        text = f"Where it happened, collapse was first seen at step {first} ("
+    else:
+        text = f"Where it happened, collapse was first seen between steps {first} and {last} "
+        text += f"(median {median:,.0f}, "
     text += plural(len(onsets), "trial")
     text += f", measured every {plural(interval, 'step')})." if interval else ")."
     values: dict[str, Value] = {"first": float(onsets.min()), "last": float(onsets.max()), "median": median}
