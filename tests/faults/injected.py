@@ -28,6 +28,7 @@ ROWS = {
     "entry": "SIGKILL of the driver while it enters a directory",
     "signals": "SIGTERM, SIGINT and SIGUSR1",
     "budget": "The time budget runs out",
+    "hang": "The process of a trial is stopped, or waits for ever",
     "memory": "A trial runs out of memory: torch's error, and Python's",
     "nan": "NaN in the loss",
     "disk": "The disk fills up while the sweep writes",

@@ -4,10 +4,7 @@ import dataclasses
 import errno
 import itertools
 import os
-import signal
 import sqlite3
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +23,6 @@ from sweeps.record.ledger import Ledger
 from sweeps.record.rows import METRICS
 from sweeps.simulated import TRAINER
 from sweeps.study import Study, study_from_text
-from tests.faults import ALL
 from tests.sweeps.conftest import SMALL
 from tests.sweeps.engine.real_sweeps import run_study, table
 
@@ -154,21 +150,6 @@ def test_a_worker_that_dies_is_restarted(tmp_path: Path, small: Study) -> None:
     assert outcome.counts["complete"] == 4
     assert sorted(row["attempt"] for row in table(tmp_path, "trials")) == [1, 1, 1, 2]
     assert len(table(tmp_path, "metrics")) == 20, "no duplicate rows"
-
-
-@pytest.mark.skipif(not ALL, reason="waits for 30 s; `make faults` runs it")
-def test_a_trial_that_hangs_is_killed_and_tried_again(tmp_path: Path, small: Study) -> None:
-    """One process is stopped, one waits for ever, and one is only slow."""
-    hanging = dataclasses.replace(TRAINER, train=train_and_hang_once)
-    study = dataclasses.replace(small, seeds=(0,))
-    outcome, shown = run_study(tmp_path, study, trainer=hanging, workers=2, hung_after=30.0)
-    assert outcome.counts["complete"] == 4
-    rows = {(row["f_encoder_norm"], row["f_heads"]): row["attempt"] for row in table(tmp_path, "trials")}
-    assert rows == {
-        ("batch", "batch"): 2, ("batch", "none"): 1, ("group", "batch"): 2, ("group", "none"): 1
-    }  # fmt: skip
-    assert len(table(tmp_path, "metrics")) == 20, "no duplicate rows"
-    assert shown.count("hangs, so its process is killed and it starts again: ") == 2
 
 
 def test_a_disk_that_is_full_in_a_trial_and_other_code_end_the_sweep_at_once(
@@ -352,23 +333,6 @@ def test_a_newer_setting_of_the_reference_alone_is_passed_on() -> None:
     shared, differing = _split([{"lr": 0.1, "view_count": 4}, {"lr": 0.1}, {"lr": 0.1, "view_count": 8}])
     assert shared == {"lr": 0.1}
     assert differing == [{"view_count": 4}, {}, {"view_count": 8}]
-
-
-def train_and_hang_once(
-    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
-) -> Iterator[Any]:
-    assert checkpoint_folder is not None
-    marker = checkpoint_folder.parent.parent / f"hung {config.encoder_norm}"
-    hangs = config.projector_norm == "batch"
-    for metrics in simulated.train(config, data):
-        if not hangs:
-            time.sleep(8)  # slower than the limit in all, but never silent for so long
-        yield metrics
-        if hangs and metrics.step == 10 and not marker.exists():
-            marker.touch()
-            if config.encoder_norm == "batch":
-                os.kill(os.getpid(), signal.SIGSTOP)
-            threading.Event().wait()
 
 
 def train_on_a_full_disk(
