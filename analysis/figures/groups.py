@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.cell_groups import CellGroup, grouped
 from analysis.cells import cells_of
-from analysis.figures.selection import cell_term, term
+from analysis.figures.selection import cell_term, level_term, term
 from analysis.outcomes import Outcome, is_judged
 from analysis.results import StudyResults
 from analysis.stats import Floats
@@ -58,7 +58,7 @@ def groups(study: StudyResults, most: int) -> tuple[Group, ...]:
 
 def _group(group: CellGroup) -> Group:
     first, merged = group.cells[0], len(group.cells) > 1
-    shared = [term(name, label) for name, label in group.shared]
+    shared = [level_term(name, label) for name, label in group.shared]
     return Group(
         name=group.name,
         filter=" ".join(shared) if merged else cell_term(first),

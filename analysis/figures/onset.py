@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.figures.drawing import Drawing
-from analysis.figures.selection import of, term
+from analysis.figures.selection import level_term, of
 from analysis.figures.theme import LINES, Panel, axis, base, rounded, text, wrapped
 from analysis.naming import level_words
 from analysis.onset import Survival, cadence, kaplan_meier, numbers_at_risk, onset_times
@@ -95,9 +95,8 @@ def _by_factor(study: StudyResults, horizon: float) -> list[tuple[str, list[_Cur
                 label = level_words(factor.name, level) + (
                     " (reference)" if level == factor.levels[0] else ""
                 )
-                curves.append(
-                    _Curve(label=label, filter=term(factor.name, level), survival=survival, times=times)
-                )
+                chosen = level_term(factor.name, level)
+                curves.append(_Curve(label=label, filter=chosen, survival=survival, times=times))
         views.append((factor.name, curves))
     return views
 

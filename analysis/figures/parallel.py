@@ -37,6 +37,8 @@ class _Axis:
     """Of the lines, from 0 to 1; NaN where it does not apply. Shape [lines]."""
     ticks: tuple[tuple[float, str], ...]
     """Place and text."""
+    tells: bool
+    """Whether lines differ on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +114,7 @@ def _of_search(study: StudyResults) -> _Made | None:
         )
         for place, trial, outcome in zip(picked, samples["trial_id"], samples["outcome"], strict=True)
     ]
-    return lines, [one for one in axes if _says_something(one)], len(at), "sample"
+    return lines, [one for one in axes if one.tells], len(at), "sample"
 
 
 def _of_cells(study: StudyResults) -> _Made | None:
@@ -140,12 +142,7 @@ def _of_cells(study: StudyResults) -> _Made | None:
         )
         name = shortened(cell.text, 80)
         lines.append(_Line(name=name, filter=cell_term(cell), tint=tint, kind=kind, strong=cell.is_reference))
-    return lines, [one for one in axes if _says_something(one)], len(cells), "cell"
-
-
-def _says_something(one: _Axis) -> bool:
-    """Whether lines differ on it."""
-    return len(np.unique(one.places[~np.isnan(one.places)])) > 1
+    return lines, [one for one in axes if one.tells], len(cells), "cell"
 
 
 def _of_levels(name: str, levels: Sequence[str], values: Sequence[str]) -> _Axis:
@@ -156,13 +153,15 @@ def _of_levels(name: str, levels: Sequence[str], values: Sequence[str]) -> _Axis
     ticks = tuple((index / last, levels[index]) for index in named)
     # Lines at the same level would lie on each other: each is moved a little, the same on every axis.
     jitter = (np.arange(len(values)) / max(1, len(values) - 1) - 0.5) * min(0.08, 0.3 / last)
-    return _Axis(name=factor_words(name), places=places + jitter, ticks=ticks)
+    tells = len(np.unique(places[~np.isnan(places)])) > 1
+    return _Axis(name=factor_words(name), places=places + jitter, ticks=ticks, tells=tells)
 
 
 def _of_numbers(name: str, values: Floats, *, log: bool = False, share: bool = False) -> _Axis:
     known = values[np.isfinite(values)]
     if not len(known):
-        return _Axis(name=name, places=np.full(len(values), np.nan), ticks=((0.0, "–"), (1.0, "–")))
+        nowhere = np.full(len(values), np.nan)
+        return _Axis(name=name, places=nowhere, ticks=((0.0, "–"), (1.0, "–")), tells=False)
     low, high = float(known.min()), float(known.max())
     scale = np.log if log and low > 0 else np.asarray
     span = float(scale(high) - scale(low)) or 1.0
@@ -171,7 +170,7 @@ def _of_numbers(name: str, values: Floats, *, log: bool = False, share: bool = F
     middle = math.sqrt(low * high) if log and low > 0 else (low + high) / 2
     ends = (0.0, low), (0.5, middle), (1.0, high)
     ticks = tuple((place, percent(value, 1) if share else number(value)) for place, value in ends)
-    return _Axis(name=name, places=places, ticks=ticks)
+    return _Axis(name=name, places=places, ticks=ticks, tells=low < high)
 
 
 def _draw_line(figure: Drawing, line: _Line, places: Floats) -> None:

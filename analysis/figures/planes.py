@@ -79,7 +79,7 @@ def _plane(study: StudyResults, column: str, label: str, name: str, title: str, 
         caption += f" {len(drawn):,} of {len(finite):,} trials are drawn, evenly spaced."
     header = ("outcome", "trials", "median std", f"lowest {column}", f"median {column}", f"highest {column}")
     return Panel(name=name, title=title, caption=caption, drawing=figure, table=(header, rows), half=True,
-                 brush={"x": "representation_std", "y": column})  # fmt: skip
+                 brush={"x": "representation_std", "y": column}, floors={"x": _FLOOR})  # fmt: skip
 
 
 def trial_names(study: StudyResults, trials: pd.DataFrame) -> list[str]:

@@ -14,6 +14,37 @@ import pandas as pd
 from analysis.cells import Cell
 from analysis.results import StudyResults
 
+COLUMNS = (
+    "seed",
+    "outcome",
+    "knn_accuracy",
+    "knn_accuracy_start",
+    "representation_std",
+    "projection_std",
+    "projection_collapsed",
+    "effective_rank",
+    "effective_rank_centred",
+    "rankme",
+    "stable_rank",
+    "alpha_req",
+    "nesum",
+    "lidar",
+    "projection_lidar",
+    "loss",
+    "onset_step",
+    "steps_run",
+    "steps_planned",
+    "probe_accuracy",
+    "wall_seconds",
+    "end_reason",
+    "error",
+    "device",
+    "trial_id",
+)
+"""Columns of the page's table beside the factors', in its order."""
+_TAKEN = frozenset((*COLUMNS, "design", "cell"))
+"""Names that the page has for something else than a factor."""
+
 
 def rows_of_trials(study: StudyResults, trials: pd.DataFrame) -> list[int]:
     """The place of each trial in the study's table, for a trace's `customdata`.
@@ -36,8 +67,24 @@ def term(column: str, value: object) -> str:
 
     >>> term("predictor", "none"), term("head norm", "batch, none")
     ('predictor=none', '"head norm"="batch, none"')
+    >>> term("crop", "0.2..1")  # without quotes, a range
+    'crop="0.2..1"'
     """
     return f"{_word(column)}={_word(value)}"
+
+
+def factor_column(name: str) -> str:
+    """What the page calls a factor's column: its name, or as in the tables where that means something else.
+
+    >>> factor_column("predictor"), factor_column("loss"), factor_column("f_loss")
+    ('predictor', 'f_loss', 'f_f_loss')
+    """
+    return f"f_{name}" if name in _TAKEN or name.startswith("f_") else name
+
+
+def level_term(name: str, level: object) -> str:
+    """The trials at a level of a factor."""
+    return term(factor_column(name), level)
 
 
 def cell_term(cell: Cell) -> str:
@@ -58,4 +105,5 @@ def of(*terms: str, legend: bool = False) -> dict[str, Any]:
 def _word(value: object) -> str:
     """A word as it is; what holds spaces, commas or signs is quoted as in JSON."""
     word = str(value)
-    return word if re.fullmatch(r"[\w.][\w.+-]*", word) else json.dumps(word, ensure_ascii=False)
+    plain = re.fullmatch(r"[\w.][\w.+-]*", word) and ".." not in word
+    return word if plain else json.dumps(word, ensure_ascii=False)

@@ -97,6 +97,8 @@ class Panel:
     """Whether two such panels fit beside each other."""
     brush: Mapping[str, str] = field(default_factory=dict)
     """Axis, "x" or "y", and the column of the table of trials that it shows, such as `loss`."""
+    floors: Mapping[str, float] = field(default_factory=dict)
+    """Axis and its floor: whatever is smaller is drawn there, so a range from there has no lower end."""
 
     @cached_property
     def figure(self) -> go.Figure:

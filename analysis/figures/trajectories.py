@@ -44,7 +44,7 @@ def trajectories(study: StudyResults) -> Panel | None:
             rows.append((group.name, level, str(len(values)), *ends))
     few = max(len(group.rows) for group in shown) <= LINES_UP_TO
     caption = (
-        f"Horizontal: step. Vertical: std of the embedding. {_scale(study)} Heavy lines are medians, bands "
+        f"Horizontal: step. Vertical: std of the embedding. {_scale(study.representation_threshold)} Heavy lines are medians, bands "
         f"span 10 to 90 % of trials{', thin lines are single trials' if few else ''}. "
         f"{groups_note(study, shown)}"
     )
@@ -77,17 +77,19 @@ def overlaid(study: StudyResults) -> Panel | None:
     threshold_line(figure, study.representation_threshold)
     threshold_line(figure, study.projection_threshold, 1)
     caption = (
-        f"Medians over the trials. {_scale(study)} Heavy: the reference. Click a name to select its trials."
+        f"Medians over the trials. {_scale(study.representation_threshold, study.projection_threshold)} "
+        "Heavy: the reference. Click a name to select its trials."
     )
     header = ("cell", "collapsed", "representation std at the end", "projection std at the end")
     return Panel(name="overlaid", title="The cells overlaid", caption=caption, drawing=figure,
                  table=(header, rows))  # fmt: skip
 
 
-def _scale(study: StudyResults) -> str:
-    return (
-        f"1 is isotropic, 0 is a point; dotted: the threshold, {as_written(study.representation_threshold)}."
-    )
+def _scale(*thresholds: float) -> str:
+    """What the vertical axis means; `thresholds` are those that are drawn, of the representation first."""
+    written = " and ".join(map(as_written, dict.fromkeys(thresholds)))
+    word = "thresholds" if len(set(thresholds)) > 1 else "threshold"
+    return f"1 is isotropic, 0 is a point; dotted: the {word}, {written}."
 
 
 def _measured(every: Sequence[Group], all_curves: Curves) -> list[Group]:

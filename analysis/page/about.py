@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from analysis.cells import cells_of
+from analysis.figures.selection import factor_column
 from analysis.figures.theme import COLOURS, LINES
 from analysis.results import StudyResults
 from analysis.study_file import space_of
@@ -35,6 +36,7 @@ def about(study: StudyResults) -> dict[str, Any]:
         "factors": [
             {
                 "name": factor.name,
+                "column": factor_column(factor.name),
                 "first": factor.levels[0] if factor.levels else None,
                 "sets": _settings(document, factor.name),
             }

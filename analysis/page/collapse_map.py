@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from analysis.cell_groups import by_collapse
 from analysis.cells import Cell
 from analysis.figures.collapse_map import is_crossed, rows_of
-from analysis.figures.selection import cell_term, term
+from analysis.figures.selection import cell_term, level_term
 from analysis.naming import factor_words
 from analysis.outcomes import TO_COME, Outcome
 from analysis.page.large_map import large_map
@@ -115,7 +115,7 @@ def _level(factor: Factor, level: str) -> str:
         escaped(level),
         type="button",
         class_="level",
-        data_term=term(factor.name, level),
+        data_term=level_term(factor.name, level),
         title=title,
     )
 
@@ -146,7 +146,6 @@ def _tile(cell: Cell | None, scale: tuple[float, float]) -> str:
         type="button",
         class_="tile",
         data_term=cell_term(cell),
-        data_cell=cell.text,
         title=title,
     )
     return f"<td{reference}>{button}</td>"

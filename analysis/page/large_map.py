@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from analysis.cell_groups import CellGroup, by_collapse, grouped
 from analysis.cells import Cell
-from analysis.figures.selection import cell_term, term
+from analysis.figures.selection import cell_term, level_term
 from analysis.naming import level_words
 from analysis.page.markup import element, escaped
 from analysis.stats import clopper_pearson
@@ -52,7 +52,7 @@ def _group(group: CellGroup, scale: tuple[float, float]) -> str:
     interval = f" ({percent_range(rate.interval)})" if rate.interval else ""
     name = escaped(group.name)
     if group.shared:
-        terms = " ".join(term(*pair) for pair in group.shared)
+        terms = " ".join(level_term(*pair) for pair in group.shared)
         name = element("button", name, type="button", class_="level", data_term=terms)
     k = sum(cell.projection_collapsed for cell in group.cells)
     n = sum(cell.projection_judged for cell in group.cells)
@@ -90,7 +90,7 @@ def _tile(group: CellGroup, cell: Cell, scale: tuple[float, float]) -> str:
     reference = {"data_reference": ""} if cell.is_reference else {}
     return element(
         "button", inner, type="button", class_=f"tile mini{kinds}", tabindex="-1", style=style,
-        data_term=cell_term(cell), data_cell=cell.text,
-        title=f"{cell.text}: {cell.collapsed} of {cell.judged} collapsed",
+        data_term=cell_term(cell),
+        title=f"{cell.text}: representation collapsed {texts[0]}, projection {texts[1]}, kNN {texts[2]}",
         **reference,
     )  # fmt: skip

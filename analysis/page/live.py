@@ -62,8 +62,7 @@ class LivePage:
         self._state: dict[str, Any] = {"running": True, "progress": "", "version": ""}
         self._page = b""
         self.publish(page)
-        self._server = ThreadingHTTPServer((HOST, port), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server((HOST, port), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.2})
         self._thread.daemon = True
         self._thread.start()
@@ -166,6 +165,13 @@ def watch(
 def _timed(build: Callable[[], str]) -> tuple[str, float]:
     start = time.monotonic()
     return build(), time.monotonic() - start
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing of a tab that was closed, or of what is no request: standard error is for the sweep."""
 
 
 def _handler(page: LivePage) -> type[BaseHTTPRequestHandler]:

@@ -77,7 +77,11 @@ def render(results: Results) -> str:
             for name, panel in figures.items()
         },
         "views": {name: panel.views for name, panel in figures.items() if len(panel.views) > 1},
-        "brush": {name: panel.brush for name, panel in figures.items() if panel.brush},
+        "brush": {
+            name: {axis: [column, panel.floors.get(axis)] for axis, column in panel.brush.items()}
+            for name, panel in figures.items()
+            if panel.brush
+        },
         "tables": {f"s{index}": trial_rows(study) for index, study in enumerate(results.studies)},
         "about": {f"s{index}": about(study) for index, study in enumerate(results.studies)},
         "colours": colours(),

@@ -7,38 +7,11 @@ from typing import Any
 import pandas as pd
 
 from analysis.cells import cells_of
-from analysis.figures.selection import cell_id
+from analysis.figures.selection import COLUMNS, cell_id, factor_column
 from analysis.glossary import MEANINGS
 from analysis.page.markup import element, escaped, pairs
 from analysis.results import StudyResults
 
-_COLUMNS = (
-    "seed",
-    "outcome",
-    "knn_accuracy",
-    "knn_accuracy_start",
-    "representation_std",
-    "projection_std",
-    "projection_collapsed",
-    "effective_rank",
-    "effective_rank_centred",
-    "rankme",
-    "stable_rank",
-    "alpha_req",
-    "nesum",
-    "lidar",
-    "projection_lidar",
-    "loss",
-    "onset_step",
-    "steps_run",
-    "steps_planned",
-    "probe_accuracy",
-    "wall_seconds",
-    "end_reason",
-    "error",
-    "device",
-    "trial_id",
-)
 STATIC_ROWS = 100
 """Trials in the table of a page whose script does not run."""
 CELL_LETTERS = 400
@@ -47,10 +20,12 @@ _ALWAYS = ("seed", "outcome", "representation_std", "trial_id")
 
 def _columns(study: StudyResults) -> list[tuple[str, str]]:
     """Name to show and column of the table; those without any value are left out."""
-    shown = [name for name in _COLUMNS if name in _ALWAYS or study.trials[name].notna().any()]
+    shown = [name for name in COLUMNS if name in _ALWAYS or study.trials[name].notna().any()]
     design = [("design", "design")] if study.is_search else []
     return (
-        design + [(factor.name, factor.column) for factor in study.factors] + [(name, name) for name in shown]
+        design
+        + [(factor_column(factor.name), factor.column) for factor in study.factors]
+        + [(name, name) for name in shown]
     )
 
 
@@ -120,7 +95,8 @@ def _meanings(study: StudyResults) -> str:
 
 
 def trial_rows(study: StudyResults) -> dict[str, Any]:
-    """Columns, rows, the cells, and each row's cell (null without cells), as plain data for JSON.
+    """Columns, rows, which of them ran to their planned end, the cells, and each row's cell (null without
+    cells), as plain data for JSON.
 
     The values that a search drew are whole, since a trial is run again from them.
     """
@@ -138,6 +114,7 @@ def trial_rows(study: StudyResults) -> dict[str, Any]:
             for (name, _), values in zip(columns, lists, strict=True)
         ],
         "rows": list(map(list, zip(*lists, strict=True))),
+        "fullLength": [int(full) for full in study.trials["full_length"]],
         "cells": [places.get(row) for row in range(len(study.trials))],
         "cellNames": [cell.text for cell in cells],
         "cellIds": [cell_id(cell) for cell in cells],

@@ -47,7 +47,10 @@ class Address {
 
   goTo(anchor) {
     this.anchor = anchor;
-    document.getElementById(anchor)?.scrollIntoView({ behavior: calm.matches ? "instant" : "smooth" });
+    const part = document.getElementById(anchor);
+    part?.scrollIntoView({ behavior: calm.matches ? "instant" : "smooth" });
+    if (part && !part.hasAttribute("tabindex")) part.tabIndex = -1;
+    part?.focus({ preventScroll: true });  // the Tab key goes on from there
     this.write();
   }
 }

@@ -16,11 +16,12 @@ function selectionBar(study, actions) {
     several.setAttribute("aria-pressed", String(study.adding));
   });
   open.addEventListener("click", () => actions.open(study, study.selectedRows[0]));
-  compare.addEventListener("click", () => actions.compare(study));
+  compare.addEventListener("click", () => actions.compare(study, comparable(study)));
   clear.addEventListener("click", () => { study.clear(); study.article.querySelector("h1").focus({ preventScroll: true }); });
 
   study.onChange(() => {
     bar.hidden = !study.isFiltered;
+    several.setAttribute("aria-pressed", String(study.adding));
     study.article.toggleAttribute("data-selecting", study.isFiltered);
     if (bar.hidden) { summary.textContent = ""; chips.replaceChildren(); return; }
     summary.textContent = summaryOf(study);
@@ -49,10 +50,7 @@ function summaryOf(study) {
     outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
   }
   for (const [outcome, n] of [...outcomes].sort((a, b) => b[1] - a[1]).slice(0, 3)) parts.push(`${n.toLocaleString("en")} ${outcome}`);
-  const accuracies = rows.map((row) => study.value(row, "knn_accuracy")).filter((value) => typeof value === "number");
-  if (accuracies.length) {
-    const mean = accuracies.reduce((sum, value) => sum + value, 0) / accuracies.length;
-    parts.push(`mean kNN ${(100 * mean).toFixed(1)} %`);
-  }
+  const { mean } = meanOf(study, rows, "knn_accuracy");
+  if (mean !== null) parts.push(`mean kNN ${(100 * mean).toFixed(1)} %`);
   return parts.join(" · ");
 }

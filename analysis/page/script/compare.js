@@ -4,10 +4,14 @@ const TELLING = 0.1;
 const COMPARED_UP_TO = 8;
 const SHOWN_IN_CELLS = ["knn_accuracy", "knn_accuracy_start", "representation_std", "projection_std", "effective_rank", "loss", "onset_step", "steps_run"];
 
-/** What would be compared: trials that were picked, else selected cells, else selected trials. Null without two. */
-function comparable(study) {
+/** The trials that were ticked. Null without two. */
+function ticked(study) {
   const picked = [...study.picked].sort((a, b) => a - b);
-  if (picked.length > 1) return { kind: "trials", items: picked.slice(0, COMPARED_UP_TO), of: picked.length };
+  return picked.length > 1 ? { kind: "trials", items: picked.slice(0, COMPARED_UP_TO), of: picked.length } : null;
+}
+
+/** Of what is selected, what would be compared: cells, else trials. Null without two. */
+function comparable(study) {
   const rows = study.selectedRows;
   if (!study.isFiltered || rows.length < 2) return null;
   const cells = [...new Set(rows.map((row) => study.cells[row]))].filter((cell) => cell !== null);
@@ -37,12 +41,14 @@ class Comparison {
 
   openText(study, text) {
     const [kind, names = ""] = text.split(":");
-    const items = names.split(",").map(decodeURIComponent).map((name) => (kind === "cells" ? study.cellOf.get(name) ?? -1 : study.rowOf(name)));
+    let read;
+    try { read = names.split(",").map(decodeURIComponent); } catch { return; }  // an address that was cut or mistyped
+    const items = read.map((name) => (kind === "cells" ? study.cellOf.get(name) ?? -1 : study.rowOf(name)));
     const known = items.filter((item) => item >= 0);
     if (known.length > 1) this.open(study, { kind, items: known, of: known.length });
   }
 
-  open(study, shown = comparable(study)) {
+  open(study, shown) {
     if (!shown) return;
     Object.assign(this, { study, shown });
     this.fill();
@@ -64,7 +70,7 @@ class Comparison {
     close.addEventListener("click", () => this.dialog.close());
     const only = make("input", { type: "checkbox", checked: Boolean(this.only) });
     only.addEventListener("change", () => { this.only = only.checked; this.table.classList.toggle("only", this.only); });
-    this.plot = make("div", { className: "curves", role: "img" });
+    this.plot = make("div", { className: "curves", role: "figure" });
     this.plot.setAttribute("aria-label", `Curves of these ${kind}; their values are in the table`);
     this.table = this.makeTable();
     this.table.classList.toggle("only", Boolean(this.only));
@@ -72,7 +78,7 @@ class Comparison {
     this.dialog.replaceChildren(
       make("header", { className: "view-bar" }, make("label", {}, only, " only what differs"), make("span", { className: "grow" }), close),
       make("h2", { id: "compare-title", tabIndex: -1 }, `${items.length} ${kind} side by side`),
-      make("p", { className: "note" }, `${more}${kind === "cells" ? "Values of a cell are means over its trials, with the least and the greatest. Marked: what differs, of values those whose ranges lie apart. " : `Marked: what differs, of values those that differ by more than ${100 * TELLING} %. `}Solid: representation; dashed: projection.`),
+      make("p", { className: "note" }, `${more}${kind === "cells" ? "Values of a cell are means over its trials that ran to their planned end, those of onset_step and steps_run over all, with the least and the greatest. Marked: what differs, of values those whose ranges lie apart. " : `Marked: what differs, of measured values those that differ by more than ${100 * TELLING} %. `}Solid: representation; dashed: projection.`),
       this.table, this.plot,
     );
   }
@@ -86,16 +92,9 @@ class Comparison {
       swatch.style.background = isDark() ? this.figures.inDark(this.colour(place)) : this.colour(place);
       return make("th", { scope: "col", title: shortened(name, 2000) }, swatch, make("bdi", {}, shortened(name, 90)));
     }));
-    const differing = (values) => {
-      const known = values.filter((value) => value !== "–");
-      const ranges = known.map(rangeOf);
-      if (known.length < values.length || ranges.some((range) => range === null)) return new Set(values).size > 1;
-      const [low, high] = [Math.max(...ranges.map(([least]) => least)), Math.min(...ranges.map(([, most]) => most))];
-      return low > high && (shown.kind === "cells" || low - high > TELLING * Math.max(Math.abs(low), Math.abs(high)));
-    };
-    const body = rows.map(([name, ...values]) => {
-      const tr = make("tr", {}, make("th", { scope: "row" }, make("bdi", {}, name)), ...values.map((value) => make("td", {}, make("bdi", {}, value))));
-      tr.classList.toggle("differs", differing(values));
+    const body = rows.map(({ name, texts, differs }) => {
+      const tr = make("tr", {}, make("th", { scope: "row" }, make("bdi", {}, name)), ...texts.map((text) => make("td", {}, make("bdi", {}, text))));
+      tr.classList.toggle("differs", differs);
       return tr;
     });
     return make("div", { className: "scroll", tabIndex: 0 }, make("table", { className: "facts side" }, make("thead", {}, head), make("tbody", {}, ...body)));
@@ -103,19 +102,32 @@ class Comparison {
 
   trialRows() {
     const { study, shown } = this;
-    return study.columns.map((column) => [column.name, ...shown.items.map((row) => shortened(display(study.value(row, column.name)), 400))])
-      .filter(([, ...values]) => values.some((value) => value !== "–"));
+    const stated = new Set(["seed", "steps_planned", ...study.about.factors.map((factor) => factor.column)]);
+    return study.columns.map(({ name, number }) => {
+      const values = shown.items.map((row) => study.value(row, name));
+      const differs = number && !stated.has(name) ? apart(values.map((value) => [value, value]), TELLING) : unlike(values);
+      return { name, texts: values.map((value) => shortened(display(value), 400)), differs };
+    }).filter(({ texts }) => texts.some((text) => text !== "–"));
   }
 
   cellRows() {
     const { study, shown } = this;
     const rowsOf = shown.items.map((cell) => study.cells.flatMap((other, row) => (other === cell ? [row] : [])));
-    const levels = study.about.factors.map((factor) => [factor.name, ...rowsOf.map(([row]) => display(study.value(row, factor.name)))]);
-    const count = (name, test) => [name, ...rowsOf.map((rows) => `${rows.filter(test).length} of ${rows.length}`)];
+    const levels = study.about.factors.map(({ column }) => {
+      const values = rowsOf.map(([row]) => study.value(row, column));
+      return { name: column, texts: values.map(display), differs: unlike(values) };
+    });
+    const count = (name, test) => {
+      const texts = rowsOf.map((rows) => `${rows.filter(test).length} of ${rows.length}`);
+      return { name, texts, differs: unlike(texts) };
+    };
     const outcomes = [...new Set(rowsOf.flat().map((row) => study.value(row, "outcome")))].sort();
     const counts = outcomes.map((outcome) => count(outcome, (row) => study.value(row, "outcome") === outcome));
     counts.push(count("projection collapsed", (row) => study.value(row, "projection_collapsed") === true));
-    const means = SHOWN_IN_CELLS.filter((name) => study.place.has(name)).map((name) => [name, ...rowsOf.map((rows) => meanText(rows.map((row) => study.value(row, name))))]);
+    const means = SHOWN_IN_CELLS.filter((name) => study.place.has(name)).map((name) => {
+      const ranges = rowsOf.map((rows) => meanOf(study, rows, name));
+      return { name, texts: ranges.map(meanText), differs: apart(ranges.map(({ least, most }) => [least, most])) };
+    });
     return [...levels, ...counts, ...means];
   }
 
@@ -127,22 +139,33 @@ class Comparison {
       const name = shown.kind === "cells" ? study.cellNames[item] : study.trialLabel(item);
       return rows.map((row) => ({ row, label: name, colour: this.colour(place), faint: rows.length > 4 }));
     });
-    this.figures.ready.then(() => drawCurves(this.plot, study, lines, this.figures)).catch(failed);
+    this.figures.ready.then(() => drawCurves(this.plot, study, lines, this.figures, `${shown.kind}-compared`)).catch(failed);
   }
 }
 
-/** The range that a measured value's text states; null for a whole number or for words. */
-function rangeOf(text) {
-  const ends = text.match(/^(\S+)(?: \((\S+) to (\S+)\))?$/);
-  if (!ends || !/[.e]/.test(text)) return null;
-  const range = (ends[2] === undefined ? [ends[1], ends[1]] : [ends[2], ends[3]]).map(Number);
-  return range.some(Number.isNaN) ? null : range;
+const unlike = (values) => new Set(values).size > 1;
+
+/** Whether any two of the ranges lie apart, by more than a share of the larger; or some are unknown and others not. */
+function apart(ranges, share = 0) {
+  const known = ranges.filter((range) => range.every((end) => typeof end === "number"));
+  if (known.length < ranges.length) return unlike(ranges.map(String));
+  const [low, high] = [Math.max(...known.map(([least]) => least)), Math.min(...known.map(([, most]) => most))];
+  return low > high && low - high > share * Math.max(Math.abs(low), Math.abs(high));
 }
 
-function meanText(values) {
-  const known = values.filter((value) => typeof value === "number");
-  if (!known.length) return "–";
+/**
+ * Mean, least and greatest of a column over some trials; null without values. As in the map, only trials that ran
+ * to their planned end count, but for what says when a trial ended.
+ */
+function meanOf(study, rows, name) {
+  const counted = ["onset_step", "steps_run"].includes(name) ? rows : rows.filter((row) => study.fullLength[row]);
+  const known = counted.map((row) => study.value(row, name)).filter((value) => typeof value === "number");
+  if (!known.length) return { mean: null, least: null, most: null };
   const mean = known.reduce((sum, value) => sum + value, 0) / known.length;
-  const [least, most] = [Math.min(...known), Math.max(...known)];
+  return { mean, least: Math.min(...known), most: Math.max(...known) };
+}
+
+function meanText({ mean, least, most }) {
+  if (mean === null) return "–";
   return least === most ? display(mean) : `${display(mean)} (${display(least)} to ${display(most)})`;
 }

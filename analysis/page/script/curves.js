@@ -64,8 +64,9 @@ const PLOTS = [
 /**
  * Draws the curves of some trials.
  * @param lines  [{row, label, colour, faint}]; without a colour, a level has its own
+ * @param name   of the file that they are saved as, after the study's
  */
-async function drawCurves(div, study, lines, figures) {
+async function drawCurves(div, study, lines, figures, name) {
   const curves = await curvesOf(study);
   if (!div.isConnected) return;
   const { colours } = figures.data;
@@ -114,7 +115,10 @@ async function drawCurves(div, study, lines, figures) {
     }
   });
   const painted = isDark() ? figures.inDark({ traces, layout }) : { traces, layout };
-  await Plotly.react(div, painted.traces, painted.layout, { ...figures.config(`${study.id}-trial`), displayModeBar: false });
+  const config = figures.config(`${study.id}-${name}`);
+  config.modeBarButtonsToRemove.push("zoom2d", "pan2d", "resetScale2d");  // only saving is left
+  await Plotly.react(div, painted.traces, painted.layout, config);
+  settleModebar(div);
 }
 
 /** A text that Plotly shows as it is. */

@@ -48,6 +48,19 @@ class Figures {
     });
   }
 
+  /** Figure -> name of the view that is chosen. */
+  get chosen() { return new Map([...this.views].map(([id, place]) => [id, this.data.views[id][place][0]])); }
+
+  /** Chooses views by their names, where they still are, for the next drawing. */
+  choose(chosen) {
+    for (const id of this.views.keys()) {
+      const place = this.data.views[id].findIndex(([name]) => name === chosen.get(id));
+      if (place < 0) continue;
+      this.views.set(id, place);
+      document.querySelector(`select[data-for="${CSS.escape(id)}"]`).value = String(place);
+    }
+  }
+
   /** Draws what is out of date, what is near the screen first, and lets the page answer in between. */
   async work() {
     if (this.working || this.stopped || !window.Plotly) return;
@@ -140,10 +153,10 @@ class Figures {
     div.on("plotly_legenddoubleclick", ({ data, curveNumber }) => !data[curveNumber].meta?.legend);
     div.on("plotly_selected", (event) => {
       if (!event?.range || !brush) return;
-      const bounds = Object.entries(brush).map(([axis, column]) => {
+      const bounds = Object.entries(brush).map(([axis, [column, floor]]) => {
         const key = Object.keys(event.range).find((name) => name.startsWith(axis));
         const [low, high] = [...event.range[key]].sort((a, b) => a - b).map((value) => Number(value.toPrecision(4)));
-        return `${quoted(column)}=${low}..${high}`;
+        return writeTerm({ column, low: floor !== null && low <= floor ? -Infinity : low, high });
       });
       setTimeout(() => {
         study.select(bounds.join(" "));

@@ -17,7 +17,7 @@ function showMap(map, view) {
 document.addEventListener("click", (event) => {
   const view = event.target.closest(".map .switch button");
   if (view) showMap(view.closest(".map"), view.dataset.view);
-  const link = event.target.closest('nav a[href^="#"], .overview a[href^="#"]');
+  const link = event.target.closest('.skip, nav a[href^="#"], .overview a[href^="#"]');
   if (link && page && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
     event.preventDefault();
     page.address.goTo(link.getAttribute("href").slice(1));
@@ -30,13 +30,13 @@ function mount(data, library, plots = new Map()) {
   const page = { studies };
   const actions = {
     open: (study, row) => page.trial.open(study, row),
-    compare: (study) => page.comparison.open(study),
+    compare: (study, shown) => page.comparison.open(study, shown),
     stateChanged: () => page.address?.write(),
     picksChanged: (study) => {
       const button = study.article.querySelector('[data-do="compare"]');
       button.hidden = study.picked.size < 2;
       button.textContent = `Compare ${study.picked.size}`;
-      study.table.repaint();
+      study.table.showPicks();
     },
   };
   for (const [id, div] of plots) {
@@ -49,11 +49,11 @@ function mount(data, library, plots = new Map()) {
   page.trial = new TrialView(page.figures, actions);
   page.comparison = new Comparison(page.figures, actions);
   for (const study of studies.values()) {
-    study.picked = new Set();
     study.table = trialTable(study, actions);
-    study.article.querySelector('[data-do="compare"]').addEventListener("click", () => actions.compare(study));
+    study.article.querySelector('[data-do="compare"]').addEventListener("click", () => actions.compare(study, ticked(study)));
     selectionBar(study, actions);
     collapseMap(study, actions);
+    study.onChange(actions.picksChanged);
     study.onChange(actions.stateChanged);
   }
   page.address = new Address(page);
@@ -81,7 +81,7 @@ page.address.restore();
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
-  for (const study of page.studies.values()) if (study.isFiltered) study.clear();
+  for (const study of page.studies.values()) if (study.isFiltered || study.picked.size) study.clear();
 });
 addEventListener("hashchange", () => page.address.restore());
 
@@ -123,15 +123,16 @@ addEventListener("afterprint", () => {
 });
 
 follow(() => page, async (fresh) => {
-  const reader = readerState();
+  const reader = readerState(page);
   const address = page.address.text;
   const plots = page.figures.detach();
   for (const dialog of document.querySelectorAll("dialog.view")) dialog.remove();
   document.querySelector("main").replaceWith(document.adoptNode(fresh.querySelector("main")));
+  document.querySelector(".bar nav").replaceWith(document.adoptNode(fresh.querySelector(".bar nav")));
   for (const block of fresh.querySelectorAll('script[type="application/gzip"]')) {
     if (block.id !== "plotly") document.getElementById(block.id)?.replaceWith(document.adoptNode(block));
   }
   page = mount(JSON.parse(await unpack("data")), library, plots);
   page.address.restore(address, { scroll: false });
-  restoreReader(reader);
+  restoreReader(page, reader);
 });

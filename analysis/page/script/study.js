@@ -1,8 +1,8 @@
 // A study's trials and what is selected of them. All views ask `mask` and are told by `onChange`.
 
 class Study {
-  constructor(id, { columns, rows, cells, cellNames, cellIds }, about) {
-    Object.assign(this, { id, columns, rows, about, cells, cellNames, cellIds });
+  constructor(id, { columns, rows, fullLength, cells, cellNames, cellIds }, about) {
+    Object.assign(this, { id, columns, rows, fullLength, about, cells, cellNames, cellIds });
     this.article = document.querySelector(`article[data-study="${CSS.escape(id)}"]`);
     this.place = new Map(columns.map((column, index) => [column.name, index]));
     this.cellOf = new Map(cellIds.map((cell, index) => [cell, index]));
@@ -10,6 +10,8 @@ class Study {
     this.maskCache = new Map();
     this.terms = [];
     this.typed = "";
+    this.picked = new Set();  // rows that are ticked, to be compared
+    this.adding = false;
     this.mask = new Uint8Array(rows.length).fill(1);
     this.count = rows.length;
     this.listeners = [];
@@ -35,9 +37,13 @@ class Study {
     });
   }
 
+  shown(column) {
+    return this.cached(`s ${column}`, () => this.values(column).map((value) => (value === null ? "–"
+      : typeof value === "boolean" ? (value ? "yes" : "no") : String(value))));
+  }
+
   lowered(column) {
-    return this.cached(`l ${column}`, () => this.values(column).map((value) => (value === null ? "–"
-      : typeof value === "boolean" ? (value ? "yes" : "no") : String(value).toLowerCase())));
+    return this.cached(`l ${column}`, () => this.shown(column).map((value) => value.toLowerCase()));
   }
 
   texts() {
@@ -89,7 +95,10 @@ class Study {
   /** The whole selection as text, from which `restore` makes it again. */
   get text() { return [...this.terms.map(writeTerm), this.typed.trim()].filter(Boolean).join(" "); }
 
-  /** Selects what the terms say instead of what their columns said before; with `add`, as well as that. */
+  /**
+   * Selects what the terms say instead of what their columns said before; with `add`, as well as that. A click on
+   * what is selected already takes it away; of several terms one by one would take what two groups share.
+   */
   select(text, { add = false } = {}) {
     const fresh = readTerms(text, this);
     this.typed = readTerms(this.typed, this).filter((one) => !fresh.some((term) => term.column === one.column)).map(writeTerm).join(" ");
@@ -97,7 +106,7 @@ class Study {
     for (const term of fresh) {
       const old = this.terms.findIndex((one) => one.column !== undefined && one.column === term.column && isRange(one) === isRange(term));
       if (same) this.terms = this.terms.filter((one) => writeTerm(one) !== writeTerm(term));
-      else if (old >= 0 && add && !isRange(term) && !this.terms[old].not) this.terms[old] = toggled(this.terms[old], term);
+      else if (old >= 0 && add && !isRange(term) && !this.terms[old].not) this.terms[old] = fresh.length > 1 ? united(this.terms[old], term) : toggled(this.terms[old], term);
       else if (old >= 0) this.terms[old] = term;
       else this.terms.push(term);
     }
@@ -113,9 +122,8 @@ class Study {
   }
 
   clear() {
-    this.terms = [];
-    this.typed = "";
-    this.changed();
+    this.picked.clear();
+    this.restore("");
   }
 
   restore(text) {
@@ -147,6 +155,9 @@ class Study {
     return false;
   }
 }
+
+/** A term with the other's values, too. */
+const united = (term, other) => ({ ...term, values: [...new Set([...term.values, ...other.values])] });
 
 /** A term with the other's values, less those that both have. */
 function toggled(term, other) {

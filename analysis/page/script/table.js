@@ -47,7 +47,9 @@ function trialTable(study, actions) {
     before.disabled = firstRow === 0;
     after.disabled = last >= shown.length;
     all.hidden = !study.isFiltered;
-    box.querySelector("caption.cut").hidden = count <= PAGE_ROWS || shown.length <= PRINTED_ROWS;
+    const cut = box.querySelector("caption.cut");
+    cut.hidden = count <= PAGE_ROWS || last >= shown.length;
+    cut.textContent = `The first ${last.toLocaleString("en")} of ${shown.length.toLocaleString("en")} trials.`;
   };
   const fill = () => {
     shown = study.selectedRows;
@@ -92,7 +94,7 @@ function trialTable(study, actions) {
   });
   before.addEventListener("click", () => { firstRow -= PAGE_ROWS; paint(); });
   after.addEventListener("click", () => { firstRow += PAGE_ROWS; paint(); });
-  all.addEventListener("click", () => study.clear());
+  all.addEventListener("click", () => study.restore(""));  // what is ticked stays
   csv.addEventListener("click", () => {
     // Text that begins like a formula is marked as text, so that a spreadsheet does not run it.
     const quote = (value) => value === null ? "" : typeof value === "string"
@@ -127,11 +129,12 @@ function trialTable(study, actions) {
       const place = columns.findIndex((column) => column.name === text.replace(/^-/, ""));
       if (place >= 0) { sortBy(place, text.startsWith("-")); fill(); }
     },
+    get first() { return firstRow; },
+    set first(row) { if (row < shown.length) { firstRow = row; paint(); } },
     repaint: () => paint(),
     forPrint: () => { const first = firstRow; firstRow = 0; paint(PRINTED_ROWS); firstRow = first; },
-    showRow(row) {
-      const place = shown.indexOf(row);
-      if (place >= 0) { firstRow = place - (place % PAGE_ROWS); paint(); }
+    showPicks() {
+      for (const tr of box.querySelectorAll("tbody tr")) tr.querySelector("input").checked = study.picked.has(Number(tr.dataset.row));
     },
   };
 }

@@ -55,7 +55,7 @@ function unquoted(text) {
   });
 }
 
-const quoted = (word) => (/^[\p{L}\p{N}_.][\p{L}\p{N}_.+-]*$/u.test(word) ? word : JSON.stringify(word));
+const quoted = (word) => (/^[\p{L}\p{N}_.][\p{L}\p{N}_.+-]*$/u.test(word) && !word.includes("..") ? word : JSON.stringify(word));
 
 /** A term as text that reads back as the same term. */
 function writeTerm(term) {
@@ -100,13 +100,19 @@ function applyTerm(term, table, mask) {
     }
     return;
   }
-  const shown = table.lowered(term.column);
-  const wanted = term.values.map((value) => value.toLowerCase());
-  const whole = wanted.map((value) => shown.includes(value));
-  const numbers = wanted.map((value) => (value.trim() === "" ? NaN : Number(value)));
+  const tests = term.values.map((value) => testOf(value, term.column, table));
   for (let row = 0; row < mask.length; row += 1) {
-    const meets = wanted.some((value, place) => (whole[place] ? shown[row] === value
-      : values[row] === numbers[place] || (value !== "" && shown[row].startsWith(value))));
-    if (meets === term.not) mask[row] = 0;
+    if (tests.some((meets) => meets(row)) === term.not) mask[row] = 0;
   }
+}
+
+/** Which rows a value means: those that are it, else those that are it in other letters, else its beginnings. */
+function testOf(value, column, table) {
+  const [values, shown, lowered] = [table.values(column), table.shown(column), table.lowered(column)];
+  if (shown.includes(value)) return (row) => shown[row] === value;
+  const lower = value.toLowerCase();
+  if (lowered.includes(lower)) return (row) => lowered[row] === lower;
+  if (value.trim() === "") return () => false;
+  const asNumber = Number(value);  // 1.0 for 1; but 1 is no beginning of 10
+  return (row) => (typeof values[row] === "number" ? values[row] === asNumber : lowered[row].startsWith(lower));
 }

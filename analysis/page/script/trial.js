@@ -4,7 +4,7 @@
 function settingsOf(study, row) {
   const settings = {};
   for (const factor of study.about.factors) {
-    const label = study.value(row, factor.name);
+    const label = study.value(row, factor.column);
     if (label === null || label === "not set") continue;
     if (factor.sets === null) settings[factor.name] = label;  // a drawn number
     else Object.assign(settings, factor.sets[String(label)] ?? {});
@@ -64,7 +64,7 @@ class TrialView {
     this.dialog.addEventListener("close", () => { this.row = undefined; this.dialog.replaceChildren(); actions.stateChanged(); });
     this.dialog.addEventListener("click", (event) => { if (event.target === this.dialog) this.dialog.close(); });
     this.dialog.addEventListener("keydown", (event) => {
-      if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("pre, input")) return;
+      if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.target.closest("pre, input")) return;
       const move = { ArrowRight: 1, j: 1, ArrowLeft: -1, k: -1 }[event.key];
       if (move) { this.step(move); event.preventDefault(); }
     });
@@ -121,7 +121,7 @@ class TrialView {
     const outcome = make("span", { className: `outcome ${study.value(row, "outcome")}` }, display(study.value(row, "outcome")));
     const close = button("close", "Close (Escape)", "×", () => this.dialog.close());
     const title = make("h2", { id: "trial-title", tabIndex: -1 }, make("bdi", {}, shortened(study.trialLabel(row), 300)));
-    this.plot = make("div", { className: "curves", role: "img" });
+    this.plot = make("div", { className: "curves", role: "figure" });
     this.plot.setAttribute("aria-label", this.spoken());
     this.dialog.replaceChildren(
       make("header", { className: "view-bar" }, before, where, after, pick, select, make("span", { className: "grow" }), close),
@@ -166,7 +166,7 @@ class TrialView {
   differences() {
     const { study, row } = this;
     const rows = study.about.factors.map((factor) => {
-      const own = study.value(row, factor.name);
+      const own = study.value(row, factor.column);
       const differs = factor.first !== null && String(own) !== factor.first;
       return [factor.name, display(own), factor.first ?? "–", differs];
     });
@@ -182,7 +182,7 @@ class TrialView {
 
   measures() {
     const { study, row } = this;
-    const left = new Set(["error", "outcome", "end_reason", "device", ...study.about.factors.map((factor) => factor.name)]);
+    const left = new Set(["error", "outcome", "end_reason", "device", ...study.about.factors.map((factor) => factor.column)]);
     const rows = study.columns.filter((column) => !left.has(column.name) && study.value(row, column.name) !== null)
       .map((column) => [column.name, display(study.value(row, column.name))]);
     return factsTable(rows);
@@ -193,6 +193,6 @@ class TrialView {
     const lines = [{ row: this.row, label: "this trial" }];
     const reference = this.reference;
     if (reference !== null) lines.unshift({ row: reference, label: "the reference", faint: true });
-    this.figures.ready.then(() => drawCurves(this.plot, this.study, lines, this.figures)).catch(failed);
+    this.figures.ready.then(() => drawCurves(this.plot, this.study, lines, this.figures, this.study.trialId(this.row))).catch(failed);
   }
 }
