@@ -85,7 +85,7 @@ function restoreReader(page, state) {
 
 /** Where to find an element in the next version: the box around it, and what it is called there. */
 function placeOf(element) {
-  const box = element?.closest("main [id]");
+  const box = element?.closest("[id]");
   if (!box) return null;
   const name = calledThere(element);
   return { box: box.id, name, nth: alike(box, name).indexOf(element) };

@@ -76,6 +76,13 @@ class Opened:
         self.page.locator("h1").first.focus()
         self.page.keyboard.press("Escape")
 
+    def rest(self) -> None:
+        """Closes and clears whatever a test has opened, selected and ticked."""
+        while self.page.locator("dialog[open]").count():
+            self.page.keyboard.press("Escape")
+        self.filter("")
+        self.clear()
+
 
 def write_report(directory: Path, path: Path) -> Path:
     """Builds the report of a sweep at `path`."""

@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import socket
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +123,88 @@ def test_it_is_built_again_when_there_is_news_and_ends_with_the_sweep() -> None:
     connection = http.client.HTTPConnection(said[0].rpartition("//")[2].rstrip("/"), timeout=5)
     with pytest.raises(ConnectionRefusedError):
         connection.request("GET", "/")
+
+
+def test_what_a_client_does_is_not_told_on_standard_error(
+    live: LivePage, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for request in (
+        b"GET http://[ HTTP/1.0\r\nHost: 127.0.0.1:%d\r\n\r\n" % live.port,
+        b"GET / HTTP/1.1\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", live.port), timeout=5) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+            connection.sendall(request)
+            if b"[" in request:
+                assert connection.recv(100) == b""
+    assert get(live)[0] == 200
+    live.close()  # waits for what is still being answered
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(180)
+def test_the_last_version_is_taken_however_long_the_reader_is_busy(
+    browser: Any, report: Path, tmp_path: Path
+) -> None:
+    sweep = write_sweep(tmp_path, edit=unfinished(after=20))
+    early = write_report(sweep, tmp_path / "early.html").read_text(encoding="utf-8")
+    with LivePage(early) as live:
+        live.tell(Now(running=True, text="20 of 48 trials ended", stamp="a"))
+        opened = Opened(browser, live.url, width=1280)
+        page = opened.page
+        page.locator(".open").first.click()
+        live.publish(report.read_text(encoding="utf-8"))
+        live.tell(Now(running=False, text="48 of 48 trials ended", stamp="b"))
+        page.wait_for_selector('.live.ended:has-text("newer results are ready")')
+    # The server is gone.
+    assert page.locator(".counts", has_text="48 ran").count() == 0
+    page.wait_for_timeout(2500)
+    page.keyboard.press("Escape")
+    page.wait_for_selector('.counts:has-text("48 ran")')
+    page.wait_for_selector(
+        '.live.ended:text-is("Ended · 48 of 48 trials ended"), .live:has-text("No longer")'
+    )
+    opened.settle()
+    assert min(opened.painted().values()) > 0
+    opened.context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(180)
+def test_new_results_keep_ticks_pages_views_and_the_focus(browser: Any, report: Path, tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path, edit=unfinished(after=40))
+    early = write_report(sweep, tmp_path / "early.html").read_text(encoding="utf-8")
+    with LivePage(early) as live:
+        live.tell(Now(running=True, text="40 of 48 trials ended", stamp="a"))
+        opened = Opened(browser, live.url, width=1280)
+        page = opened.page
+        page.locator('.level[data-term="predictor=none"]').first.click()
+        page.locator(".acts button", has_text="Add").click()
+        page.locator(".tools [data-do=all]").click()
+        for place in (0, 1):
+            page.locator(".trials tbody input").nth(place).check()
+        page.locator(".tools [data-do=after]").click()
+        chooser = page.locator('select[data-for="s0-onset"]')
+        chooser.select_option("2")
+        view = chooser.locator("option").nth(2).inner_text()
+        tile = page.locator("button.tile").nth(3)
+        term = tile.get_attribute("data-term")
+        tile.focus()
+        live.publish(report.read_text(encoding="utf-8"))
+        live.tell(Now(running=False, text="48 of 48 trials ended", stamp="b"))
+        page.wait_for_selector('.counts:has-text("48 ran")', timeout=60_000)
+        opened.settle()
+        assert page.evaluate("() => document.activeElement.dataset.term") == term
+        assert opened.count == "26–48 of 48"
+        assert page.locator(".tools [data-do=compare]").inner_text() == "Compare 2"
+        assert page.locator('select[data-for="s0-onset"] option:checked').inner_text() == view
+        assert view in page.locator("#s0-onset .legendtext").first.text_content()
+        page.keyboard.press("Enter")
+        assert page.locator(".acts button", has_text="Add").get_attribute("aria-pressed") == "true"
+        opened.clear()
+        assert opened.messages == []
+        opened.context.close()
 
 
 @pytest.mark.browser

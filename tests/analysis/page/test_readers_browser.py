@@ -91,6 +91,22 @@ def test_the_keyboard_reaches_everything_in_few_steps(wide: Opened) -> None:
     assert wide.chips == []
 
 
+def test_links_within_the_page_keep_the_selection_and_take_the_focus_along(wide: Opened) -> None:
+    page = wide.page
+    focus = "() => document.activeElement.id"
+    page.locator("button.tile").last.click()
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate(focus) == "main"
+    page.locator("nav a", has_text="Factors").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate(focus) == "s0-factors"
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.closest('section').id") == "s0-factors"
+    assert len(wide.chips) == 1
+    assert wide.count == "1–3 of 3 (48 in all)"
+
+
 def test_figures_and_controls_have_names_for_a_screen_reader(wide: Opened) -> None:
     nameless = wide.page.evaluate(
         """() => [...document.querySelectorAll('button, input, select, figure, nav, dialog')].filter((one) =>

@@ -56,6 +56,28 @@ def test_no_button_sends_the_figure_anywhere(wide: Opened) -> None:
     assert wide.page.locator(".plotlyjsicon, .modebar-btn--logo").count() == 0
 
 
+def test_every_figure_can_be_saved_as_png_and_svg(wide: Opened) -> None:
+    page = wide.page
+    saves = page.locator(".plot .modebar-btn[data-title='Download plot as a PNG']")
+    assert (
+        saves.count() == page.locator(".plot .modebar-btn[data-title='Save as SVG']").count() == len(FIGURES)
+    )
+    page.locator(".open").first.click()
+    page.wait_for_selector("dialog[open] .curves .js-line", state="attached")
+    trial = page.evaluate("() => location.hash").rpartition("open=")[2]
+    names = []
+    for box in ("dialog[open] .curves", "#s0-rank-std"):
+        for title in ("Download plot as a PNG", "Save as SVG"):
+            with page.expect_download() as download:
+                page.locator(f"{box} .modebar-btn[data-title='{title}']").evaluate("one => one.click()")
+            names.append(download.value.suggested_filename)
+            start = Path(download.value.path()).read_bytes()[:4]
+            assert start == (b"\x89PNG" if "PNG" in title else b"<svg")
+    assert names == [
+        f"made-up-{figure}.{kind}" for figure in (trial, "rank-std") for kind in ("png", "svg")
+    ]  # fmt: skip
+
+
 def test_the_map_is_painted_and_switches(wide: Opened) -> None:
     tile = wide.page.locator("button.tile").first
     assert tile.bounding_box()["height"] > 30

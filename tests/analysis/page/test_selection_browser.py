@@ -147,6 +147,14 @@ def test_the_address_brings_everything_back(wide: Opened, browser: Any, report: 
     assert wide.chips == []
 
 
+def test_an_address_that_cannot_be_read_is_ignored(browser: Any, report: Path) -> None:
+    opened = Opened(browser, report, width=900, hash="#?s0.compare=cells:%25&s0=predictor%3Dnone")
+    assert opened.chips == ["predictor = none"]
+    assert opened.page.locator("dialog[open]").count() == 0
+    assert opened.messages == []
+    opened.context.close()
+
+
 def test_what_is_of_the_whole_study_says_so(wide: Opened) -> None:
     page = wide.page
     label = "one => getComputedStyle(one, '::before').content"

@@ -187,3 +187,22 @@ def test_trials_side_by_side(wide: Opened, browser: Any, report: Path) -> None:
     for place in (0, 1, 5):
         boxes.nth(place).uncheck()
     assert not page.locator(".tools [data-do=compare]").is_visible()
+
+
+def test_ticks_keep_the_focus_and_are_not_what_is_selected(wide: Opened) -> None:
+    page = wide.page
+    boxes = page.locator(".trials tbody input")
+    for place in (0, 1, 2):
+        boxes.nth(place).focus()
+        page.keyboard.press("Space")
+        assert boxes.nth(place).evaluate("one => one === document.activeElement && one.checked")
+    page.locator("button.tile").first.click()
+    page.locator("button.tile").last.click(modifiers=["Control"])
+    page.locator(".acts button", has_text="Compare").click()
+    assert page.locator("#compare-title").inner_text() == "2 cells side by side"
+    page.keyboard.press("Escape")
+    page.locator(".tools [data-do=all]").click()
+    assert page.locator(".trials tbody input:checked").count() == 3
+    wide.clear()
+    assert page.locator(".trials tbody input:checked").count() == 0
+    assert not page.locator(".tools [data-do=compare]").is_visible()
