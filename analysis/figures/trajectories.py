@@ -44,9 +44,9 @@ def trajectories(study: StudyResults) -> Panel | None:
             rows.append((group.name, level, str(len(values)), *ends))
     few = max(len(group.rows) for group in shown) <= LINES_UP_TO
     caption = (
-        f"Horizontal: step. Vertical: std of the embedding. {_scale(study.representation_threshold)} Heavy lines are medians, bands "
-        f"span 10 to 90 % of trials{', thin lines are single trials' if few else ''}. "
-        f"{groups_note(study, shown)}"
+        f"Horizontal: step. Vertical: std of the embedding. {_scale(study.representation_threshold)} "
+        "Heavy lines are medians, bands span 10 to 90 % of trials"
+        f"{', thin lines are single trials' if few else ''}. {groups_note(study, shown)}"
     )
     header = ("cell", "level", "trials", "median at the first step", "median of the last values")
     return Panel(name="trajectories", title="Spread of the embeddings during training", caption=caption,

@@ -171,7 +171,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Says nothing of a tab that was closed, or of what is no request: standard error is for the sweep."""
+        """Says nothing, as of a tab that was closed: standard error is for the sweep."""
 
 
 def _handler(page: LivePage) -> type[BaseHTTPRequestHandler]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,10 @@ def test_the_overlay_has_a_line_for_each_cell_and_level(study: StudyResults) -> 
     assert [trace.name for trace in lines[:4:2]] == ["the reference", "tau 0"]
     assert len(lines) == 2 * 16
     assert all(trace.meta["legend"] for trace in lines)
+    assert "the threshold, 0.1." in panel.caption
+    apart = trajectories.overlaid(replace(study, projection_threshold=0.2))
+    assert apart is not None
+    assert "the thresholds, 0.1 and 0.2." in apart.caption
     alone = trajectories.trajectories(study)
     assert alone is not None
     medians = [trace for trace in alone.figure.data if trace.name == "representation"]
@@ -212,6 +217,7 @@ def test_marks_and_lines_say_which_trials_they_stand_for(study: StudyResults) ->
     plane = planes.rank_plane(study)
     assert plane is not None
     assert plane.brush == {"x": "representation_std", "y": "effective_rank"}
+    assert plane.floors == {"x": 1e-4}
 
 
 def test_paths_into_a_layout() -> None:

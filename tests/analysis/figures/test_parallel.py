@@ -85,11 +85,19 @@ def test_a_line_for_each_sample_at_its_values(searched: StudyResults) -> None:
 
 def test_a_line_for_each_cell_of_a_larger_design(study: StudyResults, tmp_path: Path) -> None:
     assert parallel.parallel(study) is None  # 16 cells
-    levels = {"q": list("abcde"), "encoder_norm": ["batch", "group"], "head_norm": ["batch", "none"]}
+    levels = {
+        "q": list("abcde"),
+        "encoder_norm": ["batch", "group"],
+        "head_norm": ["batch", "none"],
+        "r": ["a"],
+    }
     larger = load_results([write_sweep(tmp_path, factors=levels, seeds=(0,))]).studies[0]
     panel = parallel.parallel(larger)
     assert panel is not None
     assert len(panel.figure.data) == len(cells_of(larger)) == 20
-    at = [row[0] for row in panel.table[1]].index("collapsed")
+    names = [row[0] for row in panel.table[1]]
+    assert "q" in names
+    assert "r" not in names  # all lines are at its one level
+    at = names.index("collapsed")
     assert sorted(line.x[at] for line in panel.figure.data) == [0.0] * 15 + [1.0] * 5
     assert [line.name for line in panel.figure.data if line.line.width == 3] == ["the reference"]

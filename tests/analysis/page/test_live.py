@@ -159,7 +159,6 @@ def test_the_last_version_is_taken_however_long_the_reader_is_busy(
         page.wait_for_selector('.live.ended:has-text("newer results are ready")')
     # The server is gone.
     assert page.locator(".counts", has_text="48 ran").count() == 0
-    page.wait_for_timeout(2500)
     page.keyboard.press("Escape")
     page.wait_for_selector('.counts:has-text("48 ran")')
     page.wait_for_selector(

@@ -1,4 +1,4 @@
-"""Selection, comparison and commands of factors and values whose names or sizes are easily taken for others."""
+"""Selecting and comparing where names, levels and values are easily taken for others."""
 
 import json
 from collections.abc import Iterator
