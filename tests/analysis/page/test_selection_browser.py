@@ -41,7 +41,7 @@ def test_a_tile_selects_its_trials_in_every_view(wide: Opened) -> None:
     )
     assert shown(wide, "loss-std") == shown(wide, "rank-std") == (3, 48)
     assert wide.page.locator("button.tile.dim").count() == 15
-    assert address(wide).startswith(f"#?s0={tiles.last.get_attribute('data-term')}")
+    assert f"?s0={tiles.last.get_attribute('data-term')}" in address(wide)
     tiles.first.click(modifiers=["Control"])  # as well
     assert len(wide.chips) == 1
     assert wide.count == "1–6 of 6 (48 in all)"
