@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -126,6 +126,7 @@ def _parser() -> ArgumentParser:
     )
     report.add_argument("--json", action="store_true", help="print the findings as JSON, for scripts")
     add_watch(report)
+    report.add_argument("--of-run", action="store_true", help=SUPPRESS)  # a process of `run --watch`
 
     replay = command("replay", _replay, "show what stopping collapsed trials early would have saved")
     replay.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
@@ -282,10 +283,10 @@ def _report(options: Namespace) -> int:
 def _watch(options: Namespace, build: Callable[[], str]) -> None:
     """Serves the report until no driver is at work."""
     from analysis.page.live import watch
-    from sweeps.watch import has_begun, progress
+    from sweeps.watch import has_begun, parent_has_ended, progress
 
     os.nice(10)  # the trials come first
-    if has_begun(options.out, _show):
+    if has_begun(options.out, _show, ended=parent_has_ended if options.of_run else None):
         watch(lambda: progress(options.out), build, port=options.port, show=_show)
     else:
         _show("No driver is at work there, so there is nothing to watch.")
