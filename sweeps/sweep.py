@@ -6,13 +6,14 @@ import json
 import shutil
 import sqlite3
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from byol.files import remove_partial_files, write_text
 from byol.sources import code_digest
@@ -38,6 +39,8 @@ from sweeps.trainer import Trainer, byol_trainer
 if TYPE_CHECKING:  # they import Ray, which takes seconds: only when something is left to run
     from sweeps.engine.driver import Driver
     from sweeps.engine.runtime import Interruption
+
+_T = TypeVar("_T")
 
 
 class Sweep:
@@ -144,12 +147,9 @@ class Sweep:
 
         loggers.check(self.options.log)
         self._announce()
-        with (
-            runtime.interruptible(budget and self._began + budget) as interruption,
-            ThreadPoolExecutor(1) as beside,
-        ):
+        with runtime.interruptible(budget and self._began + budget) as interruption:
             # Importing torch takes as long as Ray's start, which is mostly waiting.
-            controls = beside.submit(self._controls)
+            controls = _beside(self._controls)
             with (
                 runtime.connected(self.options.address, self.inputs.resources) as self._available,
                 self._recording(),
@@ -400,3 +400,17 @@ def _begun(study: Study, source: Path) -> Study:
     with directory.open_ledger(source) as ledger:
         seeds = 1 + max((row.seed for row in ledger.trials()), default=-1)
     return study.with_seeds(max(seeds, study.sequence.least))
+
+
+def _beside(work: Callable[[], _T]) -> Future[_T]:
+    """Does `work` in a thread. Unlike an executor's, it holds up neither an error nor the process's end."""
+    future: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
