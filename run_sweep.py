@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 from byol.errors import ConfigError, shortened
 from sweeps import __version__, files
 from sweeps.arguments import add_watch, count, name, path, positive
+from sweeps.beside import is_at_work
 from sweeps.command_line import add_address, add_plan, add_run
 from sweeps.errors import RequestError, WorkersError, one_line
 from sweeps.study import Study, list_studies, load_study
@@ -67,6 +68,16 @@ def main(arguments: Sequence[str] | None = None, *, trainer: Trainer | None = No
     except KeyboardInterrupt:
         return _refuse("interrupted. Run the same command again to resume.", 130)
     return status
+
+
+def command() -> NoReturn:
+    """Runs the command of this process, and ends it."""
+    status = main()
+    if is_at_work():  # a sweep that could not start
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _failed(problem: str, options: Namespace) -> int:
@@ -370,4 +381,4 @@ def _doctor(options: Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

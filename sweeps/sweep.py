@@ -6,18 +6,17 @@ import json
 import shutil
 import sqlite3
 import sys
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO
 
 from byol.files import remove_partial_files, write_text
 from byol.sources import code_digest
 from sweeps import files, looks
+from sweeps.beside import beside
 from sweeps.inputs import Inputs, prepare
 from sweeps.options import RunOptions, RunOutcome
 from sweeps.planning import estimates
@@ -39,8 +38,6 @@ from sweeps.trainer import Trainer, byol_trainer
 if TYPE_CHECKING:  # they import Ray, which takes seconds: only when something is left to run
     from sweeps.engine.driver import Driver
     from sweeps.engine.runtime import Interruption
-
-_T = TypeVar("_T")
 
 
 class Sweep:
@@ -149,7 +146,7 @@ class Sweep:
         self._announce()
         with runtime.interruptible(budget and self._began + budget) as interruption:
             # Importing torch takes as long as Ray's start, which is mostly waiting.
-            controls = _beside(self._controls)
+            controls = beside(self._controls)
             with (
                 runtime.connected(self.options.address, self.inputs.resources) as self._available,
                 self._recording(),
@@ -400,17 +397,3 @@ def _begun(study: Study, source: Path) -> Study:
     with directory.open_ledger(source) as ledger:
         seeds = 1 + max((row.seed for row in ledger.trials()), default=-1)
     return study.with_seeds(max(seeds, study.sequence.least))
-
-
-def _beside(work: Callable[[], _T]) -> Future[_T]:
-    """Does `work` in a thread. Unlike an executor's, it holds up neither an error nor the process's end."""
-    future: Future[_T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future

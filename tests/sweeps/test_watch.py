@@ -29,7 +29,6 @@ def interrupted_sweep(out: Path, study: Study) -> None:
     with Ledger(out / files.LEDGER) as ledger:
         ledger.start(study.trials()[-1].trial_id)
         ledger.interrupt()
-    (out / files.STUDY).write_text(SMALL)
 
 
 def test_an_interrupted_trial_is_left_to_run(tmp_path: Path, small: Study) -> None:
@@ -71,11 +70,12 @@ def told(shown: Callable[[], str], words: str) -> str:
 
 
 @pytest.mark.timeout(180)
-def test_run_serves_the_report_of_a_resumed_sweep_until_it_ends(
+def test_run_serves_the_report_from_the_drivers_plan_to_its_end(
     tmp_path: Path, small: Study, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, study_file = tmp_path / "out", tmp_path / "small.yaml"
-    interrupted_sweep(out, small)
+    complete_sweep(out, small)  # of which the driver may have more seeds to run
+    (out / files.STUDY).write_text(SMALL)
     study_file.write_text(SMALL)
     started: list[subprocess.Popen[bytes]] = []
     popen = subprocess.Popen
