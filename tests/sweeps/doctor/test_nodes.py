@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import ray
 
 from run_sweep import main
 from sweeps.doctor import Check, nodes
@@ -118,7 +119,7 @@ def test_a_cluster_is_closed_if_it_says_so(
 ) -> None:
     answer = SimpleNamespace(stdout=out, stderr=error, returncode=1)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: answer)
-    monkeypatch.setattr(survey.ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address="a:1"))
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address="a:1"))
     if isinstance(told, bool):
         assert survey.is_open() == told
         return

@@ -45,8 +45,9 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_store_that_works_and_what_is_wrong_with_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for check in (places.store, places.store_clock):
-        assert result(lambda check=check: check(f"file://{tmp_path}/a%20new/store")).fine
+    new = f"file://{tmp_path}/a%20new/store"
+    for check in (lambda: places.store(new), lambda: places.store_clock(new)):
+        assert result(check).fine
         assert not [*tmp_path.iterdir()], "nothing is left behind"
     (tmp_path / "store").mkdir()
     assert result(lambda: places.store(str(tmp_path / "store"))).fine
