@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 from byol.errors import ConfigError, shortened
 from sweeps import __version__, files
 from sweeps.arguments import add_watch, count, name, path, positive
+from sweeps.beside import is_at_work
 from sweeps.command_line import add_address, add_plan, add_run
 from sweeps.errors import RequestError, WorkersError, one_line
 from sweeps.study import Study, list_studies, load_study
@@ -67,6 +68,16 @@ def main(arguments: Sequence[str] | None = None, *, trainer: Trainer | None = No
     except KeyboardInterrupt:
         return _refuse("interrupted. Run the same command again to resume.", 130)
     return status
+
+
+def command() -> NoReturn:
+    """Runs the command of this process, and ends it."""
+    status = main()
+    if is_at_work():  # a sweep that could not start
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _failed(problem: str, options: Namespace) -> int:
@@ -126,6 +137,7 @@ def _parser() -> ArgumentParser:
     )
     report.add_argument("--json", action="store_true", help="print the findings as JSON, for scripts")
     add_watch(report)
+    report.add_argument("--of-run", action="store_true", help=SUPPRESS)  # a process of `run --watch`
 
     replay = command("replay", _replay, "show what stopping collapsed trials early would have saved")
     replay.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
@@ -282,10 +294,10 @@ def _report(options: Namespace) -> int:
 def _watch(options: Namespace, build: Callable[[], str]) -> None:
     """Serves the report until no driver is at work."""
     from analysis.page.live import watch
-    from sweeps.watch import has_begun, progress
+    from sweeps.watch import has_begun, parent_has_ended, progress
 
     os.nice(10)  # the trials come first
-    if has_begun(options.out, _show):
+    if has_begun(options.out, _show, ended=parent_has_ended if options.of_run else None):
         watch(lambda: progress(options.out), build, port=options.port, show=_show)
     else:
         _show("No driver is at work there, so there is nothing to watch.")
@@ -369,4 +381,4 @@ def _doctor(options: Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -37,8 +37,9 @@ def save_state(learner: Learner, folder: Path, *, data: str = "") -> None:
 def load_state(learner: Learner, folder: Path, *, data: str = "") -> int:
     """Puts the latest whole state in `folder` into `learner`; returns its step, or 0 if there is none.
 
-    A state that is damaged, or of another configuration, is skipped for the one before, with a warning. So is
-    one that came about under other code, versions or data: a trial runs under one of each.
+    A state that is damaged, or of another configuration, is skipped for the one before, with a warning. One
+    that came about under other code, versions or data is removed, and so is the one before: a trial runs
+    under one of each, and a state that stayed could be taken later, without the rows in between.
     """
     for path in (folder / STATE, folder / PREVIOUS_STATE):
         if not path.exists():
@@ -54,8 +55,9 @@ def load_state(learner: Learner, folder: Path, *, data: str = "") -> int:
             continue
         changed = [key for key, value in _ran_under(data).items() if header.get(key, value) != value]
         if changed:
-            _log.warning("%s: was made under other %s; not taken", path, " and ".join(changed))
-            continue
+            _log.warning("%s: was made under other %s; the trial starts again", path, " and ".join(changed))
+            remove_states(folder)
+            return 0
         learner.load_state(load_file(path))
         return int(learner.step_index)
     return 0

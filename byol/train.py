@@ -41,7 +41,7 @@ def train(
     A loss that is no longer finite ends the trial after the measurement that shows it. With a checkpoint
     folder, training resumes from the state saved there, with the same metrics as without the interruption
     (bit for bit on the CPU), and saves the trained encoder there at the end. A damaged state is skipped for
-    the one before it, with a warning; one of other code, versions or data is not taken.
+    the one before it, with a warning; one of other code, versions or data is removed.
 
     Args:
         config: the trial.

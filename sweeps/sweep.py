@@ -9,7 +9,6 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 from byol.files import remove_partial_files, write_text
 from byol.sources import code_digest
 from sweeps import files, looks
+from sweeps.beside import beside
 from sweeps.inputs import Inputs, prepare
 from sweeps.options import RunOptions, RunOutcome
 from sweeps.planning import estimates
@@ -144,12 +144,9 @@ class Sweep:
 
         loggers.check(self.options.log)
         self._announce()
-        with (
-            runtime.interruptible(budget and self._began + budget) as interruption,
-            ThreadPoolExecutor(1) as beside,
-        ):
+        with runtime.interruptible(budget and self._began + budget) as interruption:
             # Importing torch takes as long as Ray's start, which is mostly waiting.
-            controls = beside.submit(self._controls)
+            controls = beside(self._controls)
             with (
                 runtime.connected(self.options.address, self.inputs.resources) as self._available,
                 self._recording(),

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,13 +20,29 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
     prefix = f"byol-sweeps-{os.getuid()}-"
     folder = Path(tempfile.gettempdir())
     with contextlib.ExitStack() as stack:
-        with _locked(folder / f"{prefix}lock", wait=True):  # none is seen before it is locked
-            for left in folder.glob(f"{prefix}*-*"):
-                with contextlib.suppress(OSError), _locked(left):
-                    shutil.rmtree(left, ignore_errors=True)
+        with contextlib.ExitStack() as entering:
+            own = _own_folder()
+            if own is not None:  # else nothing is removed
+                entering.enter_context(_locked(own / "lock", wait=True))  # none is seen before it is locked
+                for left in folder.glob(f"{prefix}*-*"):
+                    with contextlib.suppress(OSError), _locked(left):
+                        shutil.rmtree(left, ignore_errors=True)
             name = stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{prefix}{purpose}-"))
             stack.enter_context(_locked(Path(name)))
         yield Path(name)
+
+
+def _own_folder() -> Path | None:
+    """A folder that this user alone can enter; None if another has taken its name.
+
+    In the place that all users share, another could lock the file first, and would block this process.
+    """
+    folder = Path(tempfile.gettempdir()) / f"byol-sweeps-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    about = folder.lstat()
+    is_own = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o077
+    return folder if is_own else None
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """How far a sweep is, for whoever watches it from another process."""
 
+import select
 import subprocess
 import sys
 import time
@@ -36,7 +37,7 @@ def progress(folders: Sequence[Path]) -> Progress:
     """
     running = any(directory.is_locked(folder) for folder in folders)  # before the ledger is read
     stamp = "-".join(str(_changed_ns(folder)) for folder in folders)
-    counts = [status(folder) for folder in folders if (folder / files.LEDGER).exists()]
+    counts = [status(folder) for folder in folders if directory.has_ledger(folder)]
     planned, waiting, at_work, collapsed = (
         sum(count.get(key, 0) for count in counts) for key in ("planned", "waiting", "running", "collapsed")
     )
@@ -52,16 +53,28 @@ def _changed_ns(folder: Path) -> int:
     return max((path.stat().st_mtime_ns for path in written), default=0)
 
 
-def has_begun(folders: Sequence[Path], show: Callable[[str], None], within_s: float = 300.0) -> bool:
-    """Whether a driver is at work, or begins within some seconds; false at once where all has ended."""
+def has_begun(
+    folders: Sequence[Path],
+    show: Callable[[str], None],
+    *,
+    ended: Callable[[], bool] | None = None,
+    within_s: float = 300.0,
+) -> bool:
+    """Waits until a driver is at work and has a plan. Whether one is.
+
+    Args:
+        folders: the sweeps' directories.
+        show: is told what is waited for.
+        ended: whether the process that runs the driver has ended, which alone ends the waiting. Without it
+            the driver is another's: it has some seconds to begin, and none where no trial is left to run.
+        within_s: those seconds.
+    """
     until, told = time.monotonic() + within_s, False
     while True:
-        there = [folder for folder in folders if (folder / files.LEDGER).exists()]
-        if any(directory.is_locked(folder) for folder in there):
+        if any(directory.has_ledger(folder) and directory.is_locked(folder) for folder in folders):
             return True
-        if len(there) == len(folders) and not any(_is_open(folder) for folder in there):
-            return False
-        if time.monotonic() >= until:
+        in_vain = time.monotonic() >= until or not any(map(_is_open, folders)) if ended is None else ended()
+        if in_vain:
             return False
         if not told:  # a driver starts Ray before it takes the directory, which may take a minute
             show("Waiting for a driver to begin.")
@@ -70,8 +83,16 @@ def has_begun(folders: Sequence[Path], show: Callable[[str], None], within_s: fl
 
 
 def _is_open(folder: Path) -> bool:
+    """Whether trials are left to run, as far as anything is known."""
+    if not directory.has_ledger(folder):
+        return True
     counts = status(folder)
-    return bool(counts["waiting"] or counts["running"])
+    return bool(counts["waiting"] or counts["running"] or counts["interrupted"])
+
+
+def parent_has_ended() -> bool:
+    """In a process of `watcher`: whether the block has ended, or the process that it is in."""
+    return bool(select.select([sys.stdin], [], [], 0)[0])
 
 
 @contextmanager
@@ -83,13 +104,19 @@ def watcher(program: Path, out: Path, port: int) -> Iterator[None]:
         out: the sweep's directory.
         port: to serve on; 0 is any that is free.
     """
-    command = [sys.executable, str(program), "report", str(out), "--watch", "--port", str(port)]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    command = [sys.executable, str(program), "report", str(out), "--watch", "--of-run", "--port", str(port)]
+    # In a session of its own: a Ctrl-C is for the driver, which then ends gracefully, and the page is served.
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    assert process.stdin is not None
     try:
         yield
+        process.stdin.close()  # for `parent_has_ended`
         process.wait(_ENDS_WITHIN_S)
     except subprocess.TimeoutExpired:
         pass
     finally:
         process.terminate()
+        process.stdin.close()
         process.wait()

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from byol.errors import ConfigError
+from byol.pulse import beat
 
 _BLOCK = 1024  # queries whose similarities to the whole bank are in memory at a time
 
@@ -62,6 +63,7 @@ def knn_accuracy(
     classes = int(bank_labels_N.max()) + 1
     correct = torch.zeros((), dtype=torch.int64, device=bank_ND.device)
     for start in range(0, len(queries_MD), _BLOCK):
+        beat()
         block = slice(start, start + _BLOCK)
         cosine_bk, nearest_bk = (queries_MD[block] @ bank_ND.T).topk(k, dim=1)
         predicted_b = vote(cosine_bk, bank_labels_N[nearest_bk], classes=classes, temperature=temperature)

@@ -82,7 +82,14 @@ def examine_ray(address: str | None) -> Iterator[Check]:
 def _access(address: str) -> str:
     from sweeps.engine import survey
 
-    if survey.is_open():
+    try:
+        is_open = survey.is_open()
+    except EngineError as error:
+        raise Trouble(
+            f"whether the cluster at {address} lets in whoever reaches its ports is unknown: {error}",
+            "ask again; look at the network between this machine and the head, and at Ray's log there",
+        ) from None
+    if is_open:
         raise Trouble(
             f"the cluster at {address} lets in whoever reaches its ports",
             "start every node with RAY_AUTH_MODE=token (docs/cluster.md, Security)",

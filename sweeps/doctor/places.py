@@ -1,11 +1,13 @@
 """Where a sweep would be kept: the disk of its directory, and a store."""
 
+import contextlib
 import fcntl
 import os
 import shutil
 import sqlite3
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from sweeps.doctor.check import Trouble
@@ -70,14 +72,30 @@ def _write(place: Path) -> None:
         db.close()
 
 
+@contextlib.contextmanager
+def _leaving_nothing(place: Store, name: str) -> Iterator[None]:
+    """Removes a file of the store at the end, and the folders that were made for it."""
+    folder = place.local_folder()
+    made = [path for path in (folder, *folder.parents) if not path.exists()] if folder else []
+    try:
+        yield
+    finally:
+        with contextlib.suppress(StorageError):
+            place.delete(name)
+        for path in made:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+
 def store(storage: str) -> str:
     """Writes, reads, lists and deletes a file in the store."""
     name, content, began = f"doctor.{os.getpid()}.probe", os.urandom(16), time.perf_counter()
     try:
         place = Store.at(storage)
-        place.write(name, content)
-        same = place.read(name) == content
-        place.delete(name)
+        with _leaving_nothing(place, name):
+            place.write(name, content)
+            same = place.read(name) == content
+            place.delete(name)
     except StorageError as error:
         raise Trouble(
             str(error),
@@ -92,10 +110,10 @@ def store(storage: str) -> str:
 def store_clock(storage: str) -> str:
     """Compares the store's clock with this machine's."""
     place, name = Store.at(storage), f"doctor.{os.getpid()}.clock"
-    before = time.time()
-    place.write(name, b"")
-    stamp, after = place.modified(name), time.time()
-    place.delete(name)
+    with _leaving_nothing(place, name):
+        before = time.time()
+        place.write(name, b"")
+        stamp, after = place.modified(name), time.time()
     if stamp is None:
         raise Trouble(f"{place}: does not find what was written", "use a store that reads what was written")
     return skew("the store", stamp, before, after)

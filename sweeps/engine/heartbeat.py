@@ -2,7 +2,8 @@
 
 While a trial trains, its process counts the batches that it draws (`byol.pulse`), and a thread beside it puts
 the count into the key-value table of Ray's control service, from which the driver reads it. A process that
-is stopped puts nothing there, and of a loop that hangs the count stays. Time is measured by the driver alone.
+is stopped puts nothing there, and of a loop that hangs the count stays. Time is measured by the driver alone,
+but for the hours that a trial may wait for its data.
 """
 
 import contextlib
@@ -19,18 +20,24 @@ from byol.pulse import beats
 _SECONDS = 5.0
 """Most seconds between two looks at the count in a worker."""
 _TABLE = "byol-sweeps"
+LOADING_SECONDS = 6 * 3600.0
+"""How long a trial may wait for its data and its checkpoint: one process of a node downloads for all."""
 
 
 class Heartbeat:
     """Tells the driver of a trial's signs of life while it is open. One for each trial, in its worker."""
 
-    def __init__(self, run: str, trial_id: str, *, limit: float) -> None:
-        """Tells of one trial of the run with this token, several times within `limit` seconds."""
+    def __init__(
+        self, run: str, trial_id: str, *, limit: float, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Tells of one trial of the run with this token, several times within `limit` seconds by `now`."""
         self._key = f"{run}/{trial_id}"
         self._ended = threading.Event()
         self._seconds = min(_SECONDS, limit / 10)
+        self._now, self._told = now, -1
+        self._loads_until = now() + LOADING_SECONDS
         self.loading = True
-        """Whether the trial waits for its data, which counts as a sign of life."""
+        """Whether the trial waits for its data, which counts as a sign of life for LOADING_SECONDS."""
 
     @contextlib.contextmanager
     def beating(self) -> Iterator["Heartbeat"]:
@@ -43,14 +50,19 @@ class Heartbeat:
             self._ended.set()
 
     def _repeat(self) -> None:
-        told, count = -1, 0
+        count = 0
         while True:
-            if self.loading or told != beats():
-                told, count = beats(), count + 1
+            if self._is_alive():
+                count += 1
                 with contextlib.suppress(Exception):  # a control service that is away for a moment
                     internal_kv._internal_kv_put(self._key, f"{os.getpid()} {count}", namespace=_TABLE)
             if self._ended.wait(self._seconds):
                 return
+
+    def _is_alive(self) -> bool:
+        """Whether there was a sign of life since this was last asked."""
+        told, self._told = self._told, beats()
+        return told != self._told or (self.loading and self._now() < self._loads_until)
 
 
 def _read(key: str) -> bytes | None:

@@ -13,7 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from byol.errors import shortened
 from sweeps.engine.environment import AUTH_MODE
-from sweeps.errors import one_line
+from sweeps.errors import EngineError, one_line
 from sweeps.record.manifest import versions
 
 _SECONDS = 60
@@ -24,6 +24,8 @@ from ray._raylet import GcsClient
 GcsClient(address=sys.argv[1]).internal_kv_keys(b"", None, timeout=5)
 print("inside")
 """
+_REFUSED = "ray.exceptions.AuthenticationError: "
+"""The error of a process without a token, once the cluster has answered it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +79,23 @@ def answer() -> dict[str, Any]:
 
 
 def is_open() -> bool:
-    """Whether the Ray that this process has joined lets in a process without a token."""
+    """Whether the Ray that this process has joined lets in a process without a token.
+
+    Raises:
+        EngineError: it has neither let it in nor refused it.
+    """
     environment = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"}
-    asked = subprocess.run(
-        [sys.executable, "-c", _STRANGER, ray.get_runtime_context().gcs_address],
-        env={**environment, AUTH_MODE: "disabled"}, check=False, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    return "inside" in asked.stdout
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-c", _STRANGER, ray.get_runtime_context().gcs_address],
+            env={**environment, AUTH_MODE: "disabled"}, check=False, capture_output=True, text=True,
+            timeout=120,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise EngineError("a process without a token got no answer within 120 s") from None
+    if "inside" in asked.stdout:
+        return True
+    if _REFUSED not in asked.stderr:
+        lines = asked.stderr.strip().splitlines() or [f"exit status {asked.returncode}"]
+        raise EngineError(f"a process without a token got no answer: {shortened(lines[-1], 300)}")
+    return False

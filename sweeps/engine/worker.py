@@ -92,8 +92,8 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
         trial, key = _config(settings, job.precision), data_key(settings)
         with Heartbeat(job.run, config["trial"]["id"], limit=job.hung_after).beating() as heartbeat:
             images = job.node_data.get(key) if job.node_data else ray.get(job.data[key])
-            heartbeat.loading = False
             with job.checkpoints.workspace(config["trial"]["id"]) as workspace:
+                heartbeat.loading = False
                 _train(trial, images, workspace, job, began)
     except Exception as error:
         # An exception is a result of the trial. If it were raised, Ray would start the trial again.

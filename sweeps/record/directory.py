@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ from sweeps.record.ledger import FROM_STORE, Ledger
 from sweeps.record.rows import SAMPLE, Fact, TrialRow
 from sweeps.record.schema import FORMAT
 from sweeps.study import Study
+
+_OBSERVED_S = 1.0
+"""How long a driver tries to lock its directory: whoever looks whether it is locked locks it for a moment."""
 
 
 def check(out: Path, study: Study, trial_ids: set[str]) -> None:
@@ -229,7 +233,7 @@ def driver_lock(out: Path) -> Iterator[None]:
     except OSError as error:
         raise DirectoryError(f"{out}: cannot be written: {error.strerror}") from None
     try:
-        _lock_or_refuse(out, lock)
+        _lock_or_refuse(out, lock, fcntl.LOCK_EX, within_s=_OBSERVED_S)
         os.ftruncate(lock, 0)
         os.write(lock, f"process {os.getpid()} on {platform.node()}\n".encode())
         yield
@@ -249,12 +253,17 @@ def is_locked(out: Path) -> bool:
 def _refuse_if_locked(out: Path) -> None:
     if (out / LOCK).exists():
         with (out / LOCK).open("rb") as lock:
-            _lock_or_refuse(out, lock.fileno())  # released as the file closes
+            _lock_or_refuse(out, lock.fileno(), fcntl.LOCK_SH)  # released as the file closes
 
 
-def _lock_or_refuse(out: Path, lock: int) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(lock, 200).decode(errors="replace").strip()
-        raise DirectoryError(f"{out}: is in use by another driver ({holder})") from None
+def _lock_or_refuse(out: Path, lock: int, kind: int, *, within_s: float = 0.0) -> None:
+    until = time.monotonic() + within_s
+    while True:
+        try:
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                holder = os.read(lock, 200).decode(errors="replace").strip()
+                raise DirectoryError(f"{out}: is in use by another driver ({holder})") from None
+        time.sleep(_OBSERVED_S / 20)

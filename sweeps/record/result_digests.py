@@ -37,7 +37,8 @@ def changed(out: Path) -> list[str]:
 def recorded(out: Path) -> dict[str, str]:
     """The digests of the tables and results in `out`, by name, as `write_digests` wrote them.
 
-    None if their file is damaged, which its first line tells; a file of an earlier version has no such line.
+    Empty if their file is missing, or damaged, which its first line tells; one of an earlier version has no
+    such line.
     """
     path = out / files.RESULT_DIGESTS
     text = path.read_bytes().decode(errors="replace") if path.exists() else ""

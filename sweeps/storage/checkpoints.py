@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from byol.files import ENCODER, PREVIOUS_STATE, STATE, remove_states, write_text
+from byol.pulse import beat
 from byol.tensor_file import CheckpointError, verified_header
 from sweeps.errors import LastingStorageError, StorageError
 from sweeps.files import CHECKPOINTS
@@ -131,6 +132,7 @@ class StoredWorkspace(Workspace):
         if self.finished or local_time < stored.get(STATE, -math.inf):
             # The state comes first: files fetched after it were sent with it or later.
             for name in sorted(stored.keys() - {ENCODER, PREVIOUS_STATE}, key=lambda name: name != STATE):
+                beat()
                 self._store.download(f"{self._name}/{name}", self.folder / name)
                 self._sent[name] = _stamp(self.folder / name)
             self._check_state()
@@ -170,6 +172,7 @@ class StoredWorkspace(Workspace):
         if self._sent and not self._store.names(self._name):
             raise LastingStorageError(f"{self._store}/{self._name}: is gone, although files were sent there")
         for name in sorted(changed, key=lambda name: (name in (STATE, ENCODER), name)):
+            beat()
             if name == STATE and self._stored_state_is_whole:
                 self._store.copy(f"{self._name}/{STATE}", f"{self._name}/{PREVIOUS_STATE}")
             self._store.upload(self.folder / name, f"{self._name}/{name}")

@@ -5,6 +5,7 @@ instance's role. A URI that contains credentials is refused, because URIs are re
 """
 
 import contextlib
+import errno
 import functools
 import os
 import re
@@ -27,6 +28,11 @@ SCHEMES = ("file", "s3", "gs", "gcs", "abfs", "abfss", "hdfs")
 
 _S3_OPTIONS = ("endpoint_override", "region", "scheme")
 _CONNECT_SECONDS, _SILENCE_SECONDS, _ATTEMPTS = 3, 5, 3
+_REFUSED = re.compile(
+    r"AWS Error (ACCESS_DENIED|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH|\w+ \(HTTP status 403\))"
+    r"|google::cloud::Status\((PERMISSION_DENIED|UNAUTHENTICATED)|Azure Error: \[Auth"
+)
+"""How the stores say that they refuse a request."""
 _CHUNK = 16 * 2**20  # bytes per request: pyarrow's default of 1 MiB makes a hundred requests of one encoder
 
 
@@ -132,11 +138,16 @@ class Store:
         with self._file_system() as (system, root), _in_one_step(system, f"{root}/{to}") as partial:
             system.copy_file(f"{root}/{name}", partial)
 
+    def local_folder(self) -> Path | None:
+        """Its folder, which need not exist; None if it is none of this machine's."""
+        with self._file_system() as (system, root):
+            return Path(root) if system.type_name == "local" else None
+
     def remove_partial_files(self) -> None:
         """Removes what killed processes of this machine have left half-written; an object store has none."""
-        with self._file_system() as (system, root):
-            if system.type_name == "local":
-                remove_partial_files(Path(root))
+        folder = self.local_folder()
+        if folder is not None:
+            remove_partial_files(folder)
 
     def delete(self, name: str) -> None:
         """Removes a file, if there is one."""
@@ -150,18 +161,27 @@ class Store:
             yield _open(self.uri)
         except (OSError, pa.ArrowException) as error:
             text = one_line(error)
-            kind = LastingStorageError if is_of_disk(error) or _is_refused(text) else StorageError
-            raise kind(f"{self.uri}: {_problem(text)}: {text}") from None
+            refused = _is_refused(error)
+            kind = LastingStorageError if is_of_disk(error) or refused else StorageError
+            raise kind(f"{self.uri}: {_problem(text, refused=refused)}: {text}") from None
 
 
-def _is_refused(text: str) -> bool:
-    return any(word in text for word in ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "403", "Permission"))
+def _is_unreachable(text: str) -> bool:
+    return "AWS Error NETWORK_CONNECTION" in text or "Could not connect" in text
 
 
-def _problem(text: str) -> str:
-    if "NETWORK_CONNECTION" in text or "Could not connect" in text:
+def _is_refused(error: BaseException) -> bool:
+    """Whether the server or the system has refused it. The text also holds keys, which may be any words."""
+    text = one_line(error)
+    if _is_unreachable(text):
+        return False
+    return getattr(error, "errno", None) in (errno.EACCES, errno.EPERM) or _REFUSED.search(text) is not None
+
+
+def _problem(text: str, *, refused: bool) -> str:
+    if _is_unreachable(text):
         return "cannot be reached"
-    if _is_refused(text):
+    if refused:
         return "no permission (credentials come from the environment or the instance's role)"
     return "cannot be used"
 

@@ -134,4 +134,24 @@ def test_a_state_of_other_code_or_data_is_not_taken(
         monkeypatch.setattr(checkpoint, "code_digest", lambda: "other")
     other = dataclasses.replace(data, digest="other") if kind == "data" else data
     assert run(other) == [0, 2, 4]
-    assert f"{STATE}: was made under other {kind}; not taken" in caplog.text
+    assert f"{STATE}: was made under other {kind}; the trial starts again" in caplog.text
+
+
+@pytest.mark.timeout(60)
+def test_a_state_of_earlier_code_is_not_taken_when_that_code_is_back(
+    data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(steps=5, eval_every=1)
+
+    def run(code: str, until: int) -> list[int]:
+        monkeypatch.setattr(checkpoint, "code_digest", lambda: code)
+        steps = []
+        for row in train(config, data, checkpoint_folder=tmp_path, checkpoint_every=1):
+            steps.append(row.step)
+            if row.step == until:
+                break
+        return steps
+
+    assert run("a", 4) == [0, 1, 2, 3, 4]  # a state of step 3
+    assert run("b", 2) == [0, 1, 2]  # one of step 1
+    assert run("a", 5) == [0, 1, 2, 3, 4, 5], "and not from step 3, whose rows were made by b or are missing"

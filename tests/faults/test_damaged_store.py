@@ -13,7 +13,7 @@ import pytest
 from sweeps import files
 from sweeps.errors import RequestError, StorageError
 from sweeps.options import RunOptions
-from sweeps.record import directory
+from sweeps.record import directory, result_digests
 from sweeps.storage import lease
 from sweeps.study import study_from_text
 from sweeps.verify import verify
@@ -91,6 +91,15 @@ def test_verify_checks_the_copy_in_the_store(tmp_path: Path, half: tuple[Path, P
     damage(tmp_path / "store" / files.LEDGER, "cut", 0)
     (problem,) = [check.problem for check in verify(tmp_path / "out") if check.problem]
     assert problem.startswith(f"file://{tmp_path}/store/{files.LEDGER}: is damaged")
+
+
+def test_verify_meets_a_driver_that_makes_a_table_meanwhile(
+    half: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = result_digests.of_tables
+    monkeypatch.setattr(result_digests, "of_tables", lambda out: {} if out == half[0] else found(out))
+    told = {check.name: check.problem for check in verify(half[0])}
+    assert all("is not what" in told[table] for table in TABLES)
 
 
 def test_what_killed_processes_left_is_removed_at_the_next_entry(

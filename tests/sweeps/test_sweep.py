@@ -5,6 +5,7 @@ import dataclasses
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sweeps import files
-from sweeps.errors import DirectoryError
+from sweeps.errors import DirectoryError, EngineError
 from sweeps.inspect import status
 from sweeps.record import directory
 from sweeps.record.rows import Ending, EndReason, TrialState
@@ -107,6 +108,25 @@ def test_a_second_driver_is_refused_and_changes_nothing(
         with pytest.raises(DirectoryError, match="is in use by another driver"):
             contextlib.ExitStack().enter_context(Sweep.open(small, tmp_path, trainer=TRAINER))
     assert (status(tmp_path)["complete"], status(tmp_path)["waiting"]) == (count, 8 - count)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("error", [EngineError("no cluster answers"), KeyboardInterrupt()])
+def test_an_error_does_not_wait_for_what_is_prepared_beside_rays_start(
+    tmp_path: Path, small: Study, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    from sweeps.engine import runtime
+
+    def connected(*arguments: Any) -> None:
+        raise error
+
+    released = threading.Event()
+    monkeypatch.setattr(runtime, "connected", connected)
+    monkeypatch.setattr(Sweep, "_controls", lambda _: released.wait(60))
+    with Sweep.open(small, tmp_path, trainer=TRAINER) as sweep, pytest.raises(type(error)):
+        sweep.execute()
+    assert not released.is_set()
+    released.set()
 
 
 @pytest.mark.timeout(60)

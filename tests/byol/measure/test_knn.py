@@ -11,6 +11,7 @@ from torch.nn import functional
 from byol.measure import knn
 from byol.measure.knn import knn_accuracy
 from byol.measure.metrics import embedding_std
+from byol.pulse import beats
 from tests.byol.measure.clouds import clouds
 
 
@@ -164,3 +165,10 @@ def test_knn_is_that_of_lightly_and_solo_learn(cloud: str, k: int, temperature: 
     assert 0.2 < accuracy < 1
     assert accuracy == lightly_accuracy(*problem, k=k, temperature=temperature)
     assert accuracy == solo_learn_accuracy(*problem, k=k, temperature=temperature)
+
+
+def test_each_block_of_queries_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knn, "_BLOCK", 4)
+    before, (bank, labels) = beats(), (torch.eye(3), torch.arange(3))
+    knn_accuracy(bank, labels, torch.ones(10, 3), torch.zeros(10, dtype=torch.int64), k=1, temperature=0.1)
+    assert beats() == before + 3

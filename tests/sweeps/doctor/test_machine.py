@@ -65,6 +65,8 @@ def test_memory_of_the_machine_and_of_a_container(tmp_path: Path, monkeypatch: p
     (tmp_path / "memory.current").write_text(f"{3 * 2**30}\n")
     found = result(machine.memory)
     assert (found.fine, found.detail.startswith("only 1.0 GiB of this container")) == (False, True)
+    (tmp_path / "memory.stat").write_text(f"anon 1\ninactive_file {2**29}\nactive_file {2**30}\n")
+    assert result(machine.memory).detail == "2.5 GiB of this container are free", "the cache gives way"
     (tmp_path / "memory.max").write_text("max\n")
     assert result(machine.memory).fine
 

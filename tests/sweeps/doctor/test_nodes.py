@@ -3,11 +3,14 @@
 import contextlib
 import dataclasses
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import ray
 
 from run_sweep import main
 from sweeps.doctor import Check, nodes
@@ -83,6 +86,12 @@ def test_a_cluster_that_is_open_or_not_there(a_cluster: list[Node], monkeypatch:
     monkeypatch.setattr(survey, "is_open", lambda: True)
     assert "lets in whoever reaches its ports" in checks()["access"].detail
 
+    def no_answer() -> bool:
+        raise EngineError("no answer")
+
+    monkeypatch.setattr(survey, "is_open", no_answer)
+    assert checks()["access"].detail.endswith("ports is unknown: no answer")
+
     def refused(address: str | None, resources: object) -> None:
         raise EngineError(f"Ray at {address}: no cluster answers there")
 
@@ -90,6 +99,32 @@ def test_a_cluster_that_is_open_or_not_there(a_cluster: list[Node], monkeypatch:
     assert [*checks()] == ["ray"]
     assert checks()["ray"].detail == "Ray at 10.0.0.1:6379: no cluster answers there"
     assert "ray stop" in checks(None)["ray"].remedy
+
+
+@pytest.mark.parametrize(
+    ("out", "error", "told"),
+    [
+        ("inside\n", "", True),
+        (
+            "",
+            "Traceback\nray.exceptions.AuthenticationError: RPC error: InvalidAuthToken: Authentication\n",
+            False,
+        ),
+        ("", "Traceback\nray.exceptions.RpcError: failed to connect to all addresses\n", "failed to connect"),
+        ("", "", "exit status 1"),
+    ],
+)
+def test_a_cluster_is_closed_if_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, out: str, error: str, told: bool | str
+) -> None:
+    answer = SimpleNamespace(stdout=out, stderr=error, returncode=1)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: answer)
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address="a:1"))
+    if isinstance(told, bool):
+        assert survey.is_open() == told
+        return
+    with pytest.raises(EngineError, match=f"got no answer: .*{told}"):
+        survey.is_open()
 
 
 def test_the_token_and_who_may_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from sweeps.doctor import places
 from sweeps.doctor.check import Trouble
+from sweeps.errors import StorageError
 from sweeps.storage.store import Store
 from tests.sweeps.doctor.test_machine import result
 
@@ -44,6 +45,11 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_store_that_works_and_what_is_wrong_with_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    new = f"file://{tmp_path}/a%20new/store"
+    for check in (lambda: places.store(new), lambda: places.store_clock(new)):
+        assert result(check).fine
+        assert not [*tmp_path.iterdir()], "nothing is left behind"
+    (tmp_path / "store").mkdir()
     assert result(lambda: places.store(str(tmp_path / "store"))).fine
     assert not [*(tmp_path / "store").iterdir()], "nothing is left behind"
     (tmp_path / "file").touch()
@@ -52,6 +58,13 @@ def test_a_store_that_works_and_what_is_wrong_with_others(
     assert not result(lambda: places.store("s3://")).fine
     monkeypatch.setattr(Store, "read", lambda self, name: b"other")
     assert "returns other bytes" in result(lambda: places.store(str(tmp_path / "store"))).detail
+
+    def unreadable(self: Store, name: str) -> bytes:
+        raise StorageError("cannot be read")
+
+    monkeypatch.setattr(Store, "read", unreadable)
+    assert result(lambda: places.store(str(tmp_path / "store"))).detail == "cannot be read"
+    assert not [*(tmp_path / "store").iterdir()], "nothing is left behind by a check that fails"
 
 
 def test_a_store_whose_clock_is_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from byol.pulse import beat, beats
-from sweeps.engine.heartbeat import Watch
+from sweeps.engine.heartbeat import LOADING_SECONDS, Heartbeat, Watch
 
 
 class Table:
@@ -66,3 +66,18 @@ def test_the_count_rises() -> None:
     before = beats()
     beat()
     assert beats() == before + 1
+
+
+def test_loading_is_a_sign_of_life_for_some_hours_only() -> None:
+    now = 0.0
+    heart = Heartbeat("run", "a", limit=60, now=lambda: now)
+    heart._is_alive()
+    now = LOADING_SECONDS - 1
+    assert heart._is_alive()
+    now = LOADING_SECONDS
+    assert not heart._is_alive(), "a load that never returns is found"
+    beat()
+    assert heart._is_alive()
+    assert not heart._is_alive()
+    now, heart.loading = 0.0, False
+    assert not heart._is_alive(), "only batches and measurements count now"

@@ -1,14 +1,21 @@
 """What a worker reports with each measurement, without Ray."""
 
+import contextlib
+import dataclasses
 import errno
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from ray import tune
 
 from byol.measure.collapse import CollapseRule
 from byol.presets import from_settings
 from byol.sources import code_digest
 from sweeps.engine import worker
+from sweeps.engine.heartbeat import Heartbeat
 from sweeps.errors import LastingStorageError, StorageError
 from sweeps.record.manifest import versions_line
 from sweeps.record.rows import Measurement
@@ -17,10 +24,7 @@ from sweeps.storage.checkpoints import Checkpoints, Workspace
 from sweeps.study import Resources
 
 
-def test_each_measurement_says_what_it_was_made_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reported: list[Measurement] = []
-    monkeypatch.setattr(worker, "_report", reported.append)
-    monkeypatch.setattr(worker, "versions_line", lambda: "torch 0")
+def a_job(folder: Path, **changes: Any) -> worker.Job:
     job = worker.Job(
         common={},
         data={},
@@ -29,13 +33,48 @@ def test_each_measurement_says_what_it_was_made_with(tmp_path: Path, monkeypatch
         precision="fp32",
         rule=CollapseRule(),
         resources=Resources(),
-        checkpoints=Checkpoints(folder=tmp_path),
+        checkpoints=Checkpoints(folder=folder),
         checkpoint_every=0,
         code={"commit": "abc", "clean": False},
         learner=None,
         run="a token",
         hung_after=60.0,
     )
+    return dataclasses.replace(job, **changes)
+
+
+def test_a_trial_loads_until_its_data_and_its_checkpoint_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hearts: list[Heartbeat] = []
+    loading: list[bool] = []
+
+    @contextlib.contextmanager
+    def beating(heart: Heartbeat) -> Iterator[Heartbeat]:
+        hearts.append(heart)
+        yield heart
+
+    @contextlib.contextmanager
+    def workspace(trial_id: str) -> Iterator[Workspace]:
+        loading.append(hearts[0].loading)
+        yield Workspace(tmp_path / trial_id)
+
+    monkeypatch.setattr(Heartbeat, "beating", beating)
+    monkeypatch.setattr(worker, "_train", lambda *_: loading.append(hearts[0].loading))
+    monkeypatch.setattr(tune, "report", lambda failure: pytest.fail(str(failure)))
+    checkpoints = SimpleNamespace(workspace=workspace, folder=tmp_path)
+    node_data = SimpleNamespace(get=lambda _: loading.append(hearts[0].loading))
+    job = a_job(tmp_path, checkpoints=checkpoints, node_data=node_data)
+    settings = from_settings({"steps": 10}).to_settings()
+    worker.run_trial({"trial": {"id": "a", "settings": settings}}, job=job)
+    assert loading == [True, True, False]
+
+
+def test_each_measurement_says_what_it_was_made_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[Measurement] = []
+    monkeypatch.setattr(worker, "_report", reported.append)
+    monkeypatch.setattr(worker, "versions_line", lambda: "torch 0")
+    job = a_job(tmp_path)
     trial = from_settings({"steps": 10, "eval_every": 5})
     worker._train(trial, load_data("made-up"), Workspace(tmp_path), job, 0.0)
     assert [row.step for row in reported] == [0, 5, 10]

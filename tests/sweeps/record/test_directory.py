@@ -1,9 +1,11 @@
 """Which driver may write to a sweep's directory, and with which study."""
 
 import contextlib
+import fcntl
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,19 @@ def test_a_second_driver_is_refused_but_a_dead_one_does_not_block(tmp_path: Path
     check(tmp_path, small, ids(small))
     with driver_lock(tmp_path):
         pass
+
+
+def test_who_looks_whether_a_directory_is_locked_refuses_no_driver_and_deceives_nobody(
+    tmp_path: Path, small: Study
+) -> None:
+    (tmp_path / files.LOCK).touch()
+    with (tmp_path / files.LOCK).open("rb") as observer:
+        fcntl.flock(observer, fcntl.LOCK_SH)  # as `is_locked` does, for a moment
+        assert not directory.is_locked(tmp_path)
+        check(tmp_path, small, ids(small))
+        threading.Timer(0.2, lambda: fcntl.flock(observer, fcntl.LOCK_UN)).start()
+        with driver_lock(tmp_path):
+            assert directory.is_locked(tmp_path)
 
 
 def test_the_same_study_and_a_grown_one_fit(tmp_path: Path, small: Study) -> None:

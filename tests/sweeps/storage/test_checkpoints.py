@@ -14,6 +14,7 @@ import pytest
 from byol.data import load_data
 from byol.files import ENCODER, PREVIOUS_STATE, STATE
 from byol.presets import from_settings
+from byol.pulse import beats
 from byol.train import train
 from sweeps.errors import LastingStorageError
 from sweeps.record.rows import Measurement
@@ -291,3 +292,15 @@ def test_training_that_changes_machines_reports_the_same_rows(
     rows, measured = losses()
     assert rows == [(metrics.step, metrics.loss) for metrics in train(config, data)]
     assert measured == 5 - (dies_after - 1) + (dies_after == 2), "from the state of the step before"
+
+
+def test_each_copy_is_a_sign_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    checkpoints = Checkpoints(folder=tmp_path / "out", store=Store.at(str(tmp_path / "store")))
+    before = beats()
+    with checkpoints.workspace("trial") as workspace:
+        workspace.keep(measurement_at(0))
+        (workspace.folder / STATE).write_bytes(WEIGHTS)
+    assert beats() == before + 2, "state and measurements were sent"
+    with checkpoints.workspace("trial"):
+        assert beats() == before + 4, "and fetched"

@@ -1,5 +1,6 @@
 """Stores: which URIs are valid, files to an S3 server and back, and errors."""
 
+import errno
 import os
 import pickle
 import socket
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.errors import StorageError
+from sweeps.errors import LastingStorageError, StorageError
 from sweeps.record.manifest import without_secrets
 from sweeps.storage import store as storage
 from sweeps.storage.store import Store
@@ -105,3 +106,38 @@ def test_a_missing_permission_and_a_missing_bucket_are_different_errors(object_s
     assert "a-secret-key" not in str(caught.value)
     with pytest.raises(StorageError, match="no permission"):
         store.modified("a")
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (OSError("When listing x: AWS Error ACCESS_DENIED during ListObjectsV2 operation: No."), True),
+        (OSError("When opening x: AWS Error INVALID_ACCESS_KEY_ID during PutObject operation: No."), True),
+        (
+            OSError("When opening x: AWS Error UNKNOWN (HTTP status 403) during PutObject operation: No."),
+            True,
+        ),
+        (OSError("google::cloud::Status(PERMISSION_DENIED: no access)"), True),
+        (OSError("GetProperties for 'x' failed. Azure Error: [AuthorizationFailure] 403 No."), True),
+        (PermissionError(errno.EACCES, "Permission denied", "/store/a"), True),
+        (
+            OSError("When reading 'a403b/x' in 'exp-403': AWS Error NETWORK_CONNECTION during GetObject"),
+            False,
+        ),
+        (
+            OSError("When reading 'a403b/x' in 'exp-403': AWS Error SLOW_DOWN during GetObject operation"),
+            False,
+        ),
+        (OSError("When reading 'Permission/x': AWS Error UNKNOWN (HTTP status 503) during GetObject"), False),
+    ],
+)
+def test_only_the_server_says_that_permission_is_missing(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, refused: bool
+) -> None:
+    def fails(uri: str) -> None:
+        raise error
+
+    monkeypatch.setattr(storage, "_open", fails)
+    with pytest.raises(StorageError) as caught:
+        Store.at("s3://exp-403/x").modified("a403b")
+    assert ("no permission" in str(caught.value), caught.type is LastingStorageError) == (refused, refused)

@@ -1,0 +1,102 @@
+"""Whether a driver is at work, and the process of `run --watch` that serves the report beside it."""
+
+import json
+import os
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import run_sweep
+from sweeps import files
+from sweeps.inspect import status
+from sweeps.options import RunOutcome
+from sweeps.record import directory
+from sweeps.record.ledger import Ledger
+from sweeps.study import Study
+from sweeps.watch import has_begun, progress
+from tests.sweeps.conftest import SMALL, plan_sweep
+from tests.sweeps.test_sweep import complete_sweep
+
+
+def interrupted_sweep(out: Path, study: Study) -> None:
+    """A sweep of which a Ctrl-C has cut off the last trial."""
+    complete_sweep(out, study, 7)
+    with Ledger(out / files.LEDGER) as ledger:
+        ledger.start(study.trials()[-1].trial_id)
+        ledger.interrupt()
+
+
+def test_an_interrupted_trial_is_left_to_run(tmp_path: Path, small: Study) -> None:
+    said: list[str] = []
+    complete_sweep(tmp_path / "complete", small)
+    assert not has_begun([tmp_path / "complete"], said.append)
+    assert said == []
+    interrupted_sweep(tmp_path / "out", small)
+    assert not has_begun([tmp_path / "out"], said.append, within_s=0.1)
+    assert said == ["Waiting for a driver to begin."]
+
+
+def test_a_driver_has_begun_once_it_has_a_plan(tmp_path: Path, small: Study) -> None:
+    with directory.driver_lock(tmp_path):
+        Ledger(tmp_path / files.LEDGER).close()
+        assert not has_begun([tmp_path], lambda _: None, within_s=0.0)
+        assert progress([tmp_path]).text.startswith("0 of 0 trials")
+    plan_sweep(tmp_path, small).close()
+    with directory.driver_lock(tmp_path):
+        assert has_begun([tmp_path], lambda _: None, within_s=0.0)
+        assert progress([tmp_path]).text.startswith("0 of 8 trials")
+
+
+def test_beside_a_driver_its_end_alone_ends_the_waiting(tmp_path: Path, small: Study) -> None:
+    complete_sweep(tmp_path, small)
+    answers = iter([False, True])
+    assert not has_begun([tmp_path], lambda _: None, ended=lambda: next(answers), within_s=0.0)
+    assert [*answers] == []
+
+
+def told(shown: Callable[[], str], words: str) -> str:
+    """What the process shows up to the line with these words."""
+    text, deadline = "", time.monotonic() + 60
+    while words not in text or not text.endswith("\n"):
+        assert time.monotonic() < deadline, text
+        time.sleep(0.1)
+        text += shown()
+    return text
+
+
+@pytest.mark.timeout(180)
+def test_run_serves_the_report_from_the_drivers_plan_to_its_end(
+    tmp_path: Path, small: Study, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, study_file = tmp_path / "out", tmp_path / "small.yaml"
+    complete_sweep(out, small)  # of which the driver may have more seeds to run
+    (out / files.STUDY).write_text(SMALL)
+    study_file.write_text(SMALL)
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def recorded(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
+        started.append(popen(*arguments, **options))
+        return started[-1]
+
+    def run(*_: Any, **__: Any) -> RunOutcome:
+        """Takes the directory when the other process waits, as after a slow start of Ray."""
+        told(lambda: capfd.readouterr().err, "Waiting for a driver")
+        assert os.getsid(started[0].pid) != os.getsid(0), "a Ctrl-C must not end it"
+        with directory.driver_lock(out):
+            line = told(lambda: capfd.readouterr().err, "Live while the sweep runs: ")
+            with urllib.request.urlopen(f"{line.split()[-1]}state", timeout=10) as answer:
+                state = json.load(answer)
+            assert (state["running"], state["progress"].partition(",")[0]) == (True, "8 of 8 trials ended")
+        return RunOutcome(counts=status(out), interrupted=False, ran=False)
+
+    monkeypatch.setattr(subprocess, "Popen", recorded)
+    monkeypatch.setattr("sweeps.run.run", run)
+    assert run_sweep.main(["run", str(study_file), "--out", str(out), "--watch"]) == 0
+    [process] = started
+    assert process.returncode == 0, "it has ended by itself"
