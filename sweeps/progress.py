@@ -77,6 +77,8 @@ def ended_line(name: str, trial: RunningTrial, ending: Ending) -> str:
         return f"failed: {name}: {ending.error}"
     if ending.end_reason == EndReason.OUT_OF_MEMORY:
         return f"out of memory; will be retried alone: {name}: {ending.error}"
+    if ending.end_reason == EndReason.INTERRUPTED:
+        return f"will be tried again: {name}: {ending.error}"
     outcome = "collapsed" if ending.collapsed else ending.end_reason
     values = f"loss {_number(trial.loss)}, std {_number(trial.representation_std)}"
     return f"{outcome}: {name}: {values} at step {trial.step}"

@@ -60,6 +60,7 @@ class Tracker:
         """Id of a trial that has ended -> whether it collapsed."""
         self._failed = 0
         self._ran_out_of_memory: list[str] = []
+        self._lost: list[str] = []
         self._seconds: list[float] = []
         """Wall seconds of the trials that finished in this run."""
         self._began = time.monotonic()
@@ -75,6 +76,11 @@ class Tracker:
         """Returns the trials that ran out of memory beside others and have not run again."""
         pending = set(self._ledger.pending(retry_failed=False))
         return [self._trials[trial_id] for trial_id in self._ran_out_of_memory if trial_id in pending]
+
+    def to_try_again(self) -> list[Trial]:
+        """Returns the trials whose processes died at once and that have not run again."""
+        pending = set(self._ledger.pending(retry_failed=False))
+        return [self._trials[trial_id] for trial_id in self._lost if trial_id in pending]
 
     def started(self, trial_id: str) -> None:
         """Records that a trial has started or restarted."""
@@ -120,6 +126,20 @@ class Tracker:
             one_line = f"{one_line}; {OUT_OF_MEMORY_ADVICE}"
         self._end(trial_id, Ending(state=state, end_reason=reason, error=one_line, traceback=traceback))
 
+    def lost(self, trial_id: str, error: str, traceback: str) -> None:
+        """Records that a trial's processes have all died within a moment, as on a node that dies.
+
+        The first time it waits to be tried again, once the others have run; the second time it has failed.
+        """
+        if trial_id in self._lost:
+            self.failed(trial_id, error, traceback)
+            return
+        self._lost.append(trial_id)
+        end = Ending(
+            state=TrialState.WAITING, end_reason=EndReason.INTERRUPTED, error=error, traceback=traceback
+        )
+        self._end(trial_id, end)
+
     def hung(self, trial_id: str) -> None:
         """Shows that a trial's process hangs and is killed. It is recorded as a start more, like a death."""
         trial = self._running.get(trial_id)
@@ -148,7 +168,7 @@ class Tracker:
         trial = self._running.pop(trial_id)
         if not self._ledger.end(trial_id, self._attempts[trial_id], end):
             return
-        if end.end_reason != EndReason.OUT_OF_MEMORY:
+        if end.state != TrialState.WAITING:
             self._collapsed[trial_id] = end.collapsed is True
         self._failed += end.end_reason == EndReason.ERROR
         if end.end_reason == EndReason.FINISHED:

@@ -12,6 +12,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -41,6 +42,10 @@ MAX_RESTARTS = 3
 """How often a trial is started again after its process or node has died."""
 _REASON_SECONDS = 30
 """How long a task may take that shows why workers do not start."""
+_AT_ONCE_SECONDS = 60
+"""Processes of a trial that have all died within so long may have been started on a node that is dead."""
+_NOTICE_SECONDS = 30
+"""How long Ray takes to notice that a node is dead: by default up to 25 s."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +80,7 @@ class Driver:
             workers=workers,
             planned=[trial.trial_id for trial in trials],
         )
+        self._try_again(resources, workers)
         self._retry_alone(resources)
 
     def search(
@@ -94,7 +100,18 @@ class Driver:
             workers=workers,
             scheduler=scheduler,
         )
+        self._try_again(resources, workers)
         self._retry_alone(resources)
+
+    def _try_again(self, resources: Resources, workers: int | None) -> None:
+        """Runs the trials whose processes died at once, when Ray can have noticed that a node is dead."""
+        trials = self.tracker.to_try_again()
+        for _ in range(_NOTICE_SECONDS if trials else 0):
+            if self.interruption.stop_all():
+                return
+            time.sleep(1)
+        if trials:
+            self.run(trials, resources=resources, workers=workers)
 
     def _retry_alone(self, resources: Resources) -> None:
         """Runs the trials that ran out of memory beside others, one at a time and on whole GPUs."""
@@ -213,6 +230,8 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         """
         self._watch = watch
         self._hung: Counter[str] = Counter()
+        self._died: dict[str, float] = {}
+        """Trial -> the time of the monotonic clock at which it was started again for the first time."""
         self._reason = reason
         self._pruned = pruned
         self._tracker = tracker
@@ -242,6 +261,8 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         self._start(_trial_name(trial))
 
     def _start(self, name: str) -> None:
+        if name in self._started:
+            self._died.setdefault(name, time.monotonic())
         self._started.add(name)
         with self._recording():
             self._tracker.started(name)
@@ -290,8 +311,11 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         died = f"the process of the trial died {MAX_RESTARTS + 1} times"
         if self._hung[name]:
             died += f", {self._hung[name]} of them killed because it hung"
+        # Until Ray notices that a node is dead it starts processes there: all tries are over at once.
+        now = time.monotonic()
+        at_once = now - self._died.get(name, now) < _AT_ONCE_SECONDS
         with self._recording():
-            self._tracker.failed(name, died, str(cause or ""))
+            (self._tracker.lost if at_once else self._tracker.failed)(name, died, str(cause or ""))
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
         """Kills the processes of trials that hang, which Ray then starts again; updates the display."""

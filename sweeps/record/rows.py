@@ -216,7 +216,7 @@ class Ending:
     """How an attempt at a trial ended."""
 
     state: TrialState
-    """COMPLETE, PRUNED or FAIL; WAITING if it will be retried alone."""
+    """COMPLETE, PRUNED or FAIL; WAITING if it will be tried again."""
     end_reason: EndReason
     """Why it ended."""
     collapsed: bool | None = None

@@ -71,6 +71,30 @@ def test_a_trial_retried_alone_finishes_or_fails_with_advice(
     assert tracker.to_retry_alone() == []
 
 
+def test_a_trial_whose_processes_died_at_once_is_tried_again_and_then_fails(
+    ledger: Ledger, tracker: Tracker, small: Study
+) -> None:
+    first, second, *_ = small.trials()
+    for trial in (first, second):
+        tracker.started(trial.trial_id)
+        tracker.lost(trial.trial_id, "the process of the trial died 4 times", "all of it")
+    waiting = row(ledger, first.trial_id)
+    assert (waiting.state, waiting.end_reason) == (TrialState.WAITING, EndReason.INTERRUPTED)
+    assert not waiting.has_ended
+    assert tracker.to_try_again() == [first, second]
+    assert tracker.snapshot().failed == 0
+    tracker.started(first.trial_id)
+    tracker.measured(first.trial_id, measurement(20))
+    tracker.returned(first.trial_id)
+    assert row(ledger, first.trial_id).end_reason == EndReason.FINISHED
+    tracker.started(second.trial_id)
+    tracker.lost(second.trial_id, "the process of the trial died 4 times", "all of it")
+    failed = row(ledger, second.trial_id)
+    assert (failed.state, failed.end_reason) == (TrialState.FAIL, EndReason.ERROR)
+    assert failed.error == "the process of the trial died 4 times"
+    assert tracker.to_try_again() == []
+
+
 def test_training_that_ends_early_without_a_reason_is_a_failure(
     ledger: Ledger, tracker: Tracker, small: Study
 ) -> None:

@@ -152,6 +152,20 @@ def test_a_worker_that_dies_is_restarted(tmp_path: Path, small: Study) -> None:
     assert len(table(tmp_path, "metrics")) == 20, "no duplicate rows"
 
 
+def test_a_trial_whose_processes_die_at_once_is_tried_again_at_the_end(
+    tmp_path: Path, small: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a node that is dead, and that Ray has not yet missed."""
+    monkeypatch.setattr("sweeps.engine.driver._NOTICE_SECONDS", 1)
+    mortal = dataclasses.replace(TRAINER, train=train_and_die_four_times)
+    study = dataclasses.replace(small, seeds=(0,))
+    outcome, shown = run_study(tmp_path, study, trainer=mortal, workers=1)
+    assert (outcome.counts["complete"], outcome.counts["failed"]) == (4, 0)
+    assert sorted(row["attempt"] for row in table(tmp_path, "trials")) == [1, 1, 1, 5]
+    assert shown.count("will be tried again: ") == 1
+    assert len(table(tmp_path, "metrics")) == 20, "no duplicate rows"
+
+
 def test_a_disk_that_is_full_in_a_trial_and_other_code_end_the_sweep_at_once(
     tmp_path: Path, small: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,3 +356,17 @@ def train_on_a_full_disk(
         yield metrics
         if metrics.step == 10:
             raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def train_and_die_four_times(
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+) -> Iterator[Any]:
+    assert checkpoint_folder is not None
+    marker = checkpoint_folder.parent.parent / "died"
+    deaths = len(marker.read_text()) if marker.exists() else 0
+    doomed = (config.encoder_norm, config.projector_norm) == ("batch", "none")
+    for metrics in simulated.train(config, data):
+        yield metrics
+        if doomed and deaths < 4:
+            marker.write_text("x" * (deaths + 1))
+            os._exit(1)
