@@ -128,7 +128,11 @@ def checked_spectra(table: pd.DataFrame | None, path: Path) -> pd.DataFrame:
     """
     if table is None:
         return _empty(SPECTRUM_COLUMNS)
-    return _typed(table, path, SPECTRUM_COLUMNS, required=tuple(SPECTRUM_COLUMNS))
+    spectra = _typed(table, path, SPECTRUM_COLUMNS, required=tuple(SPECTRUM_COLUMNS))
+    eigenvalues = spectra["eigenvalues"]
+    wrong = pd.Series([not _is_spectrum(values) for values in eigenvalues], dtype="bool")
+    refuse(path, "eigenvalues", eigenvalues, wrong, "must be a list of numbers")
+    return spectra
 
 
 def refuse(path: Path, column: str, values: pd.Series, wrong: pd.Series, rule: str) -> None:
@@ -232,6 +236,12 @@ def _plain(column: pd.Series) -> list[Any]:
 
 def _is_missing(value: object) -> bool:
     return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
+
+
+def _is_spectrum(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_number, value))
+    return isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "fiu"
 
 
 def _is_number(value: object) -> bool:
