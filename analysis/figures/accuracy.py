@@ -38,7 +38,7 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
     _draw_means(figure, shown)
     _draw_trials(figure, study, shown)
     figure.update_layout(
-        xaxis=axis("kNN accuracy at the end", tickformat=".0%"),
+        xaxis=axis("kNN accuracy at the end", tickformat=".1~%"),
         yaxis=axis(**places),
     )
     caption = f"{not_interpretable(study)} A mark per trial.".lstrip()
@@ -176,7 +176,7 @@ def knn_ecdf(study: StudyResults) -> Panel | None:
     shown = [*measured["knn_accuracy"], *(line.value for line in lines)]
     ends = min(shown) - 0.02, max(shown) + 0.02
     figure.update_layout(
-        xaxis=axis("kNN accuracy at the end", tickformat=".0%", range=rounded(ends)),
+        xaxis=axis("kNN accuracy at the end", tickformat=".1~%", range=rounded(ends)),
         yaxis=axis("share of trials", tickformat=".0%", range=[-0.02, 1.04]),
     )
     caption = "All trials, collapsed ones included; neither survivors only nor the best of n."

@@ -47,7 +47,7 @@ def slopes(study: StudyResults) -> Panel | None:
         columns=(4, 2),
         row_px=170,
         x=axis(),
-        y=axis(tickformat=".0%" if is_share else ".2g", nticks=5),
+        y=axis(tickformat=".1~%" if is_share else ".2g", nticks=5),
         shared=False,
     )
     heights = [height for plot in plots for line in plot.lines.values() for height in line]

@@ -56,7 +56,7 @@ function readCurves(buffer) {
 const PLOTS = [
   { title: "std", quantities: ["representation_std", "projection_std"], axis: { rangemode: "tozero" } },
   { title: "effective rank", quantities: ["effective_rank", "projection_effective_rank"], axis: { rangemode: "tozero" } },
-  { title: "kNN accuracy", quantities: ["knn_accuracy"], axis: { tickformat: ".0%" } },
+  { title: "kNN accuracy", quantities: ["knn_accuracy"], axis: { tickformat: ".1~%" } },
   { title: "loss", quantities: ["loss"], axis: {} },
   { title: "last spectrum", quantities: [], axis: { type: "log", dtick: 1, exponentformat: "power" }, spectrum: true },
 ];
