@@ -218,9 +218,9 @@ def test_measurements_are_checked_too(
 @pytest.mark.parametrize("eigenvalues", [[None, None], ["ab", "cd"], [1.0, 2.0], [["a"], ["b"]]])
 def test_spectra_are_checked_too(tmp_path: Path, eigenvalues: list[Any]) -> None:
     spectra = pd.DataFrame({"trial_id": ["a", "a"], "step": [0, 5], "level": "representation"})
-    spectra.assign(eigenvalues=[[2.0, 1.0], []]).to_parquet(tmp_path / "spectra.parquet")
+    spectra.assign(eigenvalues=pd.Series([[2.0, 1.0], []])).to_parquet(tmp_path / "spectra.parquet")
     assert len(read(tmp_path, table()).spectra) == 2
-    spectra.assign(eigenvalues=eigenvalues).to_parquet(tmp_path / "spectra.parquet")
+    spectra.assign(eigenvalues=pd.Series(eigenvalues)).to_parquet(tmp_path / "spectra.parquet")
     message = refused(tmp_path, table())
     assert message.startswith("spectra.parquet: eigenvalues, row 0: must be a list of numbers, but got")
 
