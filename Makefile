@@ -47,7 +47,8 @@ test: .venv/.development
 # What was injected, and what came of it, goes into build/faults.json, and by tests.faults.page into the docs.
 faults: .venv/.development
 	@mkdir -p build
-	@FAULTS=all FAULTS_RESULTS=$(CURDIR)/build/faults.json $(BIN)/python -m pytest tests/faults
+	@FAULTS=all FAULTS_RESULTS=$(CURDIR)/build/faults.json $(BIN)/python -m pytest tests/faults \
+	  tests/sweeps/engine/test_driver.py
 
 # Goes on with a soak of three local nodes, in which something is killed every other minute.
 soak: .venv/.development

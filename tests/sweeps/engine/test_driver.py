@@ -23,6 +23,7 @@ from sweeps.record.ledger import Ledger
 from sweeps.record.rows import METRICS
 from sweeps.simulated import TRAINER
 from sweeps.study import Study, study_from_text
+from tests.faults import ALL
 from tests.sweeps.conftest import SMALL
 from tests.sweeps.engine.real_sweeps import run_study, table
 
@@ -152,6 +153,7 @@ def test_a_worker_that_dies_is_restarted(tmp_path: Path, small: Study) -> None:
     assert len(table(tmp_path, "metrics")) == 20, "no duplicate rows"
 
 
+@pytest.mark.skipif(not ALL, reason="starts a worker seven times; `make faults` runs it")
 def test_a_trial_whose_processes_die_at_once_is_tried_again_at_the_end(
     tmp_path: Path, small: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
