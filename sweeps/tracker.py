@@ -74,13 +74,15 @@ class Tracker:
 
     def to_retry_alone(self) -> list[Trial]:
         """Returns the trials that ran out of memory beside others and have not run again."""
-        pending = set(self._ledger.pending(retry_failed=False))
-        return [self._trials[trial_id] for trial_id in self._ran_out_of_memory if trial_id in pending]
+        return self._pending_of(self._ran_out_of_memory)
 
     def to_try_again(self) -> list[Trial]:
         """Returns the trials whose processes died at once and that have not run again."""
+        return self._pending_of(self._lost)
+
+    def _pending_of(self, trial_ids: Iterable[str]) -> list[Trial]:
         pending = set(self._ledger.pending(retry_failed=False))
-        return [self._trials[trial_id] for trial_id in self._lost if trial_id in pending]
+        return [self._trials[trial_id] for trial_id in trial_ids if trial_id in pending]
 
     def started(self, trial_id: str) -> None:
         """Records that a trial has started or restarted."""

@@ -45,7 +45,7 @@ _REASON_SECONDS = 30
 _AT_ONCE_SECONDS = 60
 """Processes of a trial that have all died within so long may have been started on a node that is dead."""
 _NOTICE_SECONDS = 30
-"""How long Ray takes to notice that a node is dead: by default up to 25 s."""
+"""Longer than Ray takes to notice that a node is dead, which was some 15 s with its defaults."""
 
 
 @dataclass(frozen=True, kw_only=True)

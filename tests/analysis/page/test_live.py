@@ -1,5 +1,6 @@
 """The served report: to this machine only, up to date, and gone when the sweep has ended."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -142,16 +143,22 @@ def test_what_a_client_does_is_not_told_on_standard_error(
     assert capfd.readouterr().err == ""
 
 
+@contextlib.contextmanager
+def early_page(browser: Any, folder: Path, *, after: int) -> Iterator[tuple[LivePage, Opened]]:
+    """A served page of a sweep of which `after` of 48 trials have ended, and a browser that has opened it."""
+    sweep = write_sweep(folder, edit=unfinished(after=after))
+    early = write_report(sweep, folder / "early.html").read_text(encoding="utf-8")
+    with LivePage(early) as live:
+        live.tell(Now(running=True, text=f"{after} of 48 trials ended", stamp="a"))
+        yield live, Opened(browser, live.url, width=1280)
+
+
 @pytest.mark.browser
 @pytest.mark.timeout(180)
 def test_the_last_version_is_taken_however_long_the_reader_is_busy(
     browser: Any, report: Path, tmp_path: Path
 ) -> None:
-    sweep = write_sweep(tmp_path, edit=unfinished(after=20))
-    early = write_report(sweep, tmp_path / "early.html").read_text(encoding="utf-8")
-    with LivePage(early) as live:
-        live.tell(Now(running=True, text="20 of 48 trials ended", stamp="a"))
-        opened = Opened(browser, live.url, width=1280)
+    with early_page(browser, tmp_path, after=20) as (live, opened):
         page = opened.page
         page.locator(".open").first.click()
         live.publish(report.read_text(encoding="utf-8"))
@@ -172,11 +179,7 @@ def test_the_last_version_is_taken_however_long_the_reader_is_busy(
 @pytest.mark.browser
 @pytest.mark.timeout(180)
 def test_new_results_keep_ticks_pages_views_and_the_focus(browser: Any, report: Path, tmp_path: Path) -> None:
-    sweep = write_sweep(tmp_path, edit=unfinished(after=40))
-    early = write_report(sweep, tmp_path / "early.html").read_text(encoding="utf-8")
-    with LivePage(early) as live:
-        live.tell(Now(running=True, text="40 of 48 trials ended", stamp="a"))
-        opened = Opened(browser, live.url, width=1280)
+    with early_page(browser, tmp_path, after=40) as (live, opened):
         page = opened.page
         page.locator('.level[data-term="predictor=none"]').first.click()
         page.locator(".acts button", has_text="Add").click()
@@ -211,11 +214,7 @@ def test_new_results_keep_ticks_pages_views_and_the_focus(browser: Any, report: 
 def test_new_results_come_in_without_losing_what_is_selected_or_where(
     browser: Any, report: Path, tmp_path: Path
 ) -> None:
-    sweep = write_sweep(tmp_path, edit=unfinished(after=20))
-    early = write_report(sweep, tmp_path / "early.html").read_text(encoding="utf-8")
-    with LivePage(early) as live:
-        live.tell(Now(running=True, text="20 of 48 trials ended", stamp="a"))
-        opened = Opened(browser, live.url, width=1280)
+    with early_page(browser, tmp_path, after=20) as (live, opened):
         page = opened.page
         page.locator('.level[data-term="predictor=none"]').first.click()
         page.locator("[data-view=projection]").first.click()
