@@ -4,7 +4,7 @@
 # make faults  kill and damage everything, at length          make clean   remove what make has installed
 # make reproductions   run the studies, write docs/reproductions.md from their tables
 # make theory   train linear learners, draw docs/theory.svg
-# make soak    kill something now and then, for MINUTES=20
+# make soak    kill something now and then, for MINUTES=20     make plotly  fetch the report's plotly.js again
 PYTHON ?= python3
 STUDY ?= collapse-quickstart
 OUT ?= runs/$(STUDY)
@@ -19,7 +19,7 @@ INSTALL := UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python $(BIN)/pytho
   --constraint requirements.lock --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep reproductions theory test faults soak check format bench lock clean
+.PHONY: help sweep reproductions theory plotly test faults soak check format bench lock clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -53,6 +53,13 @@ faults: .venv/.development
 # Goes on with a soak of three local nodes, in which something is killed every other minute.
 soak: .venv/.development
 	@$(BIN)/python -m tests.faults.soak --to build/soak --minutes $(MINUTES)
+
+# The build of plotly.js that the report contains, in the version that goes with the Python package. Needs npm.
+plotly: .venv/.runtime
+	@mkdir -p build && cd build && npm pack --silent plotly.js-cartesian-dist-min@$$(../$(BIN)/python -c \
+	  "from plotly.offline import get_plotlyjs_version; print(get_plotlyjs_version())") > plotly.name
+	@tar xOf build/$$(cat build/plotly.name) package/plotly-cartesian.min.js | gzip -9n \
+	  > analysis/page/plotly-cartesian.min.js.gz
 
 check: .venv/.development
 	@$(BIN)/ruff format --check .

@@ -4,7 +4,6 @@ A value is a byte, between the least and the greatest of its trial and quantity:
 is 250 pixels high. What is kept of each trial is thinned to what all trials together may take.
 """
 
-import base64
 import gzip
 import json
 import math
@@ -37,8 +36,8 @@ _EIGENVALUES = (12, 32)
 Bytes = npt.NDArray[np.uint8]
 
 
-def packed_curves(study: StudyResults) -> str:
-    """The curves of all trials, gzipped and in base64; the layout is in `script/curves.js`, which reads them.
+def packed_curves(study: StudyResults) -> bytes:
+    """The curves of all trials, gzipped; the layout is in `script/curves.js`, which reads them.
 
     A number of four bytes, the length of a description in JSON, that description, then for each quantity the
     least and the greatest value of each trial as float32, then the bytes [quantities, trials, steps] as
@@ -60,7 +59,7 @@ def packed_curves(study: StudyResults) -> str:
     head += b" " * (-(len(head) + 4) % 4)  # the numbers after it begin at a multiple of their size
     ends, coded = _coded(values_QTS)
     packed = len(head).to_bytes(4, "little") + head + ends.tobytes() + coded.tobytes() + spectra[0].tobytes()
-    return base64.b64encode(gzip.compress(packed, 9, mtime=0)).decode()
+    return gzip.compress(packed, 9, mtime=0)
 
 
 def _curves(study: StudyResults, quantities: Sequence[str], most: int) -> tuple[list[int], Floats]:

@@ -7,7 +7,7 @@ class Study {
     this.place = new Map(columns.map((column, index) => [column.name, index]));
     this.cellOf = new Map(cellIds.map((cell, index) => [cell, index]));
     this.columnCache = new Map();
-    this.maskCache = new Map();
+    this.rowsCache = new Map();
     this.terms = [];
     this.typed = "";
     this.picked = new Set();  // rows that are ticked, to be compared
@@ -79,14 +79,32 @@ class Study {
 
   rowOf(trial) { return this.values("trial_id").findIndex((value) => String(value) === trial); }
 
-  /** The trials that a filter's text selects: 1 or 0 each. */
-  maskOf(text) {
-    if (!this.maskCache.has(text)) {
-      const mask = new Uint8Array(this.rows.length).fill(1);
-      for (const term of readTerms(text, this)) applyTerm(term, this, mask);
-      this.maskCache.set(text, mask);
-    }
-    return this.maskCache.get(text);
+  /** What a column shows -> the rows that show it. */
+  index(column) {
+    return this.cached(`i ${column}`, () => {
+      const rows = new Map();
+      this.shown(column).forEach((value, row) => {
+        if (rows.has(value)) rows.get(value).push(row);
+        else rows.set(value, [row]);
+      });
+      return rows;
+    });
+  }
+
+  /** The rows of the trials that a filter's text selects. */
+  rowsOf(text) {
+    if (!this.rowsCache.has(text)) this.rowsCache.set(text, this.rowsOfTerms(readTerms(text, this)));
+    return this.rowsCache.get(text);
+  }
+
+  rowsOfTerms(terms) {
+    const [first] = terms;
+    const simple = terms.length === 1 && first.values?.length === 1 && !first.not;  // one cell, one level: nearly always
+    const found = simple && this.index(first.column).get(first.values[0]);
+    if (found) return found;
+    const mask = new Uint8Array(this.rows.length).fill(1);
+    for (const term of terms) applyTerm(term, this, mask);
+    return rowsIn(mask);
   }
 
   get allTerms() { return [...this.terms, ...readTerms(this.typed, this)]; }
@@ -142,18 +160,17 @@ class Study {
   onChange(listener) { this.listeners.push(listener); }
 
   /** The rows of the selected trials. */
-  get selectedRows() {
-    const found = [];
-    this.mask.forEach((one, row) => { if (one) found.push(row); });
-    return found;
-  }
+  get selectedRows() { return rowsIn(this.mask); }
 
   /** Whether any selected trial is among those of a filter's text. */
-  touches(text) {
-    const mask = this.maskOf(text);
-    for (let row = 0; row < mask.length; row += 1) if (mask[row] && this.mask[row]) return true;
-    return false;
-  }
+  touches(text) { return this.rowsOf(text).some((row) => this.mask[row]); }
+}
+
+/** The places of the ones in a mask. */
+function rowsIn(mask) {
+  const found = [];
+  mask.forEach((one, row) => { if (one) found.push(row); });
+  return found;
 }
 
 /** A term with the other's values, too. */

@@ -109,7 +109,7 @@ function applyTerm(term, table, mask) {
 /** Which rows a value means: those that are it, else those that are it in other letters, else its beginnings. */
 function testOf(value, column, table) {
   const [values, shown, lowered] = [table.values(column), table.shown(column), table.lowered(column)];
-  if (shown.includes(value)) return (row) => shown[row] === value;
+  if (table.index(column).has(value)) return (row) => shown[row] === value;
   const lower = value.toLowerCase();
   if (lowered.includes(lower)) return (row) => lowered[row] === lower;
   if (value.trim() === "") return () => false;

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from plotly.offline import get_plotlyjs_version
 
 from analysis.load import load_results
 from analysis.page.live import live_page
@@ -36,7 +37,15 @@ def page(sweep: Path) -> str:
 
 def test_the_same_tables_give_the_same_bytes(sweep: Path, page: str) -> None:
     assert render(load_results([sweep])) == page
-    assert len(page.encode()) <= 2.5e6
+    assert len(page.encode()) <= 1.2e6
+
+
+def test_the_page_draws_with_the_plotly_of_the_python_package(page: str) -> None:
+    """`make plotly` fetches it again after the package has changed."""
+    library = packed(page, "plotly")
+    header = library[:200].splitlines()
+    assert header[1] == f"* plotly.js (cartesian - minified) v{get_plotlyjs_version()}"
+    assert header[4] == "* Licensed under the MIT license"
 
 
 def test_the_first_screen_needs_no_script(page: str) -> None:
