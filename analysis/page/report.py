@@ -89,15 +89,17 @@ def render(results: Results) -> str:
         "colours": colours(),
         "dark": dark_map(),
     }
-    packed = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    library, script = _LIBRARY.read_bytes(), page_script()
-    curves = "".join(
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    script, library = page_script(), _LIBRARY.read_bytes()
+    policy = _policy(script.encode(), gzip.decompress(library))
+    blocks = _packed("data", gzip.compress(text.encode(), 9, mtime=0))
+    blocks += "".join(
         _packed(f"s{index}-curves", packed_curves(study)) for index, study in enumerate(results.studies)
     )
     titles = [*results.names] if several else [results.studies[0].title]
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy(script.encode(), gzip.decompress(library))}">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f"<title>{escaped(' · '.join(titles))}</title>"
         f"<style>{_style()}</style>"
     )
@@ -105,7 +107,7 @@ def render(results: Results) -> str:
     body = (
         f'{_bar(titles, pages)}<main class="wrap" id="main" tabindex="-1">'
         f"{_trouble()}{parts}{_footer()}</main>"
-        f"{_packed('data', gzip.compress(packed.encode(), 9, mtime=0))}{curves}{_packed('plotly', library)}<script>{script}</script>"
+        f"{blocks}{_packed('plotly', library)}<script>{script}</script>"
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}</body></html>\n'
 
