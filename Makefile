@@ -3,8 +3,8 @@
 # make lock    write requirements.lock again                  make format  repair what a machine can repair
 # make faults  kill and damage everything, at length          make clean   remove what make has installed
 # make reproductions   run the studies, write docs/reproductions.md from their tables
-# make theory   train linear learners, draw docs/theory.svg
-# make soak    kill something now and then, for MINUTES=20     make plotly  fetch the report's plotly.js again
+# make theory   train linear learners, draw docs/theory.svg    make soak     kill something now and then, for MINUTES=20
+# make jobs    submit a sweep to Ray's job server              make plotly  fetch the report's plotly.js again
 PYTHON ?= python3
 STUDY ?= collapse-quickstart
 OUT ?= runs/$(STUDY)
@@ -19,7 +19,7 @@ INSTALL := UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python $(BIN)/pytho
   --constraint requirements.lock --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep reproductions theory plotly test faults soak check format bench lock clean
+.PHONY: help sweep reproductions theory plotly test faults jobs soak check format bench lock clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -49,6 +49,10 @@ faults: .venv/.development
 	@mkdir -p build
 	@FAULTS=all FAULTS_RESULTS=$(CURDIR)/build/faults.json $(BIN)/python -m pytest tests/faults \
 	  tests/sweeps/engine/test_driver.py
+
+# `ray job submit` to Ray's own job server, which needs more packages than all the rest.
+jobs: .venv/.jobs
+	@.venv/jobs/bin/python -m pytest tests/cluster/test_jobs.py
 
 # Goes on with a soak of three local nodes, in which something is killed every other minute.
 soak: .venv/.development
@@ -104,6 +108,15 @@ $(BIN)/uv:
 	  $(BIN)/python -c "$$site" > "$$(.venv/peers/bin/python -c "$$site")/project.pth"
 	@UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python .venv/peers/bin/python --no-deps --require-hashes \
 	  --requirement benchmarks/requirements.txt
+	@touch $@
+
+# Sees the packages of .venv, but for Ray, of which it has one with a job server.
+.venv/.jobs: requirements.txt requirements.lock | .venv/.development
+	@$(BIN)/python -m venv --without-pip --clear .venv/jobs
+	@site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  $(BIN)/python -c "$$site" > "$$(.venv/jobs/bin/python -c "$$site")/project.pth"
+	@UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python .venv/jobs/bin/python \
+	  "$$(sed -n 's/^ray\[tune\]/ray[default]/p' requirements.txt)" --constraint requirements.lock
 	@touch $@
 
 .venv/.development: requirements.txt requirements-dev.txt requirements.lock | $(BIN)/uv

@@ -27,7 +27,7 @@ def test_every_command_is_taken(name: str) -> None:
 @pytest.mark.parametrize("name", SHOWN_IN)
 def test_a_sweep_on_nodes_that_go_away_is_kept_in_an_object_store(name: str) -> None:
     for options in commands(name):
-        if options.command == "run":
+        if options.command == "run" and str(options.study) != "my-study.yaml":  # which is for one machine
             assert options.storage.startswith("s3://")
             assert options.checkpoint_every > 0
 
