@@ -40,7 +40,7 @@ reference: {dataset: fashion-mnist-8k, steps: 20, eval_every: 2, weight_decay: 2
 factors:
   encoder_norm: [batch, group]
   predictor: [mlp, none]
-seeds: 500
+seeds: 1000
 """
 NODES, EVERY_SECONDS = 3, 120
 """Nodes with two CPUs each, and the seconds between two kills."""

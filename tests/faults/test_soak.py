@@ -10,7 +10,7 @@ from sweeps.study import study_from_text
 from tests.faults import page, soak
 from tests.faults.simulated_sweep import run_simulated
 
-SHORT = soak.STUDY.replace("weight_decay: 20", "weight_decay: 0.5").replace("seeds: 500", "seeds: 1")
+SHORT = soak.STUDY.replace("weight_decay: 20", "weight_decay: 0.5").replace("seeds: 1000", "seeds: 1")
 
 
 def test_slopes_leave_out_the_youth_of_a_process() -> None:
