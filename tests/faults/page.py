@@ -1,6 +1,6 @@
-"""Writes the figures of docs/reliability.md: `python -m tests.faults.page RESULTS.json [SOAK.json]`.
+"""Writes the figures of docs/reliability.md: `python -m tests.faults.page [--faults FILE] [--soak FILE]`.
 
-RESULTS.json is what a run of the suite with FAULTS_RESULTS has left, SOAK.json what `tests.faults.soak` has.
+The first file is what a run of the suite with FAULTS_RESULTS has left, the second what `tests.faults.soak` has.
 """
 
 import argparse
@@ -87,10 +87,12 @@ def replaced(page: str, name: str, text: str) -> str:
 def main() -> None:
     """Writes the page's figures again."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results", type=Path)
-    parser.add_argument("soak", type=Path, nargs="?")
+    parser.add_argument("--faults", type=Path)
+    parser.add_argument("--soak", type=Path)
     options = parser.parse_args()
-    page = replaced(PAGE.read_text(), "faults", faults_table(json.loads(options.results.read_text())))
+    page = PAGE.read_text()
+    if options.faults:
+        page = replaced(page, "faults", faults_table(json.loads(options.faults.read_text())))
     if options.soak:
         page = replaced(page, "soak", soak_text(json.loads(options.soak.read_text())))
     PAGE.write_text(page)
