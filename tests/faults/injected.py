@@ -2,7 +2,7 @@
 
 A test asks for the fixture `injected` and calls it once for each fault: `injected("driver", SAME)`. With
 FAULTS_RESULTS=FILE the counts are kept there by test, so that a long run can be made in parts, and
-`python -m tests.faults.page FILE` writes the table.
+`python -m tests.faults.page --faults FILE` writes the table.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Writes the figures of docs/reliability.md: `python -m tests.faults.page [--faults FILE] [--soak FILE]`.
 
-The first file is what a run of the suite with FAULTS_RESULTS has left, the second what `tests.faults.soak` has.
+The first is what a run of the suite with FAULTS_RESULTS has left, the second what `tests.faults.soak` has.
 """
 
 import argparse
