@@ -21,7 +21,7 @@ from byol.errors import ConfigError, shortened
 from sweeps import __version__, files
 from sweeps.arguments import add_watch, count, name, path, positive
 from sweeps.beside import is_at_work
-from sweeps.command_line import add_address, add_plan, add_run
+from sweeps.command_line import add_address, add_measure, add_plan, add_run
 from sweeps.errors import RequestError, WorkersError, one_line
 from sweeps.study import Study, list_studies, load_study
 from sweeps.trainer import Trainer, byol_trainer
@@ -138,6 +138,8 @@ def _parser() -> ArgumentParser:
     report.add_argument("--json", action="store_true", help="print the findings as JSON, for scripts")
     add_watch(report)
     report.add_argument("--of-run", action="store_true", help=SUPPRESS)  # a process of `run --watch`
+
+    add_measure(command("measure", _measure, "judge embeddings that were trained elsewhere"))
 
     replay = command("replay", _replay, "show what stopping collapsed trials early would have saved")
     replay.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
@@ -301,6 +303,26 @@ def _watch(options: Namespace, build: Callable[[], str]) -> None:
         watch(lambda: progress(options.out), build, port=options.port, show=_show)
     else:
         _show("No driver is at work there, so there is nothing to watch.")
+
+
+def _measure(options: Namespace) -> int:
+    from sweeps.measured.sources import find_sources
+    from sweeps.measured.tables import check_target, write_tables
+    from sweeps.measured.trials import measure
+    from sweeps.measured.words import as_data, as_lines
+
+    sources = find_sources(options.files)
+    if options.to:
+        check_target(options.to)
+    trials = measure(
+        sources, labels=options.labels, k=options.k, inputs_differ=options.different_inputs, show=_show
+    )
+    print(json.dumps(as_data(trials), indent=2) if options.json else "\n".join(as_lines(trials)))
+    if options.to:
+        write_tables(trials, options.to, neighbours=options.k)
+        _write_results([options.to], options.to / files.REPORT)
+        _show(f"Report: {options.to / files.REPORT}")
+    return 0
 
 
 def _replay(options: Namespace) -> int:
