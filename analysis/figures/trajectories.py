@@ -27,7 +27,7 @@ _POINTS_UP_TO = 120
 def trajectories(study: StudyResults) -> Panel | None:
     """Median and 10 to 90 % band by step and cell, both levels, with each trial where they are few."""
     by_level = {level: curves(study, column) for column, level in LEVELS.items()}
-    shown = _measured(groups(study, _FACETS_UP_TO), by_level["representation"])
+    shown = _measured(groups(study, _FACETS_UP_TO), by_level["representation"], study.is_measured)
     if not shown:
         return None
     ticks = axis(nticks=4, rangemode="tozero")
@@ -56,7 +56,7 @@ def trajectories(study: StudyResults) -> Panel | None:
 def overlaid(study: StudyResults) -> Panel | None:
     """The medians of all cells in one plot for each level; None where there are fewer than two."""
     by_level = {level: curves(study, column) for column, level in LEVELS.items()}
-    shown = _measured(groups(study, _LINES_UP_TO), by_level["representation"])
+    shown = _measured(groups(study, _LINES_UP_TO), by_level["representation"], study.is_measured)
     if len(shown) < 2:
         return None
     figure = facets([f"{level} std" for level in by_level], columns=(2, 1), row_px=220,
@@ -78,7 +78,7 @@ def overlaid(study: StudyResults) -> Panel | None:
     threshold_line(figure, study.projection_threshold, 1)
     caption = (
         f"Medians over the trials. {_scale(study.representation_threshold, study.projection_threshold)} "
-        "Heavy: the reference. Click a name to select its trials."
+        f"{'' if study.is_measured else 'Heavy: the reference. '}Click a name to select its trials."
     )
     header = ("cell", "collapsed", "representation std at the end", "projection std at the end")
     return Panel(name="overlaid", title="The cells overlaid", caption=caption, drawing=figure,
@@ -92,9 +92,9 @@ def _scale(*thresholds: float) -> str:
     return f"1 is isotropic, 0 is a point; dotted: the {word}, {written}."
 
 
-def _measured(every: Sequence[Group], all_curves: Curves) -> list[Group]:
-    """The groups of which anything was measured."""
-    has_row = np.asarray(all_curves.measured.any(axis=1))
+def _measured(every: Sequence[Group], all_curves: Curves, is_measured: bool) -> list[Group]:
+    """The groups of which anything was measured; of embeddings from elsewhere, at more steps than one."""
+    has_row = np.asarray(all_curves.measured.sum(axis=1) > int(is_measured))
     return [group for group in every if has_row[group.rows].any()]
 
 
@@ -124,6 +124,8 @@ def groups_note(study: StudyResults, shown: Sequence[Group]) -> str:
     """What the facets are."""
     if study.is_search:
         return "Trials are grouped by outcome."
+    if study.is_measured:
+        return "Titles: the name of each, after 1/1 if it collapsed and 0/1 if not."
     if any(group.merged for group in shown):
         return (
             f"There are too many cells for a plot each, so {plural(len(shown), 'group')} of cells are shown."

@@ -56,6 +56,9 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
 
     html = element("header", cards.head(study, name), id=f"{prefix}-answer") + _SELECTION
     html += element("section", cards.answer(study, cells, findings), aria_label="Answer")
+    if study.is_measured:
+        html += _of_embeddings(study, section, figures, prefix)
+        return StudyPage(html=element("article", html, data_study=prefix), panels=panels)
     html += section(
         "belief",
         "Why believe it",
@@ -101,6 +104,42 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
     )
     html += section("provenance", "Provenance", "", provenance.provenance(study, findings.counts))
     return StudyPage(html=element("article", html, data_study=prefix), panels=panels)
+
+
+def _of_embeddings(
+    study: StudyResults, section: Callable[..., str], figures: Callable[..., str], prefix: str
+) -> str:
+    """The parts of embeddings from elsewhere: no design, no loss, no seeds, and curves only over steps."""
+    steps = study.metrics.groupby("trial_id").size()
+    over_steps = (trajectories.trajectories, trajectories.overlaid) if (steps > 1).any() else ()
+    html = section(
+        "belief",
+        "Why believe it",
+        "The thresholds, and how the count depends on them.",
+        cards.rules_of_measuring(study) + _row("halves", figures(planes.sensitivity, planes.rank_plane)),
+    )
+    html += section(
+        "when", "When it happens", "Those that were measured at several steps.", figures(*over_steps)
+    )
+    html += section(
+        "how",
+        "How it happens",
+        "Collapse to a point, collapse to a line and numbers that are not finite are three different ends.",
+        figures(spectrum.spectrum),
+    )
+    html += section(
+        "factors",
+        "What is known of the classes",
+        "Collapse is loss of spread. Whether the classes can still be told apart is another question.",
+        figures(accuracy.knn_by_cell),
+    )
+    html += section(
+        "trials",
+        "Every set of embeddings",
+        "What is selected in a figure or by the filter is listed. Click a heading to sort.",
+        trial_table_shell(study, prefix),
+    )
+    return html + section("provenance", "Provenance", "", provenance.study_files(study))
 
 
 def _section(name: str, title: str, lead: str, body: str) -> str:

@@ -21,6 +21,8 @@ _ALWAYS = ("seed", "outcome", "representation_std", "trial_id")
 def _columns(study: StudyResults) -> list[tuple[str, str]]:
     """Name to show and column of the table; those without any value are left out."""
     shown = [name for name in COLUMNS if name in _ALWAYS or study.trials[name].notna().any()]
+    if study.is_measured:
+        shown.remove("seed")  # nobody knows it
     design = [("design", "design")] if study.is_search else []
     return (
         design

@@ -43,7 +43,7 @@ def measure_embeddings(file: EmbeddingFile, *, k: int, temperature: float) -> Me
 
     Args:
         file: the embeddings.
-        k: neighbours; of k rows or fewer, all others vote.
+        k: neighbours. With k rows or fewer, no kNN accuracy is measured.
         temperature: of the votes, > 0.
     """
     sample = sample_of(file.representation_ND, file.labels_N)
@@ -57,8 +57,8 @@ def measure_embeddings(file: EmbeddingFile, *, k: int, temperature: float) -> Me
     chance = neighbours = queries = None
     if file.labels_N is not None:
         chance = file.labels_N.bincount().max().item() / sample.rows
-        if (sample.classes or 0) > 1 and not sample.not_finite:
-            neighbours = min(k, sample.rows - 1)
+        if (sample.classes or 0) > 1 and not sample.not_finite and sample.rows > k:
+            neighbours = k
             values["knn_accuracy"], queries = leave_one_out_accuracy(
                 file.representation_ND,
                 file.labels_N,

@@ -36,7 +36,10 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
         RequestError: a path is neither, a folder holds nothing of use, a step cannot be told, or two trials are
             the same.
     """
-    found = [entry for path in paths for entry in _of_path(path)]
+    named = [path for path in paths if not path.name.endswith(LABELS_SUFFIX)]  # `*.npy` names labels, too
+    if not named:
+        raise RequestError(f"{paths[0]}: must be embeddings, but is a file of labels by its name")
+    found = [entry for path in named for entry in _of_path(path)]
     places = [place.resolve() for place, _, _ in found]
     for place in places:
         if places.count(place) > 1:

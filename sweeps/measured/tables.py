@@ -13,11 +13,9 @@ from sweeps import files
 from sweeps.errors import DirectoryError
 from sweeps.measured.trials import RULE, MeasuredTrial
 from sweeps.record.manifest import versions_line
-from sweeps.record.rows import LAST_VALUES, EndReason, TrialState
+from sweeps.record.rows import LAST_VALUES, MEASURED, EndReason, TrialState
 from sweeps.record.tables import write_rows
 
-DESIGN = "measured"
-"""The kind of the design, which is none: nothing was planned or varied here."""
 _MADE = frozenset(
     (files.STUDY, files.TRIALS, files.METRICS, files.SPECTRA, files.REPORT)
     + (files.FINDINGS, files.FINDINGS_DATA, files.EFFECTS, files.RESULT_DIGESTS)
@@ -45,7 +43,7 @@ def check_target(out: Path) -> None:
     except (ValueError, yaml.YAMLError):
         document = None
     design = document.get("design") if isinstance(document, Mapping) else None
-    if design != {"kind": DESIGN}:
+    if design != {"kind": MEASURED}:
         raise DirectoryError(f"{out}: must be empty or hold what `measure` wrote, but holds other results")
 
 
@@ -60,7 +58,7 @@ def write_tables(trials: Sequence[MeasuredTrial], out: Path, *, neighbours: int)
         "name": out.resolve().name,
         "title": "Embeddings from elsewhere",
         "question": "Have these embeddings collapsed?",
-        "design": {"kind": DESIGN},
+        "design": {"kind": MEASURED},
         "collapse": {name: value for name, value in asdict(RULE).items() if name.endswith("_threshold")},
         "measured": {
             "knn_k": neighbours,
@@ -89,7 +87,8 @@ def _trial(trial: MeasuredTrial) -> dict[str, Any]:
         **{name: rows[-1].get(name) for name in LAST_VALUES},
         "trial_id": trial.trial_id,
         "seed": 0,
-        "design": DESIGN,
+        "cell_id": trial.trial_id,
+        "design": MEASURED,
         "state": TrialState.COMPLETE,
         "end_reason": EndReason.DIVERGED if judgement.diverged else EndReason.FINISHED,
         "collapsed": judgement.collapsed,

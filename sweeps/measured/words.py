@@ -11,7 +11,11 @@ from sweeps.measured.trials import RULE, MeasuredTrial
 
 
 def as_lines(trials: Sequence[MeasuredTrial]) -> Iterator[str]:
-    """A verdict for each trial, and under it the numbers of each of its files."""
+    """The thresholds; then a verdict for each trial, and under it the numbers of each of its files."""
+    yield (
+        f"Collapsed is a std below {RULE.representation_threshold:g} (1 is isotropic, 0 a point); dimensional "
+        f"collapse is an effective rank below {RULE.rank_threshold:g} without that."
+    )
     for trial in trials:
         yield f"{shortened(trial.source.name, 200)}: {verdict(trial)}"
         for (step, path), one in zip(trial.source.files, trial.measured, strict=True):
@@ -45,9 +49,8 @@ def _numbers(one: Measured) -> str:
     values, sample = one.values, one.sample
     parts = [
         f"{sample.rows:,} rows of {sample.dimensions:,} dimensions",
-        f"std {values['representation_std']:.3g} (collapsed below {RULE.representation_threshold:g})",
-        f"effective rank {values['effective_rank']:.1f} of at most "
-        f"{min(sample.rows, sample.dimensions):,} (dimensional collapse below {RULE.rank_threshold:g})",
+        f"std {values['representation_std']:.3g}",
+        f"effective rank {values['effective_rank']:.1f} of at most {min(sample.rows, sample.dimensions):,}",
     ]
     if "projection_std" in values:
         parts.append(f"projection std {values['projection_std']:.3g}")
