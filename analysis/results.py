@@ -84,7 +84,7 @@ class StudyResults:
 
     @property
     def is_measured(self) -> bool:
-        """Whether the trials are embeddings from elsewhere, so that nothing is known of how they were trained."""
+        """Whether the trials are embeddings from elsewhere, of whose training nothing is known."""
         return self.design == MEASURED
 
 

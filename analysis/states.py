@@ -42,8 +42,7 @@ class EndReason(StrEnum):
 
 
 MEASURED = "measured"
-"""The column `design` of embeddings that were trained elsewhere and only measured here: nothing was planned or
-varied."""
+"""The column `design` of embeddings that were trained elsewhere and only measured here."""
 
 SAMPLE, WINNER = "search", "winner"
 """The column `design` of a search's samples, and of the winner's trials on fresh seeds."""

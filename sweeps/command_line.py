@@ -95,8 +95,8 @@ def add_measure(measure: ArgumentParser) -> None:
         type=path,
         nargs="+",
         metavar="FILE",
-        help="embeddings as .npy, .parquet or .safetensors; a folder of them, one a step; or a folder of such "
-        "folders",
+        help="embeddings as .npy, .parquet or .safetensors; a folder of them, one a step; or a folder of "
+        "such folders",
     )
     measure.add_argument(
         "--labels", type=path, metavar="FILE", help="labels of the rows of every file, as .npy (for kNN)"

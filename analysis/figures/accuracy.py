@@ -141,16 +141,15 @@ def _draw_trials(figure: Drawing, study: StudyResults, shown: Sequence[Group]) -
     places = np.repeat(np.arange(len(shown)), [len(group.rows) for group in shown])
     names = [text(shortened(group.name, 80)) for group in shown]
     accuracies = study.trials["knn_accuracy"].to_numpy(np.float64, na_value=np.nan)[rows]
-    outcomes, seeds = study.trials["outcome"].to_numpy(object)[rows], study.trials["seed"].tolist()
+    outcomes = study.trials["outcome"].to_numpy(object)[rows]
+    seeds = ["" if study.is_measured else f", seed {seed}" for seed in study.trials["seed"]]
     for outcome in SYMBOLS:
         at = np.flatnonzero((outcomes == outcome) & ~np.isnan(accuracies))
         if outcome not in JUDGED or not len(at):
             continue
         figure.add_scatter(
             x=rounded(accuracies[at]), y=places[at], mode="markers", name=outcome.value,
-            text=[
-                names[places[place]] + ("" if study.is_measured else f", seed {seeds[rows[place]]}") for place in at
-            ],
+            text=[f"{names[places[place]]}{seeds[rows[place]]}" for place in at],
             marker={"color": colour(outcome), "symbol": SYMBOLS[outcome], "size": 7,
                     "line": {"width": 1.6, "color": colour(outcome)}},
             hovertemplate="%{text}: %{x:.1%}<extra></extra>", opacity=0.85,

@@ -42,15 +42,21 @@ def trajectories(study: StudyResults) -> Panel | None:
             _draw(figure, index, group, every.steps[has_any], values[:, has_any], level)
             ends = _ends(values[:, has_any])
             rows.append((group.name, level, str(len(values)), *ends))
+    single = study.is_measured and not any(group.merged for group in shown)
     few = max(len(group.rows) for group in shown) <= LINES_UP_TO
     caption = (
         f"Horizontal: step. Vertical: std of the embedding. {_scale(study.representation_threshold)} "
-        "Heavy lines are medians, bands span 10 to 90 % of trials"
-        f"{', thin lines are single trials' if few else ''}. {groups_note(study, shown)}"
+        f"{'' if single else _lines_note(few)}{groups_note(study, shown)}"
     )
     header = ("cell", "level", "trials", "median at the first step", "median of the last values")
     return Panel(name="trajectories", title="Spread of the embeddings during training", caption=caption,
                  drawing=figure, table=(header, rows))  # fmt: skip
+
+
+def _lines_note(few: bool) -> str:
+    """What the lines of a facet are; with few trials in each, these are drawn too."""
+    thin = ", thin lines are single trials" if few else ""
+    return f"Heavy lines are medians, bands span 10 to 90 % of trials{thin}. "
 
 
 def overlaid(study: StudyResults) -> Panel | None:
@@ -76,13 +82,14 @@ def overlaid(study: StudyResults) -> Panel | None:
         rows.append((group.name, f"{group.collapsed} of {group.judged}", *ends))
     threshold_line(figure, study.representation_threshold)
     threshold_line(figure, study.projection_threshold, 1)
-    caption = (
-        f"Medians over the trials. {_scale(study.representation_threshold, study.projection_threshold)} "
-        f"{'' if study.is_measured else 'Heavy: the reference. '}Click a name to select its trials."
-    )
+    scale = _scale(study.representation_threshold, study.projection_threshold)
+    medians, heavy = "Medians over the trials. ", "Heavy: the reference. "
+    if study.is_measured:
+        medians = heavy = ""
+    caption = f"{medians}{scale} {heavy}Click a name to select its trials."
     header = ("cell", "collapsed", "representation std at the end", "projection std at the end")
-    return Panel(name="overlaid", title="The cells overlaid", caption=caption, drawing=figure,
-                 table=(header, rows))  # fmt: skip
+    title = "All overlaid" if study.is_measured else "The cells overlaid"
+    return Panel(name="overlaid", title=title, caption=caption, drawing=figure, table=(header, rows))
 
 
 def _scale(*thresholds: float) -> str:

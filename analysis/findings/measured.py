@@ -10,7 +10,7 @@ from analysis.information import information
 from analysis.outcomes import Counts, Outcome, judged
 from analysis.results import StudyResults
 from analysis.verdict import Case, Side, Verdict
-from analysis.wording import listed, percent, plural, shortened
+from analysis.wording import as_written, listed, percent, plural, shortened
 
 _NAMED = 3
 """Embeddings that a sentence names."""
@@ -19,8 +19,8 @@ _ENDS = {
     Outcome.COLLAPSED: "collapsed",
     Outcome.DIMENSIONAL: "kept the spread along hardly more than one direction (dimensional collapse)",
     Outcome.SURVIVED: "kept the spread",
-    Outcome.UNKNOWN: "cannot be told",
-    Outcome.DIVERGED: "not finite, which is neither",
+    Outcome.UNKNOWN: "cannot be judged",
+    Outcome.DIVERGED: "not finite (neither collapsed nor not)",
 }
 """Outcome -> what is said of it, in this order."""
 
@@ -37,9 +37,10 @@ def _verdicts(study: StudyResults, counts: Counts) -> Finding:
     for outcome, words in _ENDS.items():
         of_these = [str(name) for name in names[outcomes == outcome]]
         if of_these:
-            parts.append(f"{len(of_these)} {words} ({_named(of_these)})")
-    text = f"Of {plural(counts.planned, 'set')} of embeddings, {listed(parts)}."
-    text += " Collapse is a representation std below the threshold. No interval: nothing was repeated."
+            parts.append(f"{len(of_these)} {words}: {_named(of_these)}")
+    text = f"Of {plural(counts.planned, 'set')} of embeddings, {'; '.join(parts)}."
+    text += f" Collapsed is a std below {as_written(study.representation_threshold)}, where 1 is isotropic "
+    text += "and 0 a point. There is no interval: nothing was repeated or varied here."
     collapsed = Side(collapsed=counts.collapsed, trials=counts.judged)
     case = Case.UNDETERMINED if counts.judged else Case.ALL_FAILED
     values = verdict_values(study, Verdict(case=case, collapsed=collapsed), "representation")
@@ -52,8 +53,12 @@ def _projection(study: StudyResults) -> Finding | None:
         return None
     collapsed = known[known["projection_collapsed"].astype(bool)]
     only = collapsed[collapsed["outcome"] != Outcome.COLLAPSED]
-    text = f"The projection collapsed in {len(collapsed)} of {plural(len(known), 'set')} that have one"
-    text += f"; in {len(only)} of them the representation did not ({_named(only['trial_id'])})" if len(only) else ""
+    text = f"The projection collapsed in {len(collapsed)} of {plural(len(known), 'set')} with a projection"
+    text += (
+        f"; in {len(only)} of them the representation did not ({_named(only['trial_id'])})"
+        if len(only)
+        else ""
+    )
     values: dict[str, Value] = {"k": len(collapsed), "n": len(known), "only": len(only)}
     return Finding(kind="projection", text=f"{text}.", values=values, n=len(known))
 
@@ -61,7 +66,10 @@ def _projection(study: StudyResults) -> Finding | None:
 def _classes(study: StudyResults) -> Finding | None:
     """Whether kNN is above chance, set by set."""
     known = judged(study.trials)
-    found = {str(row["trial_id"]): information(known[known["trial_id"] == row["trial_id"]]) for _, row in known.iterrows()}
+    found = {
+        str(row["trial_id"]): information(known[known["trial_id"] == row["trial_id"]])
+        for _, row in known.iterrows()
+    }
     results = {name: result for name, result in found.items() if result is not None}
     if not results:
         return None
@@ -72,8 +80,8 @@ def _classes(study: StudyResults) -> Finding | None:
     low = min(result.knn[0] for result in results.values())
     high = max(result.knn[1] for result in results.values())
     text += (
-        f" (exact 95 % intervals; {percent(low, 1)} to {percent(high, 1)}, each row labelled by its neighbours "
-        "among the others). Collapse is loss of spread, and loss of classes is another question."
+        f" (exact 95 % intervals; {percent(low, 1)} to {percent(high, 1)}, each row labelled by its "
+        "neighbours among the others). Collapse is loss of spread, and loss of classes is another question."
     )
     values: dict[str, Value] = {"above": above, "n": len(results), "knn_low": low, "knn_high": high}
     return Finding(kind="information", text=text, values=values, n=len(results))
@@ -87,7 +95,7 @@ def _notes(study: StudyResults) -> Finding | None:
     pairs = zip(noted["trial_id"].astype(str), noted["note"].astype(str), strict=True)
     texts = [f"{shortened(name, 60)}: {note}" for name, note in pairs]
     more = f"; and {len(texts) - _NOTES_UP_TO} more" if len(texts) > _NOTES_UP_TO else ""
-    text = f"What the rows cannot tell, or what limits it: {'. '.join(texts[:_NOTES_UP_TO])}{more}."
+    text = f"About the rows. {'. '.join(texts[:_NOTES_UP_TO])}{more}."
     return Finding(kind="rows", text=text, values={"n": len(texts)}, n=len(texts), caveat=True)
 
 

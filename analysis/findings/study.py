@@ -13,8 +13,8 @@ from analysis.findings.effects import interaction_finding, knn_finding
 from analysis.findings.finding import Finding, Value
 from analysis.findings.information import information_finding, shortcut_finding
 from analysis.findings.learning import learned_finding
-from analysis.findings.measured import measured_findings
 from analysis.findings.loss import loss_finding
+from analysis.findings.measured import measured_findings
 from analysis.findings.overview import overview_findings
 from analysis.findings.removals import removals_finding
 from analysis.findings.search import search_findings

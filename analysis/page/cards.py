@@ -42,21 +42,25 @@ def answer(study: StudyResults, cells: Sequence[Cell], findings: Findings) -> st
 
 
 def _counts(study: StudyResults, counts: Counts) -> str:
-    shown = [
-        ("measured", counts.planned, ""),
-        ("collapsed", counts.collapsed, "bad" if counts.collapsed else ""),
-        ("projection only", counts.projection_only, ""),
-        ("dimensional collapse", counts.dimensional, "bad" if counts.dimensional else ""),
-        ("not finite", counts.diverged, ""),
-        ("cannot be told", counts.unknown, ""),
-    ] if study.is_measured else [
-        ("planned", counts.planned, ""),
-        ("ran", counts.ran, ""),
-        ("collapsed (representation)", counts.collapsed, "bad" if counts.collapsed else ""),
-        ("projection only", counts.projection_only, ""),
-        ("failed", counts.failed, "bad" if counts.failed else ""),
-        *((outcome, number, "") for outcome, number in counts.rare.items()),
-    ]
+    shown = (
+        [
+            ("measured", counts.planned, ""),
+            ("collapsed", counts.collapsed, "bad" if counts.collapsed else ""),
+            ("projection only", counts.projection_only, ""),
+            ("dimensional collapse", counts.dimensional, "bad" if counts.dimensional else ""),
+            ("not finite", counts.diverged, ""),
+            ("cannot be told", counts.unknown, ""),
+        ]
+        if study.is_measured
+        else [
+            ("planned", counts.planned, ""),
+            ("ran", counts.ran, ""),
+            ("collapsed (representation)", counts.collapsed, "bad" if counts.collapsed else ""),
+            ("projection only", counts.projection_only, ""),
+            ("failed", counts.failed, "bad" if counts.failed else ""),
+            *((outcome, number, "") for outcome, number in counts.rare.items()),
+        ]
+    )
     items = [
         element("li", f"<b>{number:,}</b> {escaped(name)}", **({"class_": kind} if kind else {}))
         for name, number, kind in shown

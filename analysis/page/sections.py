@@ -128,7 +128,7 @@ def _of_embeddings(
         figures(spectrum.spectrum),
     )
     html += section(
-        "factors",
+        "classes",
         "What is known of the classes",
         "Collapse is loss of spread. Whether the classes can still be told apart is another question.",
         figures(accuracy.knn_by_cell),

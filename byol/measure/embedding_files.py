@@ -87,7 +87,7 @@ def _check_shape(place: str, shape: tuple[int, ...]) -> None:
 
 def _mapped(path: Path) -> npt.NDArray[Any]:
     """An array that is not read yet. Object arrays, which are pickles, are refused."""
-    array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")  # type: ignore[no-untyped-call]
+    array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     return array
 
 
@@ -147,7 +147,9 @@ def _list_column(file: Any, path: Path, name: str) -> Tensor:
     if not is_list or not pa.types.is_floating(kind.value_type):
         raise ConfigError(place, str(kind), "must be a column of lists of floats")
     rows = file.metadata.num_rows
-    leaf = next(index for index in range(len(file.schema)) if file.schema.column(index).path.split(".")[0] == name)
+    leaf = next(
+        index for index in range(len(file.schema)) if file.schema.column(index).path.split(".")[0] == name
+    )
     groups = [file.metadata.row_group(index).column(leaf) for index in range(file.metadata.num_row_groups)]
     _check_shape(place, (rows, -(-sum(group.num_values for group in groups) // max(1, rows))))
     values_ND, start = None, 0

@@ -1,4 +1,7 @@
-"""Measures embeddings that were made elsewhere, by the metrics of a trial. Shape suffixes: N rows, D dimensions."""
+"""Measures embeddings that were made elsewhere, by the metrics of a trial.
+
+Shape suffixes: N rows, D dimensions.
+"""
 
 from dataclasses import dataclass
 

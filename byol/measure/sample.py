@@ -1,8 +1,8 @@
 """What a set of embeddings can tell as a sample, before anybody calls it collapsed.
 
-A trial of this tool is always measured on the same thousands of different images. Embeddings from elsewhere may
-be of a few rows, or of one image many times, and then a small std is that of the inputs. Nothing in the numbers
-tells the two apart, so here is said when a verdict must wait, and why.
+A trial of this tool is always measured on the same thousands of different images. Embeddings from elsewhere
+may be of a few rows, or of one image many times, and then a small std is that of the inputs. Nothing in the
+numbers tells the two apart, so here is said when a verdict must wait, and why.
 
 Shape suffixes: N rows, D dimensions.
 """
@@ -83,7 +83,9 @@ def judge_sample(
         judgement, collapsed=None, projection_collapsed=None, dimensional_collapse=None, onset_step=None
     )
     if sample.rows < LEAST_ROWS:
-        reason = f"{_plural(sample.rows, 'row')} cannot tell: at least {LEAST_ROWS} of different inputs are needed"
+        reason = (
+            f"{_plural(sample.rows, 'row')} cannot tell: at least {LEAST_ROWS} of different inputs are needed"
+        )
         return unknown, (reason,)
     inputs_differ = inputs_differ or (sample.different == 1 and (sample.classes or 0) > 1)
     few = sample.different < LEAST_ROWS and not inputs_differ
@@ -93,29 +95,34 @@ def judge_sample(
     if judgement.dimensional_collapse and span < LEAST_SPAN:
         what = "dimensions" if sample.dimensions == span else "different rows"
         reason = (
-            f"dimensional collapse cannot be told from {span} {what}: "
-            f"at least {LEAST_SPAN} are needed for an effective rank below {rule.rank_threshold:g} to say anything"
+            f"dimensional collapse cannot be told from {span} {what}: at least {LEAST_SPAN} are needed for "
+            f"an effective rank below {rule.rank_threshold:g} to say anything"
         )
         return replace(judgement, dimensional_collapse=None), (reason,)
     return judgement, ()
 
 
 def _few(sample: Sample) -> str:
-    rows = "all rows are equal" if sample.different == 1 else f"only {sample.different} rows differ"
+    if sample.different == 1:
+        rows, remedy = "all rows are equal", "labels of two classes, a file of another step whose rows differ"
+    else:
+        rows = f"only {sample.different} of {sample.rows:,} rows differ"
+        remedy = f"a file of another step in which at least {LEAST_ROWS} rows differ"
     return (
-        f"{rows}: the network has collapsed, or it was given the same inputs again and again, and the file "
-        "cannot tell which. Labels of two classes (if all rows are equal), another file of the same folder "
-        f"in which at least {LEAST_ROWS} rows differ, or --different-inputs tells them apart"
+        f"{rows}: either the network has collapsed, or its inputs were equal; what tells them apart is "
+        f"{remedy}, or --different-inputs if you know that the inputs were different"
     )
 
 
 def notes(sample: Sample) -> tuple[str, ...]:
-    """What else to know of the sample, which changes no verdict, as sentences without a full stop."""
+    """What else to know of the sample, which changes no verdict. Each without a full stop."""
     found = []
     if sample.not_finite:
         more = len(sample.not_finite) - _NAMED
         named = ", ".join(map(str, sample.not_finite[:_NAMED])) + (f" and {more} more" if more > 0 else "")
-        found.append(f"not finite in {_plural(len(sample.not_finite), 'row')} (from 0: {named})")
+        verb = "is" if len(sample.not_finite) == 1 else "are"
+        rows = "row" if len(sample.not_finite) == 1 else "rows"
+        found.append(f"{rows} {named} (from 0) {verb} not finite")
     if sample.zero:
         found.append(f"{_plural(sample.zero, 'row')} of zeros, which have no direction")
     if 1 < sample.different < sample.rows:
@@ -123,10 +130,10 @@ def notes(sample: Sample) -> tuple[str, ...]:
             f"{_plural(sample.rows - sample.different, 'row')} of {sample.rows:,} repeat an earlier one; if "
             "these are copies of an input, kNN is too high"
         )
-    if sample.rows <= sample.dimensions and sample.different > 1:
+    if LEAST_ROWS <= sample.rows <= sample.dimensions and sample.different > 1:
         found.append(
-            f"{sample.rows:,} rows in {sample.dimensions:,} dimensions: no rank can exceed the rows, and centred "
-            f"{sample.rows - 1:,}, so ranks and spectrum are no measure of the dimensions that are used"
+            f"{sample.rows:,} rows in {sample.dimensions:,} dimensions: no rank exceeds {sample.rows:,} "
+            f"(centred, {sample.rows - 1:,}), so ranks and spectrum count rows, not the dimensions in use"
         )
     if sample.classes == 1:
         found.append("all labels are the same, so there is no kNN accuracy")
@@ -134,7 +141,7 @@ def notes(sample: Sample) -> tuple[str, ...]:
 
 
 def known_to_differ(samples: Sequence[Sample], last: Sample) -> bool:
-    """Whether some sample of the same inputs shows that they differ: as many rows, enough of them different."""
+    """Whether some sample of the same inputs shows that they differ: as many rows, enough different."""
     return any(one.rows == last.rows and one.different >= LEAST_ROWS for one in samples)
 
 

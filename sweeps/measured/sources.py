@@ -1,7 +1,7 @@
 """Finds the embeddings that a request names: which files are one trial, and of which step each is.
 
-A file is a trial with one measurement. A folder of files with steps in their names is a trial with one a step. A
-folder of such folders is a trial each.
+A file is a trial with one measurement. A folder of files with steps in their names is a trial with one a
+step. A folder of such folders is a trial each.
 """
 
 import re
@@ -33,8 +33,8 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
     """The trials that the paths name, in order.
 
     Raises:
-        RequestError: a path is neither, a folder holds nothing of use, a step cannot be told, or two trials are
-            the same.
+        RequestError: a path is neither, a folder holds nothing of use, a step cannot be told, or two trials
+            are the same.
     """
     named = [path for path in paths if not path.name.endswith(LABELS_SUFFIX)]  # `*.npy` names labels, too
     if not named:
@@ -105,7 +105,8 @@ def _by_step(folder: Path, files: Sequence[Path]) -> list[tuple[int, Path]]:
 def step_of(file: Path) -> int | None:
     """The step in a file's name: the digits after the last "step", else the last digits; None without any.
 
-    >>> [step_of(Path(name)) for name in ("step-001000.npy", "epoch=3-step=1200-v2.npy", "emb_50.npy", "a.npy")]
+    >>> names = ("step-001000.npy", "epoch=3-step=1200-v2.npy", "emb_50.npy", "last.npy")
+    >>> [step_of(Path(name)) for name in names]
     [1000, 1200, 50, None]
     """
     after_step = re.findall(r"step[-_=. ]*([0-9]{1,15})(?![0-9])", file.stem, re.IGNORECASE)

@@ -13,13 +13,11 @@ from sweeps import files
 from sweeps.errors import DirectoryError
 from sweeps.measured.trials import RULE, MeasuredTrial
 from sweeps.record.manifest import versions_line
+from sweeps.record.result_digests import RESULTS, TABLES
 from sweeps.record.rows import LAST_VALUES, MEASURED, EndReason, TrialState
 from sweeps.record.tables import write_rows
 
-_MADE = frozenset(
-    (files.STUDY, files.TRIALS, files.METRICS, files.SPECTRA, files.REPORT)
-    + (files.FINDINGS, files.FINDINGS_DATA, files.EFFECTS, files.RESULT_DIGESTS)
-)
+_MADE = frozenset((files.STUDY, files.RESULT_DIGESTS, *TABLES, *RESULTS))
 
 
 def check_target(out: Path) -> None:

@@ -78,9 +78,7 @@ def measure(
     return trials
 
 
-def _judged(
-    source: Source, measured: list[Measured], digest: str, *, inputs_differ: bool
-) -> MeasuredTrial:
+def _judged(source: Source, measured: list[Measured], digest: str, *, inputs_differ: bool) -> MeasuredTrial:
     rows = [_row(step, one) for (step, _), one in zip(source.files, measured, strict=True)]
     samples = [one.sample for one in measured]
     judgement = judge(rows, RULE)

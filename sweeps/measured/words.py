@@ -13,14 +13,14 @@ from sweeps.measured.trials import RULE, MeasuredTrial
 def as_lines(trials: Sequence[MeasuredTrial]) -> Iterator[str]:
     """The thresholds; then a verdict for each trial, and under it the numbers of each of its files."""
     yield (
-        f"Collapsed is a std below {RULE.representation_threshold:g} (1 is isotropic, 0 a point); dimensional "
-        f"collapse is an effective rank below {RULE.rank_threshold:g} without that."
+        f"Collapsed is a std below {RULE.representation_threshold:g} (1 is isotropic, 0 a point); "
+        f"dimensional collapse is an effective rank below {RULE.rank_threshold:g} without that."
     )
     for trial in trials:
         yield f"{shortened(trial.source.name, 200)}: {verdict(trial)}"
         for (step, path), one in zip(trial.source.files, trial.measured, strict=True):
             yield f"  {_place(trial, step, path)}: {_numbers(one)}"
-        yield from (f"  why not: {reason}" for reason in trial.reasons)
+        yield from (f"  because: {reason}" for reason in trial.reasons)
         yield from (f"  note: {note}" for note in trial.notes)
 
 
