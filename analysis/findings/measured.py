@@ -20,7 +20,7 @@ _ENDS = {
     Outcome.DIMENSIONAL: "kept the spread along hardly more than one direction (dimensional collapse)",
     Outcome.SURVIVED: "kept the spread",
     Outcome.UNKNOWN: "cannot be judged",
-    Outcome.DIVERGED: "not finite (neither collapsed nor not)",
+    Outcome.DIVERGED: "with numbers that are not finite",
 }
 """Outcome -> what is said of it, in this order."""
 

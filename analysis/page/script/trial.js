@@ -162,7 +162,7 @@ class TrialView {
     const { study } = this;
     const get = (name) => this.study.value(this.row, name);
     const parts = [];
-    if (get("end_reason") !== null) parts.push(get("end_reason"));
+    if (get("end_reason") !== null && !study.about.measured) parts.push(get("end_reason"));
     if (get("steps_run") !== null && study.about.measured) parts.push(`last measured at step ${get("steps_run")}`);
     else if (get("steps_run") !== null) parts.push(`${get("steps_run")} of ${display(get("steps_planned"))} steps`);
     if (get("onset_step") !== null) parts.push(`collapse from step ${get("onset_step")}`);

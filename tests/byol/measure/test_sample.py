@@ -135,8 +135,8 @@ def test_notes_name_rows() -> None:
         "rows 7, 9 (from 0) are not finite",
         "1 row of zeros, which have no direction",
         "1 row of 100 repeat an earlier one; if these are copies of an input, kNN is too high",
-        "100 rows in 200 dimensions: no rank exceeds 100 (centred, 99), so ranks and spectrum count rows, not "
-        "the dimensions in use",
+        "100 rows in 200 dimensions: no rank exceeds 100 (centred, 99), so ranks and spectrum count rows, "
+        "not the dimensions in use",
         "all labels are the same, so there is no kNN accuracy",
     )
     assert notes(sample_of(draw(300, 200), None)) == ()
