@@ -44,12 +44,23 @@ LINE = draw(500, 1) * draw(1, 64, seed=1)
     [
         (draw(500, 64), False, False),
         (POINT, True, False),
+        (torch.ones(64) + 0.09 * draw(500, 64), True, False),
+        (torch.ones(64) + 0.12 * draw(500, 64), False, False),
         (LINE, False, True),
         (one_hot(500, 10)[0], False, False),
         (draw(LEAST_ROWS, 2048), False, False),
         (torch.nn.functional.normalize(draw(500, 64)), False, False),
     ],
-    ids=["isotropic", "point", "line", "one-hot classes", "few rows in many dimensions", "of length 1"],
+    ids=[
+        "isotropic",
+        "point",
+        "below .1",
+        "above .1",
+        "line",
+        "one-hot classes",
+        "few rows in many dimensions",
+        "of length 1",
+    ],
 )
 def test_clouds_whose_answer_is_known(x: Tensor, collapsed: bool, dimensional: bool) -> None:
     judgement, reasons = verdict(x)
