@@ -121,6 +121,7 @@ def _parser() -> ArgumentParser:
     command("studies", _studies, "list the studies that ship with this tool")
     add_plan(command("plan", _plan, "check a study and show what it would run; start nothing"))
     add_run(command("run", _run, "run or resume a study"))
+    add_measure(command("measure", _measure, "judge embeddings that were trained elsewhere"))
 
     status = command("status", _status, "count the trials of a sweep")
     status.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
@@ -138,8 +139,6 @@ def _parser() -> ArgumentParser:
     report.add_argument("--json", action="store_true", help="print the findings as JSON, for scripts")
     add_watch(report)
     report.add_argument("--of-run", action="store_true", help=SUPPRESS)  # a process of `run --watch`
-
-    add_measure(command("measure", _measure, "judge embeddings that were trained elsewhere"))
 
     replay = command("replay", _replay, "show what stopping collapsed trials early would have saved")
     replay.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")

@@ -1,9 +1,9 @@
 """The parts of the report's page in order, as HTML, and the figures that each holds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.cells import cells_of
+from analysis.cells import Cell, cells_of
 from analysis.figures import (
     accuracy,
     agreement,
@@ -81,21 +81,7 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
         _row("halves", figures(planes.loss_plane, planes.rank_plane)),
         figures(spectrum.spectrum),
     )
-    if study.is_search:
-        html += section(
-            "factors",
-            "What was searched",
-            "The samples are a description. Only the winner's trials with fresh seeds give a score.",
-            figures(search.history, search.parameters, search_front.front, *_OF_SEARCHES),
-        )
-    else:
-        html += section(
-            "factors",
-            "How much each factor matters",
-            "Differences are taken within seeds, so that differences between seeds do not blur them.",
-            figures(forest.forest) + cards.comparisons(study, cells),
-            figures(slopes.slopes, accuracy.knn_by_cell, parallel.parallel),
-        )
+    html += _of_factors(study, cells, section, figures)
     html += section(
         "trials",
         "Every trial",
@@ -104,6 +90,26 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
     )
     html += section("provenance", "Provenance", "", provenance.provenance(study, findings.counts))
     return StudyPage(html=element("article", html, data_study=prefix), panels=panels)
+
+
+def _of_factors(
+    study: StudyResults, cells: Sequence[Cell], section: Callable[..., str], figures: Callable[..., str]
+) -> str:
+    """What was searched, or how much each factor of a design matters."""
+    if study.is_search:
+        return section(
+            "factors",
+            "What was searched",
+            "The samples are a description. Only the winner's trials with fresh seeds give a score.",
+            figures(search.history, search.parameters, search_front.front, *_OF_SEARCHES),
+        )
+    return section(
+        "factors",
+        "How much each factor matters",
+        "Differences are taken within seeds, so that differences between seeds do not blur them.",
+        figures(forest.forest) + cards.comparisons(study, cells),
+        figures(slopes.slopes, accuracy.knn_by_cell, parallel.parallel),
+    )
 
 
 def _of_embeddings(
