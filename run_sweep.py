@@ -21,7 +21,7 @@ from byol.errors import ConfigError, shortened
 from sweeps import __version__, files
 from sweeps.arguments import add_watch, count, name, path, positive
 from sweeps.beside import is_at_work
-from sweeps.command_line import add_address, add_plan, add_run
+from sweeps.command_line import add_address, add_measure, add_plan, add_run
 from sweeps.errors import RequestError, WorkersError, one_line
 from sweeps.study import Study, list_studies, load_study
 from sweeps.trainer import Trainer, byol_trainer
@@ -121,6 +121,7 @@ def _parser() -> ArgumentParser:
     command("studies", _studies, "list the studies that ship with this tool")
     add_plan(command("plan", _plan, "check a study and show what it would run; start nothing"))
     add_run(command("run", _run, "run or resume a study"))
+    add_measure(command("measure", _measure, "judge embeddings that were trained elsewhere"))
 
     status = command("status", _status, "count the trials of a sweep")
     status.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
@@ -301,6 +302,26 @@ def _watch(options: Namespace, build: Callable[[], str]) -> None:
         watch(lambda: progress(options.out), build, port=options.port, show=_show)
     else:
         _show("No driver is at work there, so there is nothing to watch.")
+
+
+def _measure(options: Namespace) -> int:
+    from sweeps.measured.sources import find_sources
+    from sweeps.measured.tables import check_target, write_tables
+    from sweeps.measured.trials import measure
+    from sweeps.measured.words import as_data, as_lines
+
+    sources = find_sources(options.files)
+    if options.to:
+        check_target(options.to)
+    trials = measure(
+        sources, labels=options.labels, k=options.k, inputs_differ=options.different_inputs, show=_show
+    )
+    print(json.dumps(as_data(trials), indent=2) if options.json else "\n".join(as_lines(trials)))
+    if options.to:
+        write_tables(trials, options.to, neighbours=options.k)
+        _write_results([options.to], options.to / files.REPORT)
+        _show(f"Report: {options.to / files.REPORT}")
+    return 0
 
 
 def _replay(options: Namespace) -> int:

@@ -21,16 +21,12 @@ _UNEQUAL_UP_TO = 3
 def audit(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> list[tuple[str, str]]:
     """What was planned, what is there, and what is missing: name and text."""
     design = "search (samples, not a design)" if study.is_search else study.design
-    thresholds = (
-        f"representation std {as_written(study.representation_threshold)}, "
-        f"projection std {as_written(study.projection_threshold)}"
-    )
     rows = [
         ("Design", design),
         *(_search(study) if study.is_search else ()),
         *(_cells(study, cells) if cells else ()),
-        ("Thresholds", f"{thresholds}; set in the study file"),
-        ("Collapse recomputed from the tables", _recomputed(study)),
+        ("Thresholds", f"{thresholds_text(study)}; set in the study file"),
+        ("Collapse recomputed from the tables", recomputed(study)),
     ]
     interval = cadence(study.metrics)
     if interval:
@@ -46,6 +42,14 @@ def audit(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> list[tu
     if study.duplicates:
         rows.append(("In several directories", f"{plural(study.duplicates, 'trial')}, read once"))
     return rows
+
+
+def thresholds_text(study: StudyResults) -> str:
+    """Below which std each level counts as collapsed."""
+    return (
+        f"representation std {as_written(study.representation_threshold)}, "
+        f"projection std {as_written(study.projection_threshold)}"
+    )
 
 
 def _cells(study: StudyResults, cells: Sequence[Cell]) -> list[tuple[str, str]]:
@@ -98,7 +102,7 @@ def _seeds(seeds: Sequence[int]) -> str:
     return f"{len(seeds)}, from {min(seeds)} to {max(seeds)}"
 
 
-def _recomputed(study: StudyResults) -> str:
+def recomputed(study: StudyResults) -> str:
     """How many trials have collapsed by their last std and the threshold exactly if the table says so."""
     trials = judged(study.trials)
     parts = []

@@ -39,7 +39,7 @@ MEANINGS = {
     Outcome.PRUNED: "stopped by a scheduler, so not judged",
     Outcome.FAILED: "ended with an error",
     Outcome.INTERRUPTED: "stopped from outside before its end",
-    Outcome.UNKNOWN: "finished, but was never measured",
+    Outcome.UNKNOWN: "finished, but never measured, or measured on too few or equal inputs to judge",
     Outcome.RUNNING: "still running",
     Outcome.WAITING: "not started, or to be retried",
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.states import SAMPLE
+from analysis.states import MEASURED, SAMPLE
 
 NOT_SET = "not set"
 """What stands for a level where a factor has none: it does not apply there."""
@@ -81,6 +81,11 @@ class StudyResults:
     def is_search(self) -> bool:
         """Whether the trials are a search's samples, which carry no intervals."""
         return self.design == SAMPLE
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the trials are embeddings from elsewhere, of whose training nothing is known."""
+        return self.design == MEASURED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,5 +41,8 @@ class EndReason(StrEnum):
     is interrupted before."""
 
 
+MEASURED = "measured"
+"""The column `design` of embeddings that were trained elsewhere and only measured here."""
+
 SAMPLE, WINNER = "search", "winner"
 """The column `design` of a search's samples, and of the winner's trials on fresh seeds."""

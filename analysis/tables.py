@@ -23,7 +23,9 @@ _SIZES = ("representation_std", "projection_std", *_RANKS, "wall_seconds")
 _COUNTS = ("attempt", "onset_step", "steps_run", "steps_planned", "test_images")
 
 TRIAL_COLUMNS = {
-    **dict.fromkeys(("trial_id", "cell_id", "design", "state", "end_reason", "device", "error"), _TEXT),
+    **dict.fromkeys(
+        ("trial_id", "cell_id", "design", "state", "end_reason", "device", "error", "note"), _TEXT
+    ),
     **dict.fromkeys(("precision", "commit", "versions", "code", "data_digest"), _TEXT),
     **dict.fromkeys(("seed", *_COUNTS), _WHOLE),
     **dict.fromkeys(("collapsed", "projection_collapsed", "dimensional_collapse", "clean"), _FLAG),

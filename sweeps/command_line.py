@@ -88,6 +88,31 @@ def add_run(run: ArgumentParser) -> None:
     add_watch(run)
 
 
+def add_measure(measure: ArgumentParser) -> None:
+    """Adds the options of `measure`."""
+    measure.add_argument(
+        "files",
+        type=path,
+        nargs="+",
+        metavar="FILE",
+        help="embeddings as .npy, .parquet or .safetensors; a folder of them, one a step; or a folder of "
+        "such folders",
+    )
+    measure.add_argument(
+        "--labels", type=path, metavar="FILE", help="labels of the rows of every file, as .npy (for kNN)"
+    )
+    measure.add_argument(
+        "--k", type=count, default=20, metavar="N", help="neighbours that vote in kNN (default: 20)"
+    )
+    measure.add_argument(
+        "--different-inputs",
+        action="store_true",
+        help="you know that the rows of a file are of different inputs, so equal rows are collapse",
+    )
+    measure.add_argument("--to", type=path, metavar="DIR", help="write result tables and a report there")
+    measure.add_argument("--json", action="store_true", help="as JSON, for scripts")
+
+
 def _add_study(command: ArgumentParser) -> None:
     command.add_argument("study", metavar="STUDY", help="a study file, or the name of a study that ships")
     command.add_argument(

@@ -48,6 +48,23 @@ def test_tables_made_elsewhere_are_judged_without_a_ledger(
 
 
 @pytest.mark.timeout(60)
+def test_embeddings_from_elsewhere_are_measured_as_their_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    section = (ROOT / "docs" / "measure.md").read_text().partition("## An example")[2]
+    _, code, _, command, _, shown, *_ = (block.partition("\n")[2] for block in section.split("```"))
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert main(command.split()[2:]) == 0
+    printed, expected = (
+        [line.partition(", kNN")[0] for line in text.splitlines()]  # whose last digit is up to the machine
+        for text in (capsys.readouterr().out, shown)
+    )
+    assert printed == expected
+    assert (tmp_path / "report" / "report.html").exists()
+
+
+@pytest.mark.timeout(60)
 def test_the_page_on_the_analysis_shows_what_its_blocks_print(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

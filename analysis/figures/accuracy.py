@@ -41,8 +41,9 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
         xaxis=axis("kNN accuracy at the end", tickformat=".1~%"),
         yaxis=axis(**places),
     )
-    caption = f"{not_interpretable(study)} A mark per trial.".lstrip()
-    if not study.is_search:
+    marks = "A mark per set of embeddings." if study.is_measured else "A mark per trial."
+    caption = f"{not_interpretable(study)} {marks}".lstrip()
+    if not study.is_search and not study.is_measured:
         caption += " A cell whose marks lie far apart depends on the seed, which a mean hides."
     early = int((is_judged(study.trials) & ~study.trials["full_length"]).sum())
     if early:
@@ -53,7 +54,7 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
         caption += " Groups of several cells have no interval."
     return Panel(
         name="knn",
-        title="kNN accuracy by outcome" if study.is_search else "kNN accuracy by cell",
+        title=_title(study),
         caption=caption,
         drawing=figure,
         table=(
@@ -62,6 +63,12 @@ def knn_by_cell(study: StudyResults) -> Panel | None:
         ),
         brush={"x": "knn_accuracy"},
     )
+
+
+def _title(study: StudyResults) -> str:
+    if study.is_measured:
+        return "kNN accuracy"
+    return "kNN accuracy by outcome" if study.is_search else "kNN accuracy by cell"
 
 
 def _accuracies(group: Group) -> Floats:
@@ -134,14 +141,15 @@ def _draw_trials(figure: Drawing, study: StudyResults, shown: Sequence[Group]) -
     places = np.repeat(np.arange(len(shown)), [len(group.rows) for group in shown])
     names = [text(shortened(group.name, 80)) for group in shown]
     accuracies = study.trials["knn_accuracy"].to_numpy(np.float64, na_value=np.nan)[rows]
-    outcomes, seeds = study.trials["outcome"].to_numpy(object)[rows], study.trials["seed"].tolist()
+    outcomes = study.trials["outcome"].to_numpy(object)[rows]
+    seeds = ["" if study.is_measured else f", seed {seed}" for seed in study.trials["seed"]]
     for outcome in SYMBOLS:
         at = np.flatnonzero((outcomes == outcome) & ~np.isnan(accuracies))
         if outcome not in JUDGED or not len(at):
             continue
         figure.add_scatter(
             x=rounded(accuracies[at]), y=places[at], mode="markers", name=outcome.value,
-            text=[f"{names[places[place]]}, seed {seeds[rows[place]]}" for place in at],
+            text=[f"{names[places[place]]}{seeds[rows[place]]}" for place in at],
             marker={"color": colour(outcome), "symbol": SYMBOLS[outcome], "size": 7,
                     "line": {"width": 1.6, "color": colour(outcome)}},
             hovertemplate="%{text}: %{x:.1%}<extra></extra>", opacity=0.85,

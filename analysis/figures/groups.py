@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.cell_groups import CellGroup, grouped
 from analysis.cells import cells_of
 from analysis.figures.selection import cell_term, level_term, term
-from analysis.outcomes import Outcome, is_judged
+from analysis.outcomes import JUDGED, Outcome, is_judged
 from analysis.results import StudyResults
 from analysis.stats import Floats
 
@@ -49,11 +49,27 @@ class Group:
 def groups(study: StudyResults, most: int) -> tuple[Group, ...]:
     """The cells; if there are more than `most`, those together that agree in what collapse depends on most.
 
-    A search is grouped by outcome.
+    A search is grouped by outcome. Embeddings from elsewhere are a group each, unless there are too many.
     """
+    if study.is_measured and len(study.trials) <= most:
+        return tuple(_single(study.trials, row) for row in range(len(study.trials)))
     cells = cells_of(study)
     made = grouped(cells, most) if cells else None
     return _by_outcome(study.trials) if made is None else tuple(map(_group, made))
+
+
+def _single(trials: pd.DataFrame, row: int) -> Group:
+    trial, outcome = str(trials["trial_id"].iloc[row]), trials["outcome"].iloc[row]
+    return Group(
+        name=trial,
+        filter=term("trial_id", trial),
+        table=trials,
+        rows=np.array([row]),
+        judged=int(outcome in JUDGED),
+        collapsed=int(outcome == Outcome.COLLAPSED),
+        merged=False,
+        is_reference=False,
+    )
 
 
 def _group(group: CellGroup) -> Group:

@@ -84,6 +84,8 @@ def _plane(study: StudyResults, column: str, label: str, name: str, title: str, 
 
 def trial_names(study: StudyResults, trials: pd.DataFrame) -> list[str]:
     """`no predictor, seed 1`, for labels; of a search, the settings that it drew."""
+    if study.is_measured:
+        return [shortened(str(trial), 80) for trial in trials["trial_id"]]
     if not study.factors:
         return [f"seed {seed}" for seed in trials["seed"]]
     columns = [trials[factor.column].tolist() for factor in study.factors]

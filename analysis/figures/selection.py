@@ -38,6 +38,7 @@ COLUMNS = (
     "wall_seconds",
     "end_reason",
     "error",
+    "note",
     "device",
     "trial_id",
 )

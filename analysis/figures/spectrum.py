@@ -31,29 +31,37 @@ def spectrum(study: StudyResults) -> Panel | None:
     """Median spectrum over the seeds at a few steps, for each cell a view; both levels."""
     if study.spectra.empty:
         return None
+    table = _Spectra(study)
+    levels = [level for level in _RANKS if level in table.levels]
     figure = facets(
-        list(_RANKS),
-        columns=(2, 1),
+        levels,
+        columns=(len(levels), 1),
         row_px=230,
         x=axis("number of the eigenvalue", type="log"),
         y=axis("eigenvalue", type="log", exponentformat="power", dtick=1),
     )
-    table = _Spectra(study)
     every_group = groups(study, 64)
     # Cells that differ in outcome say more than neighbours: the reference first, then those that collapsed.
-    ordered = sorted(every_group, key=lambda group: (group is not every_group[0], -group.collapsed))
+    # But an axis without a line at first has no range, so those that were measured at every level come first.
+    ordered = sorted(
+        every_group,
+        key=lambda group: (table.lacking(group, levels), group is not every_group[0], -group.collapsed),
+    )
     views, rows = [], []
     for group in ordered[:_VIEWS]:
         if len(table.of(group)):
             first = len(figure.data)
-            rows += _draw_group(figure, study, group, table)
-            name = f"{shortened(group.name, 70)} ({group.collapsed}/{group.judged} collapsed)"
-            views.append((name, tuple(range(first, len(figure.data)))))
+            rows += _draw_group(figure, study, group, table, levels)
+            counts = "" if study.is_measured else f" ({group.collapsed}/{group.judged} collapsed)"
+            name = f"{shortened(group.name, 70)}{counts}"
+            if len(figure.data) > first:
+                views.append((name, tuple(range(first, len(figure.data)))))
     if not views:
         return None
+    medians = "" if study.is_measured else "Medians over the trials. "
     caption = (
         "A healthy spectrum falls slowly; a collapsed one sinks as a whole (towards a point) or keeps a few "
-        "large values (dimensional collapse). Medians over the trials. The eigenvalues are of the centred "
+        f"large values (dimensional collapse). {medians}The eigenvalues are of the centred "
         "covariance; the effective rank (on hover, and in the numbers) is computed without centring, so a "
         "point has rank 1. The numbers also have the centred rank, alpha-ReQ and NESum of each curve, which "
         "are explained below the table of trials."
@@ -61,21 +69,21 @@ def spectrum(study: StudyResults) -> Panel | None:
     if len(every_group) > len(views):
         caption += f" {len(views)} of {plural(len(every_group), 'group')} can be chosen."
     header = ("cell", "level", "step", "effective rank", "centred rank", "alpha-ReQ", "NESum")
-    chooser = "outcome" if study.is_search else "cell"
+    chooser = "outcome" if study.is_search else "embeddings" if study.is_measured else "cell"
     return Panel(name="spectrum", title="Spectrum of the embeddings", caption=caption, drawing=figure,
                  table=(header, rows), views=tuple(views), chooser=chooser)  # fmt: skip
 
 
 def _draw_group(
-    figure: Drawing, study: StudyResults, group: Group, table: "_Spectra"
+    figure: Drawing, study: StudyResults, group: Group, table: "_Spectra", levels: Sequence[str]
 ) -> list[tuple[str, ...]]:
-    """Draws a few steps of both levels; returns their rows of the table."""
+    """Draws a few steps of each level; returns their rows of the table."""
     at = table.of(group)
     steps = np.unique(table.steps[at]).tolist()
     picked = sorted({steps[round(i * (len(steps) - 1) / (_STEPS - 1))] for i in range(_STEPS)})
     rows: list[tuple[str, ...]] = []
-    for index, (level, column) in enumerate(_RANKS.items()):
-        ranks = curves(study, column)
+    for index, level in enumerate(levels):
+        ranks = curves(study, _RANKS[level])
         for place, step in enumerate(picked):
             of_both = at[(table.steps[at] == step) & (table.levels[at] == level)]
             values = _median([table.values[row] for row in of_both])
@@ -102,6 +110,10 @@ class _Spectra:
         self.values = spectra["eigenvalues"].tolist()
         self._order = np.argsort(trials, kind="stable")
         self._trials = trials[self._order]
+
+    def lacking(self, group: Group, levels: Sequence[str]) -> int:
+        """How many of the levels have no row of a group."""
+        return len(set(levels) - set(self.levels[self.of(group)]))
 
     def of(self, group: Group) -> npt.NDArray[np.int64]:
         """The rows of a group's trials."""

@@ -27,7 +27,7 @@ _POINTS_UP_TO = 120
 def trajectories(study: StudyResults) -> Panel | None:
     """Median and 10 to 90 % band by step and cell, both levels, with each trial where they are few."""
     by_level = {level: curves(study, column) for column, level in LEVELS.items()}
-    shown = _measured(groups(study, _FACETS_UP_TO), by_level["representation"])
+    shown = _measured(groups(study, _FACETS_UP_TO), by_level["representation"], study.is_measured)
     if not shown:
         return None
     ticks = axis(nticks=4, rangemode="tozero")
@@ -42,21 +42,27 @@ def trajectories(study: StudyResults) -> Panel | None:
             _draw(figure, index, group, every.steps[has_any], values[:, has_any], level)
             ends = _ends(values[:, has_any])
             rows.append((group.name, level, str(len(values)), *ends))
+    single = study.is_measured and not any(group.merged for group in shown)
     few = max(len(group.rows) for group in shown) <= LINES_UP_TO
     caption = (
         f"Horizontal: step. Vertical: std of the embedding. {_scale(study.representation_threshold)} "
-        "Heavy lines are medians, bands span 10 to 90 % of trials"
-        f"{', thin lines are single trials' if few else ''}. {groups_note(study, shown)}"
+        f"{'' if single else _lines_note(few)}{groups_note(study, shown)}"
     )
     header = ("cell", "level", "trials", "median at the first step", "median of the last values")
     return Panel(name="trajectories", title="Spread of the embeddings during training", caption=caption,
                  drawing=figure, table=(header, rows))  # fmt: skip
 
 
+def _lines_note(few: bool) -> str:
+    """What the lines of a facet are; with few trials in each, these are drawn too."""
+    thin = ", thin lines are single trials" if few else ""
+    return f"Heavy lines are medians, bands span 10 to 90 % of trials{thin}. "
+
+
 def overlaid(study: StudyResults) -> Panel | None:
     """The medians of all cells in one plot for each level; None where there are fewer than two."""
     by_level = {level: curves(study, column) for column, level in LEVELS.items()}
-    shown = _measured(groups(study, _LINES_UP_TO), by_level["representation"])
+    shown = _measured(groups(study, _LINES_UP_TO), by_level["representation"], study.is_measured)
     if len(shown) < 2:
         return None
     figure = facets([f"{level} std" for level in by_level], columns=(2, 1), row_px=220,
@@ -76,13 +82,14 @@ def overlaid(study: StudyResults) -> Panel | None:
         rows.append((group.name, f"{group.collapsed} of {group.judged}", *ends))
     threshold_line(figure, study.representation_threshold)
     threshold_line(figure, study.projection_threshold, 1)
-    caption = (
-        f"Medians over the trials. {_scale(study.representation_threshold, study.projection_threshold)} "
-        "Heavy: the reference. Click a name to select its trials."
-    )
+    scale = _scale(study.representation_threshold, study.projection_threshold)
+    medians, heavy = "Medians over the trials. ", "Heavy: the reference. "
+    if study.is_measured:
+        medians = heavy = ""
+    caption = f"{medians}{scale} {heavy}Click a name to select its trials."
     header = ("cell", "collapsed", "representation std at the end", "projection std at the end")
-    return Panel(name="overlaid", title="The cells overlaid", caption=caption, drawing=figure,
-                 table=(header, rows))  # fmt: skip
+    title = "All overlaid" if study.is_measured else "The cells overlaid"
+    return Panel(name="overlaid", title=title, caption=caption, drawing=figure, table=(header, rows))
 
 
 def _scale(*thresholds: float) -> str:
@@ -92,9 +99,9 @@ def _scale(*thresholds: float) -> str:
     return f"1 is isotropic, 0 is a point; dotted: the {word}, {written}."
 
 
-def _measured(every: Sequence[Group], all_curves: Curves) -> list[Group]:
-    """The groups of which anything was measured."""
-    has_row = np.asarray(all_curves.measured.any(axis=1))
+def _measured(every: Sequence[Group], all_curves: Curves, is_measured: bool) -> list[Group]:
+    """The groups of which anything was measured; of embeddings from elsewhere, at more steps than one."""
+    has_row = np.asarray(all_curves.measured.sum(axis=1) > int(is_measured))
     return [group for group in every if has_row[group.rows].any()]
 
 
@@ -124,6 +131,8 @@ def groups_note(study: StudyResults, shown: Sequence[Group]) -> str:
     """What the facets are."""
     if study.is_search:
         return "Trials are grouped by outcome."
+    if study.is_measured:
+        return "Titles: the name of each, after 1/1 if it collapsed and 0/1 if not."
     if any(group.merged for group in shown):
         return (
             f"There are too many cells for a plot each, so {plural(len(shown), 'group')} of cells are shown."

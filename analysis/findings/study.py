@@ -14,6 +14,7 @@ from analysis.findings.finding import Finding, Value
 from analysis.findings.information import information_finding, shortcut_finding
 from analysis.findings.learning import learned_finding
 from analysis.findings.loss import loss_finding
+from analysis.findings.measured import measured_findings
 from analysis.findings.overview import overview_findings
 from analysis.findings.removals import removals_finding
 from analysis.findings.search import search_findings
@@ -78,6 +79,11 @@ def findings(results: Results) -> Findings:
 def study_findings(study: StudyResults) -> Findings:
     """What one study's results show."""
     cells, counts = cells_of(study), count(study.trials)
+    if study.is_measured:
+        onset = _onset(study) if counts.judged else None
+        limits = [item for item in caveats(study, cells, counts) if item.kind in ("labels", "threshold")]
+        first, *others = measured_findings(study, counts)
+        return Findings(items=(first, *([onset] if onset else []), *others, *limits), counts=counts)
     items = search_findings(study) if study.is_search else [headline(study, cells, counts)]
     sequence = sequence_finding(study)
     items += [sequence] if sequence else []

@@ -29,6 +29,7 @@ def about(study: StudyResults) -> dict[str, Any]:
         ],
         "program": _program(study.manifests[0]),
         "thresholds": [study.representation_threshold, study.projection_threshold],
+        "measured": study.is_measured,
         "reference": next((place for place, cell in enumerate(cells_of(study)) if cell.is_reference), None),
         "settings": dict(reference) if isinstance(reference, Mapping) else {},
         "collapse": {**rule} if isinstance(rule := document.get("collapse"), Mapping) else {},

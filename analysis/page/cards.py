@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from analysis.agreement import agreements
-from analysis.audit import audit
+from analysis.audit import audit, recomputed, thresholds_text
 from analysis.cells import Cell
 from analysis.comparisons import HEADER, comparison_rows
 from analysis.findings import Findings
@@ -38,18 +38,29 @@ def answer(study: StudyResults, cells: Sequence[Cell], findings: Findings) -> st
     body = lead + (card if others else "")
     if cells:
         body = element("div", body + _map(study, cells), class_="answer")
-    return _counts(findings.counts) + body
+    return _counts(study, findings.counts) + body
 
 
-def _counts(counts: Counts) -> str:
-    shown = [
-        ("planned", counts.planned, ""),
-        ("ran", counts.ran, ""),
-        ("collapsed (representation)", counts.collapsed, "bad" if counts.collapsed else ""),
-        ("projection only", counts.projection_only, ""),
-        ("failed", counts.failed, "bad" if counts.failed else ""),
-        *((outcome, number, "") for outcome, number in counts.rare.items()),
-    ]
+def _counts(study: StudyResults, counts: Counts) -> str:
+    shown = (
+        [
+            ("measured", counts.planned, ""),
+            ("collapsed", counts.collapsed, "bad" if counts.collapsed else ""),
+            ("projection only", counts.projection_only, ""),
+            ("dimensional collapse", counts.dimensional, "bad" if counts.dimensional else ""),
+            ("not finite", counts.diverged, ""),
+            ("cannot be told", counts.unknown, ""),
+        ]
+        if study.is_measured
+        else [
+            ("planned", counts.planned, ""),
+            ("ran", counts.ran, ""),
+            ("collapsed (representation)", counts.collapsed, "bad" if counts.collapsed else ""),
+            ("projection only", counts.projection_only, ""),
+            ("failed", counts.failed, "bad" if counts.failed else ""),
+            *((outcome, number, "") for outcome, number in counts.rare.items()),
+        ]
+    )
     items = [
         element("li", f"<b>{number:,}</b> {escaped(name)}", **({"class_": kind} if kind else {}))
         for name, number, kind in shown
@@ -106,6 +117,20 @@ def expected(study: StudyResults) -> str:
         else "Whether the answer above agrees is for the reader to judge."
     )
     return element("section", inner + element("p", note, class_="note"), class_="card")
+
+
+def rules_of_measuring(study: StudyResults) -> str:
+    """By what embeddings from elsewhere were judged."""
+    outcomes = outcome_counts(study.trials)
+    rows = [
+        ("Thresholds", thresholds_text(study)),
+        ("Collapse recomputed from the tables", recomputed(study)),
+        ("Not known", "loss, settings, data, code and seeds of the training: only its embeddings were read"),
+    ]
+    meanings = pairs((outcome.value, meaning) for outcome, meaning in MEANINGS.items() if outcome in outcomes)
+    inner = element("h3", "How these were judged") + pairs(rows)
+    inner += f"<details><summary>What the outcomes mean</summary>{meanings}</details>"
+    return element("section", inner, class_="card")
 
 
 def design_audit(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> str:

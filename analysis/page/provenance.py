@@ -42,10 +42,10 @@ def provenance(study: StudyResults, counts: Counts) -> str:
         rows = _alike_once(names, flat)
         inner += element("h3", title) + pairs(rows) if rows else ""
     card = element("section", inner, class_="card provenance")
-    return plan_card(study, counts) + card + _study_files(study)
+    return plan_card(study, counts) + card + study_files(study)
 
 
-def _study_files(study: StudyResults) -> str:
+def study_files(study: StudyResults) -> str:
     """The resolved study files, folded; where there are several, what is alike is said once."""
     rows = _alike_once(study.directories, [dict(_flat(document)) for document in study.documents])
     inner = f"<details><summary>The resolved study</summary>{pairs(rows)}</details>"

@@ -55,6 +55,7 @@ _PARTS = (
     ("when", "When"),
     ("how", "How"),
     ("factors", "Factors"),
+    ("classes", "Classes"),
     ("trials", "Trials"),
     ("provenance", "Provenance"),
 )
@@ -106,7 +107,7 @@ def render(results: Results) -> str:
     parts = (overview_part(results) if several else "") + "".join(page.html for page in pages.values())
     body = (
         f'{_bar(titles, pages)}<main class="wrap" id="main" tabindex="-1">'
-        f"{_trouble()}{parts}{_footer()}</main>"
+        f"{_trouble()}{parts}{_footer(results)}</main>"
         f"{blocks}{_packed('plotly', library)}<script>{script}</script>"
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}</body></html>\n'
@@ -158,11 +159,15 @@ def _trouble() -> str:
     return f'<noscript><p class="card">{text}</p></noscript><p class="card trouble" hidden>{text}</p>'
 
 
-def _footer() -> str:
+def _footer(results: Results) -> str:
+    intervals = "Intervals are 95 %: exact (Clopper–Pearson) for rates"
+    if not all(study.is_measured for study in results.studies):
+        intervals += (
+            ", t over seeds for means. "
+            "Trials that share a seed are not independent, so claims over several cells count seeds"
+        )
     return (
-        "<footer>Intervals are 95 %: exact (Clopper–Pearson) for rates, t over seeds for means. "
-        "Trials that share a seed are not independent, so claims over several cells count seeds. "
-        "std is √d times the mean standard deviation of the unit-length embedding: 1 is isotropic, 0 is a "
-        "point."
+        f"<footer>{intervals}. std is √d times the mean standard deviation of the unit-length embedding: "
+        "1 is isotropic, 0 is a point."
         "</footer>"
     )

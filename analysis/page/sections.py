@@ -1,9 +1,9 @@
 """The parts of the report's page in order, as HTML, and the figures that each holds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.cells import cells_of
+from analysis.cells import Cell, cells_of
 from analysis.figures import (
     accuracy,
     agreement,
@@ -56,6 +56,9 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
 
     html = element("header", cards.head(study, name), id=f"{prefix}-answer") + _SELECTION
     html += element("section", cards.answer(study, cells, findings), aria_label="Answer")
+    if study.is_measured:
+        html += _of_embeddings(study, section, figures, prefix)
+        return StudyPage(html=element("article", html, data_study=prefix), panels=panels)
     html += section(
         "belief",
         "Why believe it",
@@ -78,21 +81,7 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
         _row("halves", figures(planes.loss_plane, planes.rank_plane)),
         figures(spectrum.spectrum),
     )
-    if study.is_search:
-        html += section(
-            "factors",
-            "What was searched",
-            "The samples are a description. Only the winner's trials with fresh seeds give a score.",
-            figures(search.history, search.parameters, search_front.front, *_OF_SEARCHES),
-        )
-    else:
-        html += section(
-            "factors",
-            "How much each factor matters",
-            "Differences are taken within seeds, so that differences between seeds do not blur them.",
-            figures(forest.forest) + cards.comparisons(study, cells),
-            figures(slopes.slopes, accuracy.knn_by_cell, parallel.parallel),
-        )
+    html += _of_factors(study, cells, section, figures)
     html += section(
         "trials",
         "Every trial",
@@ -101,6 +90,62 @@ def study_page(study: StudyResults, prefix: str, name: str = "") -> StudyPage:
     )
     html += section("provenance", "Provenance", "", provenance.provenance(study, findings.counts))
     return StudyPage(html=element("article", html, data_study=prefix), panels=panels)
+
+
+def _of_factors(
+    study: StudyResults, cells: Sequence[Cell], section: Callable[..., str], figures: Callable[..., str]
+) -> str:
+    """What was searched, or how much each factor of a design matters."""
+    if study.is_search:
+        return section(
+            "factors",
+            "What was searched",
+            "The samples are a description. Only the winner's trials with fresh seeds give a score.",
+            figures(search.history, search.parameters, search_front.front, *_OF_SEARCHES),
+        )
+    return section(
+        "factors",
+        "How much each factor matters",
+        "Differences are taken within seeds, so that differences between seeds do not blur them.",
+        figures(forest.forest) + cards.comparisons(study, cells),
+        figures(slopes.slopes, accuracy.knn_by_cell, parallel.parallel),
+    )
+
+
+def _of_embeddings(
+    study: StudyResults, section: Callable[..., str], figures: Callable[..., str], prefix: str
+) -> str:
+    """The parts of embeddings from elsewhere: no design, no loss, no seeds, and curves only over steps."""
+    steps = study.metrics.groupby("trial_id").size()
+    over_steps = (trajectories.trajectories, trajectories.overlaid) if (steps > 1).any() else ()
+    html = section(
+        "belief",
+        "Why believe it",
+        "The thresholds, and how the count depends on them.",
+        cards.rules_of_measuring(study) + _row("halves", figures(planes.sensitivity, planes.rank_plane)),
+    )
+    html += section(
+        "when", "When it happens", "Those that were measured at several steps.", figures(*over_steps)
+    )
+    html += section(
+        "how",
+        "How it happens",
+        "Collapse to a point, collapse to a line and numbers that are not finite are three different ends.",
+        figures(spectrum.spectrum),
+    )
+    html += section(
+        "classes",
+        "What is known of the classes",
+        "Collapse is loss of spread. Whether the classes can still be told apart is another question.",
+        figures(accuracy.knn_by_cell),
+    )
+    html += section(
+        "trials",
+        "Every set of embeddings",
+        "What is selected in a figure or by the filter is listed. Click a heading to sort.",
+        trial_table_shell(study, prefix),
+    )
+    return html + section("provenance", "Provenance", "", provenance.study_files(study))
 
 
 def _section(name: str, title: str, lead: str, body: str) -> str:

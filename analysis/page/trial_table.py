@@ -21,6 +21,9 @@ _ALWAYS = ("seed", "outcome", "representation_std", "trial_id")
 def _columns(study: StudyResults) -> list[tuple[str, str]]:
     """Name to show and column of the table; those without any value are left out."""
     shown = [name for name in COLUMNS if name in _ALWAYS or study.trials[name].notna().any()]
+    if study.is_measured:
+        # Nobody knows the seed, and only the id names a set.
+        shown = ["trial_id", *(name for name in shown if name not in ("seed", "trial_id", "end_reason"))]
     design = [("design", "design")] if study.is_search else []
     return (
         design
@@ -35,8 +38,9 @@ def trial_table_shell(study: StudyResults, prefix: str) -> str:
     heads = "".join(
         f'<th scope="col"><button type="button">{escaped(name)}</button></th>' for name, _ in columns
     )
+    example = "Filter: words, " + ("knn>0.7" if study.is_measured else "seed=1, knn>0.7")
     tools = (
-        f'<input type="search" placeholder="Filter: words, seed=1, knn>0.7" aria-label="Filter the trials" '
+        f'<input type="search" placeholder="{example}" aria-label="Filter the trials" '
         f'aria-describedby="{escaped(prefix)}-filter">'
         '<select aria-label="Outcome"><option value="">all outcomes</option></select>'
         '<button type="button" data-do="all" hidden>Show all</button>'

@@ -15,6 +15,7 @@ from byol.errors import ConfigError
 from byol.pulse import beat
 
 _BLOCK = 1024  # queries whose similarities to the whole bank are in memory at a time
+_BLOCK_COSINES = 2**25  # likewise, of a bank of any size
 
 
 def knn_accuracy(
@@ -69,6 +70,47 @@ def knn_accuracy(
         predicted_b = vote(cosine_bk, bank_labels_N[nearest_bk], classes=classes, temperature=temperature)
         correct += (predicted_b == query_labels_M[block]).sum()
     return correct.item() / len(queries_MD)
+
+
+def leave_one_out_accuracy(
+    x_ND: Tensor, labels_N: Tensor, *, k: int, temperature: float, most_queries: int
+) -> tuple[float, int]:
+    """Accuracy of the same vote where every sample is labelled by all others, and the number of queries.
+
+    For features that come without a split into bank and queries. A sample never votes for itself, but a copy
+    of it does. Features without class information come out a little below the share of the largest class,
+    because each query has one sample less of its own class than of the others.
+
+    Args:
+        x_ND: features; they are the bank.
+        labels_N: their labels.
+        k: neighbours, 1..N-1.
+        temperature: as of `knn_accuracy`.
+        most_queries: of more samples, so many are queries, evenly spaced.
+
+    Raises:
+        ValueError: k is not in 1..N-1.
+
+    >>> features, labels = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), torch.tensor([0, 0, 1])
+    >>> accuracy, queries = leave_one_out_accuracy(features, labels, k=1, temperature=0.1, most_queries=10)
+    >>> round(accuracy, 3), queries
+    (0.667, 3)
+    """
+    count = len(x_ND)
+    if not 1 <= k < count:
+        raise ValueError(f"knn_k must be between 1 and the {count - 1} other samples, but got {k}")
+    chosen_M = torch.linspace(0, count - 1, min(count, most_queries), dtype=torch.float64).round().long()
+    if not x_ND.isfinite().all():
+        return math.nan, len(chosen_M)
+    unit_ND, classes = F.normalize(x_ND.float(), dim=1), int(labels_N.max()) + 1
+    correct = 0
+    for queries_b in chosen_M.split(max(1, min(_BLOCK, _BLOCK_COSINES // count))):
+        cosine_bN = unit_ND[queries_b] @ unit_ND.T
+        cosine_bN[torch.arange(len(queries_b)), queries_b] = -torch.inf
+        cosine_bk, nearest_bk = cosine_bN.topk(k, dim=1)
+        predicted_b = vote(cosine_bk, labels_N[nearest_bk], classes=classes, temperature=temperature)
+        correct += int((predicted_b == labels_N[queries_b]).sum())
+    return correct / len(chosen_M), len(chosen_M)
 
 
 def check_neighbours(k: int, labelled_images: int, name: str) -> None:

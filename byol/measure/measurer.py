@@ -22,7 +22,7 @@ from byol.learner import Learner
 from byol.measure import metrics
 from byol.measure.knn import check_neighbours, knn_accuracy
 from byol.measure.lidar import lidar
-from byol.measure.metrics import Cloud, Embeddings, Metrics
+from byol.measure.metrics import Cloud, Metrics
 from byol.measure.probe import linear_probe
 from byol.pulse import beat
 from byol.seeding import stream, stream_seed
@@ -126,8 +126,8 @@ class Measurer:
             projection_stable_rank=metrics.stable_rank(z_ND).item(),
             representation_positive_cosine=metrics.positive_cosine(y1_NF, y2_NF).item(),
             representation_negative_cosine=metrics.negative_cosine(y1_NF, y2_NF).item(),
-            **_spread("representation", y_NF),
-            **_spread("projection", z_ND),
+            **metrics.spread("representation", y_NF),
+            **metrics.spread("projection", z_ND),
             representation_spectrum=metrics.covariance_spectrum(y_NF).float().cpu().numpy(),
             projection_spectrum=metrics.covariance_spectrum(z_ND).float().cpu().numpy(),
             knn_accuracy=knn,
@@ -211,11 +211,3 @@ class Measurer:
         for part in rows.tensor_split(max(1, parts)):
             beat()
             yield part
-
-
-def _spread(level: str, x_ND: Embeddings) -> dict[str, float]:
-    """Least, median and largest std of a dimension, by the names of Metrics' fields."""
-    std_D = metrics.dimension_stds(x_ND)
-    at_3 = std_D.new_tensor([0.0, 0.5, 1.0])
-    names = (f"{level}_std_{part}" for part in ("min", "median", "max"))
-    return dict(zip(names, std_D.quantile(at_3).tolist(), strict=True))

@@ -117,6 +117,14 @@ def dimension_stds(x_ND: Embeddings) -> Tensor:
     return cloud.std_D * cloud.scale
 
 
+def spread(level: str, x_ND: Embeddings) -> dict[str, float]:
+    """Least, median and largest of the `dimension_stds`, by the names of the fields of Metrics."""
+    std_D = dimension_stds(x_ND)
+    at_3 = std_D.new_tensor([0.0, 0.5, 1.0])
+    names = (f"{level}_std_{part}" for part in ("min", "median", "max"))
+    return dict(zip(names, std_D.quantile(at_3).tolist(), strict=True))
+
+
 def effective_rank(x_ND: Embeddings) -> Tensor:
     """The exponential of the entropy of the singular values' shares, of unit embeddings, in 1..K.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from analysis.states import MEASURED as MEASURED
 from analysis.states import SAMPLE as SAMPLE
 from analysis.states import WINNER as WINNER
 from analysis.states import EndReason as EndReason

@@ -1,7 +1,7 @@
 """Writes the Parquet tables from the ledger, each replaced in one step."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,32 @@ def write_tables(ledger: Ledger, folder: Path) -> None:
     _write(folder / files.TRIALS, *_trial_table(rows, [(*controls, *last) for controls, last in derived]))
     _write(folder / files.METRICS, _METRIC_COLUMNS, _metric_batches(ledger, ids))
     _write(folder / files.SPECTRA, _SPECTRA_COLUMNS, _spectra_batches(ledger, ids))
+
+
+def write_rows(
+    folder: Path,
+    *,
+    trials: Sequence[Mapping[str, Any]],
+    metrics: Sequence[Mapping[str, Any]],
+    spectra: Sequence[Mapping[str, Any]],
+) -> None:
+    """Writes the same tables from rows, for results that no ledger holds; trials.parquet also has `note`.
+
+    Args:
+        folder: where.
+        trials, metrics, spectra: rows by column; a column that a row lacks is null. How the representation's
+            last spectrum falls is taken from `spectra`, which are in order of step.
+    """
+    last = {row["trial_id"]: row["eigenvalues"] for row in spectra if row["level"] == "representation"}
+    judged = [{**row, **shape(last[row["trial_id"]])._asdict()} for row in trials]
+    fields = [*_TRIAL_COLUMNS, *_CONTROL_COLUMNS, *_SHAPE_COLUMNS, pa.field("note", pa.string())]
+    for name, schema, rows in (
+        (files.TRIALS, pa.schema(fields), judged),
+        (files.METRICS, _METRIC_COLUMNS, metrics),
+        (files.SPECTRA, _SPECTRA_COLUMNS, spectra),
+    ):
+        table = pa.Table.from_pylist([{**row} for row in rows], schema=schema)
+        _write(folder / name, schema, iter(table.to_batches()))
 
 
 def _write(path: Path, schema: Any, batches: Iterator[Any]) -> None:

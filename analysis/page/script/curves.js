@@ -70,7 +70,10 @@ async function drawCurves(div, study, lines, figures, name) {
   const curves = await curvesOf(study);
   if (!div.isConnected) return;
   const { colours } = figures.data;
-  const plots = PLOTS.filter((plot) => plot.spectrum || plot.quantities.some((one) => curves.quantities.includes(one)));
+  const partsOf = (plot) => (plot.spectrum ? ["representation", "projection"] : plot.quantities);
+  const valuesOf = (plot, line, part) => (plot.spectrum ? curves.spectrum(line.row, part) : curves.curve(line.row, part));
+  // Without a value an axis has no range, and Plotly neither draws it nor puts its title in place.
+  const plots = PLOTS.filter((plot) => lines.some((line) => partsOf(plot).some((part) => valuesOf(plot, line, part).x.length)));
   const columns = div.clientWidth < NARROW_BELOW ? 1 : div.clientWidth < 900 ? 2 : 3;
   const rows = Math.ceil(plots.length / columns);
   const rowHeight = 150, gap = 62;
@@ -97,9 +100,8 @@ async function drawCurves(div, study, lines, figures, name) {
       layout.shapes.push({ type: "line", xref: `x${suffix} domain`, yref: `y${suffix}`, x0: 0, x1: 1, y0: study.about.thresholds[0], y1: study.about.thresholds[0], line: { color: colours.muted, width: 1, dash: "dot" } });
     }
     for (const line of lines) {
-      const parts = plot.spectrum ? ["representation", "projection"] : plot.quantities;
-      for (const part of parts) {
-        const values = plot.spectrum ? curves.spectrum(line.row, part) : curves.curve(line.row, part);
+      for (const part of partsOf(plot)) {
+        const values = valuesOf(plot, line, part);
         if (!values.x.length) continue;
         const projection = part.startsWith("projection");
         const single = plot.quantities.length === 1;

@@ -74,7 +74,8 @@ class Study {
   trialLabel(row) {
     const cell = this.cells[row];
     const name = cell === null ? `trial ${this.trialId(row)}` : this.cellNames[cell];
-    return `${name}, seed ${display(this.value(row, "seed"))}`;
+    const seed = this.value(row, "seed");
+    return seed === null ? name : `${name}, seed ${display(seed)}`;
   }
 
   rowOf(trial) { return this.values("trial_id").findIndex((value) => String(value) === trial); }

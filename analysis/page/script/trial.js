@@ -127,9 +127,21 @@ class TrialView {
       make("header", { className: "view-bar" }, before, where, after, pick, select, make("span", { className: "grow" }), close),
       title, make("p", { className: "ended" }, outcome, this.ending()),
       ...this.errorPart(), this.plot, make("p", { className: "note" }, this.reference === null ? "" : "Thin: the reference with the same seed."),
+      ...(study.about.measured ? this.ofEmbeddings() : this.ofTrial()),
+    );
+  }
+
+  ofTrial() {
+    const { study, row } = this;
+    return [
       make("div", { className: "halves" }, make("section", {}, make("h3", {}, "Beside the reference"), this.differences()), make("section", {}, make("h3", {}, "Measured"), this.measures())),
       commandBox("Run it again, by itself", rerunCommand(study, row)), commandBox("Export its encoder", exportCommand(study, row)),
-    );
+    ];
+  }
+
+  /** Of embeddings from elsewhere there is nothing to run again, and no reference. */
+  ofEmbeddings() {
+    return [make("section", {}, make("h3", {}, "Measured"), this.measures())];
   }
 
   /** The reference's trial of the same seed; null without one, or where it is this one. */
@@ -147,10 +159,12 @@ class TrialView {
   }
 
   ending() {
+    const { study } = this;
     const get = (name) => this.study.value(this.row, name);
     const parts = [];
-    if (get("end_reason") !== null) parts.push(get("end_reason"));
-    if (get("steps_run") !== null) parts.push(`${get("steps_run")} of ${display(get("steps_planned"))} steps`);
+    if (get("end_reason") !== null && !study.about.measured) parts.push(get("end_reason"));
+    if (get("steps_run") !== null && study.about.measured) parts.push(`last measured at step ${get("steps_run")}`);
+    else if (get("steps_run") !== null) parts.push(`${get("steps_run")} of ${display(get("steps_planned"))} steps`);
     if (get("onset_step") !== null) parts.push(`collapse from step ${get("onset_step")}`);
     if (get("projection_collapsed") === true) parts.push("projection collapsed");
     if (get("wall_seconds") !== null) parts.push(`${display(get("wall_seconds"))} s`);

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from byol.measure import knn
-from byol.measure.knn import knn_accuracy
+from byol.measure.knn import knn_accuracy, leave_one_out_accuracy
 from byol.measure.metrics import embedding_std
 from byol.pulse import beats
 from tests.byol.measure.clouds import clouds
@@ -172,3 +172,35 @@ def test_each_block_of_queries_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch
     before, (bank, labels) = beats(), (torch.eye(3), torch.arange(3))
     knn_accuracy(bank, labels, torch.ones(10, 3), torch.zeros(10, dtype=torch.int64), k=1, temperature=0.1)
     assert beats() == before + 3
+
+
+def test_leaving_one_out_against_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knn, "_BLOCK", 64)
+    x, labels = clouds(150, 6, 5, noise=1.5)
+    right = []
+    for i in range(150):
+        others = torch.arange(150) != i
+        right += [knn_by_hand(x[others], labels[others], x[i : i + 1], 7, 0.1) == [int(labels[i])]]
+    accuracy, queries = leave_one_out_accuracy(x, labels, k=7, temperature=0.1, most_queries=1000)
+    assert queries == 150
+    assert accuracy == pytest.approx(np.mean(right), abs=1e-12)
+    assert 0.3 < accuracy < 0.9
+    accuracy, queries = leave_one_out_accuracy(x, labels, k=7, temperature=0.1, most_queries=50)
+    chosen = np.linspace(0, 149, 50).round().astype(int)
+    assert queries == 50
+    assert accuracy == pytest.approx(np.mean(np.array(right)[chosen]), abs=1e-12)
+
+
+def test_left_out_samples_do_not_vote_for_themselves() -> None:
+    x = torch.eye(8)
+    accuracy, _ = leave_one_out_accuracy(x, torch.arange(8), k=1, temperature=0.1, most_queries=8)
+    assert accuracy == 0
+    with pytest.raises(ValueError, match="between 1 and the 7 other samples, but got 8"):
+        leave_one_out_accuracy(x, torch.arange(8), k=8, temperature=0.1, most_queries=8)
+
+
+def test_leaving_one_out_of_features_without_classes_is_a_little_below_chance() -> None:
+    x = torch.randn(2000, 16, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(2000) % 2
+    accuracy, _ = leave_one_out_accuracy(x, labels, k=20, temperature=0.1, most_queries=2000)
+    assert 0.45 < accuracy < 0.53

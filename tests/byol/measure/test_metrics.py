@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from byol.measure import metrics
-from byol.measure.measurer import _spread
 from byol.measure.metrics import Metrics
 
 ON_ONE: list[Callable[[Tensor], Tensor]] = [
@@ -200,7 +199,7 @@ def test_what_is_not_finite_gives_nan_and_no_exception(bad: float) -> None:
     x[3, 2] = bad
     for measure in ON_ONE:
         assert measure(x).isnan().all(), measure
-    assert all(math.isnan(part) for part in _spread("representation", x).values())
+    assert all(math.isnan(part) for part in metrics.spread("representation", x).values())
     for measure_pair in ON_TWO:
         assert measure_pair(x, gaussian(12, 5)).isnan().all(), measure_pair
 

@@ -1,0 +1,1 @@
+"""Embeddings that were trained elsewhere: found, measured, judged, and written as result tables."""
