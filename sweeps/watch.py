@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeps import files
 from sweeps.inspect import status
 from sweeps.record import directory
+from sweeps.record.refresh import changed_ns
 
 _ENDS_WITHIN_S = 45.0
 _LOOK_EVERY_S = 0.5
@@ -36,7 +36,7 @@ def progress(folders: Sequence[Path]) -> Progress:
         DirectoryError: one holds no sweep.
     """
     running = any(directory.is_locked(folder) for folder in folders)  # before the ledger is read
-    stamp = "-".join(str(_changed_ns(folder)) for folder in folders)
+    stamp = "-".join(str(changed_ns(folder)) for folder in folders)
     counts = [status(folder) for folder in folders if directory.has_ledger(folder)]
     planned, waiting, at_work, collapsed = (
         sum(count.get(key, 0) for count in counts) for key in ("planned", "waiting", "running", "collapsed")
@@ -44,13 +44,6 @@ def progress(folders: Sequence[Path]) -> Progress:
     ended = planned - waiting - at_work
     text = f"{ended:,} of {planned:,} trials ended, {at_work:,} running, {collapsed:,} collapsed"
     return Progress(running=running, text=text, stamp=stamp)
-
-
-def _changed_ns(folder: Path) -> int:
-    """When the ledger was last written; its latest rows are in a file beside it."""
-    ledger = folder / files.LEDGER
-    written = [path for path in (ledger, ledger.with_name(f"{ledger.name}-wal")) if path.exists()]
-    return max((path.stat().st_mtime_ns for path in written), default=0)
 
 
 def has_begun(
