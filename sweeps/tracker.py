@@ -148,6 +148,15 @@ class Tracker:
         name = trial.name if trial else trial_id
         self._display.note(f"hangs, so its process is killed and it starts again: {name}")
 
+    @property
+    def running(self) -> dict[str, str]:
+        """The running trials, id -> name."""
+        return {trial_id: trial.name for trial_id, trial in self._running.items()}
+
+    def note(self, line: str) -> None:
+        """Shows a line."""
+        self._display.note(line)
+
     def tick(self) -> None:
         """Lets the display show the current state."""
         self._display.tick(self.snapshot)
