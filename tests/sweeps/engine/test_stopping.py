@@ -175,7 +175,7 @@ def wait_for_a_trial(out: Path) -> None:
     while time.monotonic() < deadline:
         if has_ledger(out):
             with Ledger(out / files.LEDGER, read_only=True) as ledger:
-                if any(row.state == "RUNNING" and row.steps_run == 0 for row in ledger.trials()):
+                if any(row.state == "RUNNING" and row.wall_seconds is not None for row in ledger.trials()):
                     return
         time.sleep(0.05)
     raise AssertionError("the sweep did not start")
