@@ -46,6 +46,10 @@ class Stopping(tune.Stopper):  # type: ignore[misc]
         self._saved: set[str] = set()
         self._is_over = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray pickles stoppers for a restore that never happens; the ledger cannot be pickled.
+        return {}
+
     @contextlib.contextmanager
     def in_run(self) -> Iterator[None]:
         """While it lasts trials may be running, so that a second Ctrl-C ends them without an error."""

@@ -169,16 +169,17 @@ def run_command(study: Path, out: Path) -> "subprocess.Popen[str]":
     )
 
 
-def wait_for_a_trial(out: Path) -> None:
+def wait_for_a_trial(driver: "subprocess.Popen[str]", out: Path) -> None:
     """Waits until a trial has measured its start, and trains."""
     deadline = time.monotonic() + 200
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and driver.poll() is None:
         if has_ledger(out):
             with Ledger(out / files.LEDGER, read_only=True) as ledger:
                 if any(row.state == "RUNNING" and row.wall_seconds is not None for row in ledger.trials()):
                     return
         time.sleep(0.05)
-    raise AssertionError("the sweep did not start")
+    driver.kill()
+    raise AssertionError(driver.communicate())
 
 
 @pytest.mark.ray
@@ -189,7 +190,7 @@ def test_a_sweep_that_is_stopped_with_ctrl_c_resumes_where_it_was_bit_for_bit(tm
     study.write_text(TRAINED)
     with run_command(study, out) as driver:
         try:
-            wait_for_a_trial(out)
+            wait_for_a_trial(driver, out)
             time.sleep(0.5)
             os.killpg(driver.pid, signal.SIGINT)  # a terminal also sends it to Ray's processes
             shown, errors = driver.communicate(timeout=120)
