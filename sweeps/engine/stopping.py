@@ -7,6 +7,7 @@ from typing import Any
 
 from ray import tune
 
+from sweeps.beside import beside
 from sweeps.engine import heartbeat
 from sweeps.engine.runtime import Interruption
 from sweeps.tracker import Tracker
@@ -14,6 +15,8 @@ from sweeps.tracker import Tracker
 SAVE_SECONDS = 30.0
 """Most seconds that the running trials have to save their states."""
 _LOOK_SECONDS = 0.2
+_ANSWER_SECONDS = 5.0
+"""Most seconds that Ray's control service has to answer."""
 
 
 class Stopping(tune.Stopper):  # type: ignore[misc]
@@ -79,9 +82,9 @@ class Stopping(tune.Stopper):  # type: ignore[misc]
         self._until = self._now() + SAVE_SECONDS
         trials = _trials(len(self._tracker.running))
         if self._saves and self._tracker.running:
-            heartbeat.tell_all_to_end(self._run)
             limit = f"for at most {SAVE_SECONDS:.0f} s; Ctrl-C again ends it at once"
             self._tracker.note(f"stopping: saving {trials}, {limit}")
+            self._ask(lambda: heartbeat.tell_all_to_end(self._run))
         else:
             self._interruption.at_once = True
             why = "" if self._saves else ", and without checkpoints nothing is saved"
@@ -94,8 +97,16 @@ class Stopping(tune.Stopper):  # type: ignore[misc]
         if now < self._look_at:
             return
         self._look_at = now + _LOOK_SECONDS
-        self._saved |= {trial for trial in self._unsaved() if self._has_saved(self._run, trial)}
+        unsaved = [*self._unsaved()]
+        self._ask(lambda: self._saved.update(trial for trial in unsaved if self._has_saved(self._run, trial)))
         self._interruption.at_once |= now >= self._until or not self._unsaved()
+
+    def _ask(self, call: Callable[[], None]) -> None:
+        """Calls Ray's control service. If a signal to all processes has ended it, nothing can be saved."""
+        try:
+            beside(call).result(_ANSWER_SECONDS)
+        except TimeoutError:
+            self._interruption.at_once = True
 
     def _end(self) -> None:
         self._is_over = True

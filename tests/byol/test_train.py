@@ -182,7 +182,7 @@ def test_states_by_time_come_every_few_minutes_and_take_a_small_share_of_it(
         now += saving
 
     monkeypatch.setattr(checkpoint, "save_state", save)
-    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now)
+    monkeypatch.setattr("time.monotonic", lambda: now)
     learner = Learner(tiny(), train_images=200, device=CPU)
     saver = checkpoint.Saver(learner, Path("nowhere"), data="", every=None)
     while now < 1000:

@@ -21,7 +21,7 @@ from sweeps.options import RunOutcome
 from sweeps.progress import Display
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import Ending, EndReason, TrialState
+from sweeps.record.rows import Ending, EndReason, TrialRow, TrialState
 from sweeps.study import Study
 from sweeps.watch import follow, has_begun, progress
 from tests.sweeps.conftest import SMALL, plan_sweep
@@ -154,7 +154,12 @@ def test_a_ledger_that_has_not_changed_is_not_read_again(
 ) -> None:
     reads: list[int] = []
     read = Ledger.trials
-    monkeypatch.setattr(Ledger, "trials", lambda ledger: reads.append(1) or read(ledger))
+
+    def counted(ledger: Ledger) -> list[TrialRow]:
+        reads.append(1)
+        return read(ledger)
+
+    monkeypatch.setattr(Ledger, "trials", counted)
     with plan_sweep(tmp_path, small), contextlib.ExitStack() as driver:
         driver.enter_context(directory.driver_lock(tmp_path))
         looks = iter(range(10))

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,19 @@ def test_a_second_ctrl_c_says_what_is_lost(run: Run) -> None:
         with pytest.raises(KeyboardInterrupt):
             run.interruption.handle(2, None)
     assert not run.interruption.in_run
+
+
+def test_a_control_service_that_does_not_answer_ends_the_waiting(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a SIGTERM to all processes, Ray's among them."""
+    answer = threading.Event()
+    monkeypatch.setattr("sweeps.engine.stopping._ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(heartbeat, "tell_all_to_end", lambda _: answer.wait(20) and None)
+    stopping, run.interruption.requested = run.stopping(), True
+    assert stopping.stop_all()
+    answer.set()
+    assert run.shown()[-1].startswith("saved 0 of 2 running trials")
 
 
 def test_without_checkpoints_nothing_is_waited_for(run: Run) -> None:
