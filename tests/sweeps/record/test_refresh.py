@@ -1,5 +1,6 @@
 """The tables of a driver at work: up to date, whole, and known to `verify` whenever the driver is killed."""
 
+import io
 import itertools
 import sqlite3
 import threading
@@ -37,7 +38,8 @@ def measure(ledger: Ledger, study: Study, step: int) -> None:
 
 
 def steps(out: Path) -> list[int]:
-    found: list[int] = pq.read_table(out / files.METRICS)["step"].to_pylist()
+    content = (out / files.METRICS).read_bytes()  # pyarrow opens a file twice, between which it may change
+    found: list[int] = pq.read_table(io.BytesIO(content))["step"].to_pylist()
     return found
 
 
