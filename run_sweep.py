@@ -9,6 +9,7 @@ Exit status: 0 done; 1 ran, and some trials failed, or the disk or all workers d
 
 import json
 import os
+import shutil
 import sqlite3
 import sys
 from argparse import SUPPRESS, ArgumentParser, Namespace
@@ -125,7 +126,11 @@ def _parser() -> ArgumentParser:
 
     status = command("status", _status, "count the trials of a sweep")
     status.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
-    status.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    form = status.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    form.add_argument(
+        "--watch", action="store_true", help="show it, and how long it will take, until no driver is at work"
+    )
 
     report = command("report", _report, "build the report again, or one report over several sweeps")
     report.add_argument("out", type=path, nargs="+", metavar="DIR", help="a sweep's directory")
@@ -261,6 +266,11 @@ def _run(options: Namespace) -> int:
 def _status(options: Namespace) -> int:
     from sweeps.inspect import against_plan, planned_and_measured, status
 
+    if options.watch:
+        try:
+            _follow(options.out)
+        except KeyboardInterrupt:  # who watches has seen enough; the sweep goes on
+            return 0
     counts, plan = status(options.out), against_plan(options.out)
     if options.json:
         print(json.dumps({**counts, "plan": plan}))
@@ -269,6 +279,18 @@ def _status(options: Namespace) -> int:
     if plan:
         print(planned_and_measured(plan))
     return 0
+
+
+def _follow(out: Path) -> None:
+    """Shows how far a sweep is, until no driver is at work."""
+    from sweeps.progress import Display
+    from sweeps.watch import follow, has_begun
+
+    os.nice(10)  # the trials come first
+    if has_begun([out], _show):
+        follow(out, Display(sys.stdout, columns=shutil.get_terminal_size().columns))
+    else:
+        _show("No driver is at work there.")
 
 
 def _report(options: Namespace) -> int:

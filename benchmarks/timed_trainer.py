@@ -41,7 +41,12 @@ def trainer(folder: Path) -> Trainer:
 
 
 def train_timed(
-    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int, folder: Path
+    config: TrialConfig,
+    data: Any,
+    *,
+    checkpoint_folder: Path | None,
+    checkpoint_every: int | None,
+    folder: Path,
 ) -> Iterator[Any]:
     """Calls `sweeps.trainer.train_byol`, and writes a file when the trial ends."""
     spent = Spent(begin=time.monotonic())

@@ -6,6 +6,7 @@ state before; `encoder.safetensors` once it is done. Each says of which trial it
 
 import json
 import logging
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,41 @@ from byol.files import ENCODER, PREVIOUS_STATE, STATE, remove_states, replacing
 from byol.learner import Learner
 from byol.networks import StandardisedConv2d
 from byol.presets import from_settings
+from byol.pulse import Stopped, is_told_to_end
 from byol.sources import code_digest
 from byol.tensor_file import CheckpointError as CheckpointError
 
 _log = logging.getLogger(__name__)
+SECONDS = 300.0
+"""Least seconds between two states that are saved by time."""
+SHARE = 0.02
+"""Largest share of a trial's time that they take, so that a state that takes long is saved less often."""
+
+
+class Saver:
+    """Saves a learner's state now and then while it trains, and when it is told to end."""
+
+    def __init__(self, learner: Learner, folder: Path, *, data: str, every: int | None) -> None:
+        """Saves to `folder` every `every` steps; None is by time, and 0 never. `data` as of `save_state`."""
+        self._learner, self._folder, self._data, self._every = learner, folder, data, every
+        self._due = time.monotonic() + SECONDS
+
+    def after(self, step: int) -> None:
+        """Saves the state after `step`, if that is due.
+
+        Raises:
+            Stopped: the loop was told to end, and the state is saved. Without checkpoints nothing is.
+        """
+        if self._every == 0:
+            return
+        ends = is_told_to_end()
+        if ends or (step % self._every == 0 if self._every else time.monotonic() >= self._due):
+            began = time.monotonic()
+            save_state(self._learner, self._folder, data=self._data)
+            ended = time.monotonic()
+            self._due = ended + max(SECONDS, (ended - began) / SHARE)
+        if ends:
+            raise Stopped
 
 
 def save_state(learner: Learner, folder: Path, *, data: str = "") -> None:

@@ -34,7 +34,7 @@ def train(
     device: torch.device | str | None = None,
     encoder: Encoder | None = None,
     checkpoint_folder: Path | None = None,
-    checkpoint_every: int = 0,
+    checkpoint_every: int | None = 0,
 ) -> Iterator[Metrics]:
     """Trains one trial and yields a measurement at step 0, every `config.eval_every` steps and at the end.
 
@@ -49,11 +49,13 @@ def train(
         device: where to train; None is the GPU if there is one, else the CPU.
         encoder: a module [B, 3, S, S] -> [B, F] and its F, instead of the one that `config` names.
         checkpoint_folder: where state and encoder are saved; None saves nothing.
-        checkpoint_every: steps between saved states; 0 saves none.
+        checkpoint_every: steps between saved states; 0 saves none, and None saves them by time, every few
+            minutes (`byol.checkpoint`).
 
     Raises:
         ConfigError: the configuration does not fit the data (batch size, warm-up, neighbours) or the encoder.
         DataError: a streamed image cannot be read, and the data says that this is an error.
+        Stopped: `byol.pulse` told it to end; its state is saved.
 
     >>> from byol.data import load_data
     >>> from byol.presets import from_settings
@@ -77,7 +79,10 @@ def train(
     measurer = Measurer(config, data, learner)
     if start == 0:
         yield measurer.measure(step=0, loss=None, samples_per_second=None)
-    yield from _loop(learner, measurer, data, start, checkpoint_folder, checkpoint_every)
+    saver = None
+    if checkpoint_folder:
+        saver = checkpoint.Saver(learner, checkpoint_folder, data=data.digest, every=checkpoint_every)
+    yield from _loop(learner, measurer, data, start, saver)
     if checkpoint_folder:
         about = {"dataset": data.name, "mean": str(list(data.mean)), "std": str(list(data.std))}
         checkpoint.save_encoder(learner, checkpoint_folder, about)
@@ -88,8 +93,7 @@ def _loop(
     measurer: Measurer,
     data: Images,
     start: int,
-    folder: Path | None,
-    checkpoint_every: int,
+    saver: checkpoint.Saver | None,
 ) -> Iterator[Metrics]:
     config, total = learner.config, learner.total_steps
     last_measured, last_time = start, time.perf_counter()
@@ -106,8 +110,8 @@ def _loop(
             if not (math.isfinite(loss) and math.isfinite(metrics.representation_std)):
                 return
             last_measured, last_time = step, time.perf_counter()
-        if folder and checkpoint_every and step % checkpoint_every == 0 and step < total:
-            checkpoint.save_state(learner, folder, data=data.digest)
+        if saver and step < total:
+            saver.after(step)
 
 
 def batches(

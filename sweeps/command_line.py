@@ -41,9 +41,9 @@ def add_run(run: ArgumentParser) -> None:
     run.add_argument(
         "--checkpoint-every",
         type=count_or_zero,
-        default=1000,
         metavar="N",
-        help="steps between checkpoints, from which interrupted trials resume (default: 1000; 0: none)",
+        help="steps between checkpoints, from which interrupted trials resume (default: one every 5 minutes, "
+        "and when the sweep is stopped; 0: none)",
     )
     run.add_argument(
         "--time-budget", type=duration, metavar="T", help="stop after this time (90s, 45m, 2h30m), resumable"

@@ -16,7 +16,7 @@ from sweeps.record.texts import check_rule, recorded_manifest, restore
 from sweeps.storage.checkpoints import Checkpoints
 from sweeps.storage.store import Store
 
-_OF_TRIALS = ("trials", "facts")
+OF_TRIALS = ("trials", "facts")
 """The tables that tell of trials. Checking the measurements too would take seconds in a large ledger."""
 
 
@@ -26,7 +26,7 @@ def status(out: Path) -> dict[str, int]:
     Raises:
         DirectoryError: `out` holds no sweep.
     """
-    with directory.open_ledger(out, tables=_OF_TRIALS) as ledger:
+    with directory.open_ledger(out, tables=OF_TRIALS) as ledger:
         return ledger.counts()
 
 
@@ -36,7 +36,7 @@ def against_plan(out: Path) -> dict[str, Any] | None:
     Raises:
         DirectoryError: `out` holds no sweep.
     """
-    with directory.open_ledger(out, tables=_OF_TRIALS) as ledger:
+    with directory.open_ledger(out, tables=OF_TRIALS) as ledger:
         facts = ledger.facts()
         plan = estimates.plan_against_actual(ledger.trials(), facts)
     seconds = recorded_manifest(out, facts).get("wall_seconds")

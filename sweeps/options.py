@@ -30,8 +30,8 @@ class RunOptions:
     """Whether trials that ended with an error run again."""
     accept_changes: bool = False
     """Whether the sweep goes on although code, versions or data are not as they were."""
-    checkpoint_every: int = 1000
-    """Steps between checkpoints, from which an interrupted trial resumes; 0 saves none."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints, from which an interrupted trial resumes; None saves them by time, 0 none."""
     time_budget: float | None = None
     """Seconds after which the run ends as if it had been interrupted."""
     hung_after: float = 1800.0

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -48,6 +48,32 @@ class Snapshot:
     """Seconds since this run started."""
     seconds_left: float | None
     """Estimated seconds to the end; None before anything is known."""
+
+
+def seconds_left(
+    running: Iterable[RunningTrial],
+    *,
+    planned: int,
+    done: int,
+    finished: Sequence[float],
+    expected: float | None = None,
+) -> float | None:
+    """Seconds of work that is left, for one trial after the other; None before anything is known.
+
+    Args:
+        running: the running trials, with the seconds since their starts.
+        planned: how many trials there will be.
+        done: how many of them have ended.
+        finished: the seconds of trials that finished.
+        expected: what one was expected to take, for as long as nothing better is known.
+    """
+    shares = [(trial, trial.step / max(1, trial.steps_planned)) for trial in running]
+    # A trial's first measurement includes one-time costs, and says little about its pace.
+    paces = [trial.wall_seconds / share for trial, share in shares if share >= 0.2]
+    seconds = finished or paces or ([] if expected is None else [expected])
+    if not seconds:
+        return None
+    return (planned - done - sum(share for _, share in shares)) * sum(seconds) / len(seconds)
 
 
 def headline(snapshot: Snapshot) -> str:
@@ -140,12 +166,15 @@ class Display:
     def tick(self, snapshot: Callable[[], Snapshot]) -> None:
         """Shows the current state, if it is due."""
         self._show_notes()
-        seconds = self._now() - self._last
-        if self._redraws and seconds >= 0.5:
-            self._draw(snapshot())
-        elif not self._redraws and seconds >= self._interval:
-            current = snapshot()
-            lines = (headline(current), *(running_line(trial) for trial in current.running[:2]))
+        if self._now() - self._last >= (0.5 if self._redraws else self._interval):
+            self.show(snapshot())
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Shows a state."""
+        if self._redraws:
+            self._draw(snapshot)
+        else:
+            lines = (headline(snapshot), *(running_line(trial) for trial in snapshot.running[:2]))
             self._write(" · ".join(lines))
 
     def close(self) -> None:

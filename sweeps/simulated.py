@@ -60,7 +60,11 @@ def load_data(
 
 
 def train(
-    config: TrialConfig, data: Images, *, checkpoint_folder: Path | None = None, checkpoint_every: int = 0
+    config: TrialConfig,
+    data: Images,
+    *,
+    checkpoint_folder: Path | None = None,
+    checkpoint_every: int | None = 0,
 ) -> Iterator[SimulatedMetrics]:
     """Pretends to train. The representation collapses unless the encoder has batch statistics.
 

@@ -21,12 +21,12 @@ from sweeps.inputs import Inputs, prepare
 from sweeps.options import RunOptions, RunOutcome
 from sweeps.planning import estimates
 from sweeps.progress import Display
-from sweeps.record import conditions, directory, result_digests
+from sweeps.record import conditions, directory
 from sweeps.record.ledger import Ledger
 from sweeps.record.manifest import DriverRecord, git_state, manifest_text
+from sweeps.record.refresh import TableRefresh
 from sweeps.record.rows import Fact, TrialState
 from sweeps.record.samples import is_settled
-from sweeps.record.tables import write_tables
 from sweeps.record.texts import recorded_manifest, restore
 from sweeps.storage.checkpoints import Checkpoints
 from sweeps.storage.mirror import Mirror, add_driver
@@ -74,6 +74,8 @@ class Sweep:
         self.stream = stream
         self.trials = {trial.trial_id: trial for trial in study.trials()}
         """The trials of the design by id, in order; empty for a search."""
+        self.tables = TableRefresh(out)
+        """Writes the tables, and keeps them up to date while trials run."""
         self._given_trainer = trainer
         self._outcome: RunOutcome | None = None
 
@@ -163,6 +165,7 @@ class Sweep:
         with (
             self._closing(),
             self.mirror.following(stop=interruption.request, warn=self.display.note),
+            self.tables.running(),
         ):
             self._run(self._driver(interruption), room)
         self._outcome = RunOutcome(
@@ -190,7 +193,7 @@ class Sweep:
 
     def record(self) -> None:
         """Writes tables and manifest as of now. Only within `execute`."""
-        self._write_tables()
+        self.tables.renew(self.ledger)
         facts = self.ledger.facts()
         manifest = manifest_text(
             recorded_manifest(self.out, facts),
@@ -208,11 +211,6 @@ class Sweep:
         self.ledger.set_fact(Fact.MANIFEST, manifest)
         write_text(self.out / files.MANIFEST, manifest)
 
-    def _write_tables(self) -> None:
-        """Writes the tables, and records what was written: `verify` tells damage from age by it."""
-        write_tables(self.ledger, self.out)
-        self.ledger.set_fact(Fact.TABLES, json.dumps(result_digests.of_tables(self.out)))
-
     def finish(self) -> RunOutcome:
         """Returns the outcome. Unless `execute` has run, first writes study, labels and tables again.
 
@@ -223,7 +221,7 @@ class Sweep:
         if self._outcome is None:
             with self._recording():
                 self._enter({row.trial_id: row.steps_planned for row in self.ledger.trials()}, {})
-                self._write_tables()
+                self.tables.renew(self.ledger)
                 self._outcome = RunOutcome(counts=self.ledger.counts(), interrupted=False, ran=False)
         return self._outcome
 

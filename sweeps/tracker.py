@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from byol.measure.collapse import CollapseRule
 from sweeps.planning.estimates import Estimate
-from sweeps.progress import Display, RunningTrial, Snapshot, ended_line
+from sweeps.progress import Display, RunningTrial, Snapshot, ended_line, seconds_left
 from sweeps.record.endings import ending
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Ending, EndReason, Measurement, TrialState
@@ -148,6 +148,15 @@ class Tracker:
         name = trial.name if trial else trial_id
         self._display.note(f"hangs, so its process is killed and it starts again: {name}")
 
+    @property
+    def running(self) -> dict[str, str]:
+        """The running trials, id -> name."""
+        return {trial_id: trial.name for trial_id, trial in self._running.items()}
+
+    def note(self, line: str) -> None:
+        """Shows a line."""
+        self._display.note(line)
+
     def tick(self) -> None:
         """Lets the display show the current state."""
         self._display.tick(self.snapshot)
@@ -179,13 +188,11 @@ class Tracker:
         self._display.ended(ended_line(trial.name, trial, end), self.snapshot(), failed=failed)
 
     def _seconds_left(self) -> float | None:
-        shares = [(trial, trial.step / max(1, trial.steps_planned)) for trial in self._running.values()]
-        # A trial's first measurement includes one-time costs, and says little about its pace.
-        paces = [trial.wall_seconds / share for trial, share in shares if share >= 0.2]
-        expected = [self._estimate.each] if self._estimate else []
-        seconds = self._seconds or paces or expected
-        if not seconds:
-            return None
-        planned = max(self._planned, len(self._steps))
-        to_run = planned - len(self._collapsed) - sum(share for _, share in shares)
-        return to_run * sum(seconds) / len(seconds) / self._max_running
+        seconds = seconds_left(
+            self._running.values(),
+            planned=max(self._planned, len(self._steps)),
+            done=len(self._collapsed),
+            finished=self._seconds,
+            expected=self._estimate.each if self._estimate else None,
+        )
+        return None if seconds is None else seconds / self._max_running

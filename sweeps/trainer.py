@@ -38,7 +38,7 @@ class Train(Protocol):
     """The signature of `byol.train.train`. Must be picklable by name, and keep no state between calls."""
 
     def __call__(
-        self, config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+        self, config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int | None
     ) -> Iterator[Any]: ...
 
 
@@ -100,7 +100,7 @@ def prepare_torch(resources: Resources) -> None:
 
 
 def train_byol(
-    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int | None
 ) -> Iterator[Any]:
     """Calls `byol.train.train`, imported only in the worker."""
     from byol.train import train

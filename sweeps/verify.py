@@ -1,6 +1,5 @@
 """Checks every file of a sweep against its digests and the ledger: what is damaged, and what restores it."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +88,10 @@ def _derived(out: Path, name: str, problem: str, *, outdated: bool) -> Check:
 
 def _tables(ledger: Ledger, out: Path, *, at_work: bool) -> Iterator[Check]:
     """Compares the tables with those that the ledger makes."""
-    written = [json.loads(ledger.facts().get(Fact.TABLES, "{}")), result_digests.recorded(out)]
+    written = [
+        *result_digests.written_tables(ledger.facts().get(Fact.TABLES)),
+        result_digests.recorded(out),
+    ]
     now = result_digests.of_tables(out)
     with temporary_folder("tables") as folder:
         write_tables(ledger, folder)

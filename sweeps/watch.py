@@ -1,5 +1,6 @@
 """How far a sweep is, for whoever watches it from another process."""
 
+import json
 import select
 import subprocess
 import sys
@@ -7,14 +8,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from sweeps import files
-from sweeps.inspect import status
+from sweeps.inspect import OF_TRIALS, status
+from sweeps.progress import Display, RunningTrial, Snapshot, ended_line, seconds_left
 from sweeps.record import directory
+from sweeps.record.ledger import count_trials
+from sweeps.record.refresh import changed_ns
+from sweeps.record.rows import Ending, EndReason, Fact, TrialRow, TrialState
+from sweeps.study.designs import describe
 
 _ENDS_WITHIN_S = 45.0
 _LOOK_EVERY_S = 0.5
+_SHARE = 0.05
+"""Largest share of the time that is spent on reading a ledger."""
+_FAILURES = 3
+"""How many trials that had failed before are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +46,7 @@ def progress(folders: Sequence[Path]) -> Progress:
         DirectoryError: one holds no sweep.
     """
     running = any(directory.is_locked(folder) for folder in folders)  # before the ledger is read
-    stamp = "-".join(str(_changed_ns(folder)) for folder in folders)
+    stamp = "-".join(str(changed_ns(folder)) for folder in folders)
     counts = [status(folder) for folder in folders if directory.has_ledger(folder)]
     planned, waiting, at_work, collapsed = (
         sum(count.get(key, 0) for count in counts) for key in ("planned", "waiting", "running", "collapsed")
@@ -44,13 +54,6 @@ def progress(folders: Sequence[Path]) -> Progress:
     ended = planned - waiting - at_work
     text = f"{ended:,} of {planned:,} trials ended, {at_work:,} running, {collapsed:,} collapsed"
     return Progress(running=running, text=text, stamp=stamp)
-
-
-def _changed_ns(folder: Path) -> int:
-    """When the ledger was last written; its latest rows are in a file beside it."""
-    ledger = folder / files.LEDGER
-    written = [path for path in (ledger, ledger.with_name(f"{ledger.name}-wal")) if path.exists()]
-    return max((path.stat().st_mtime_ns for path in written), default=0)
 
 
 def has_begun(
@@ -88,6 +91,99 @@ def _is_open(folder: Path) -> bool:
         return True
     counts = status(folder)
     return bool(counts["waiting"] or counts["running"] or counts["interrupted"])
+
+
+def follow(out: Path, display: Display, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Shows how far the sweep in `out` is, until no driver is at work there.
+
+    Args:
+        out: the sweep's directory.
+        display: shows it.
+        sleep: waits for some seconds.
+    """
+    sweep = _Sweep(out)
+    for row in [row for row in sweep.news() if row.end_reason == EndReason.ERROR][-_FAILURES:]:
+        display.note(_ended_line(row))
+    display.show(sweep.snapshot())
+    at_work = True
+    while at_work:
+        at_work = directory.is_locked(out)  # before the ledger is read, so that the last look sees the end
+        began = time.monotonic()
+        for row in sweep.news():
+            failed = row.end_reason == EndReason.ERROR
+            display.ended(_ended_line(row), sweep.snapshot(), failed=failed)
+        display.tick(sweep.snapshot)
+        if at_work:
+            sleep(max(_LOOK_EVERY_S, (time.monotonic() - began) / _SHARE))
+    display.show(sweep.snapshot())
+    display.close()
+
+
+class _Sweep:
+    """What another process has recorded. Its ledger is read only when it has changed, and then in one go."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._stamp, self._ended = 0, set[str]()
+        self._rows: list[TrialRow] = []
+        self._facts: dict[str, str] = {}
+
+    def news(self) -> list[TrialRow]:
+        """The trials that have ended since this was last asked."""
+        stamp = changed_ns(self._out)
+        if stamp == self._stamp:
+            return []
+        self._stamp = stamp
+        with directory.open_ledger(self._out, tables=OF_TRIALS) as ledger:
+            self._rows, self._facts = ledger.trials(), ledger.facts()
+        ended = [row for row in self._rows if row.has_ended]
+        news = [row for row in ended if row.trial_id not in self._ended]
+        self._ended = {row.trial_id for row in ended}
+        return news
+
+    def snapshot(self) -> Snapshot:
+        """What the driver itself shows, as far as its ledger tells."""
+        counts = count_trials(self._rows, planned=int(self._facts.get(Fact.PLANNED, 0)))
+        running = tuple(_running(row) for row in self._rows if row.state == TrialState.RUNNING)
+        finished = [row.wall_seconds or 0.0 for row in self._rows if row.end_reason == EndReason.FINISHED]
+        planned, done = counts["planned"], len(self._ended)
+        left = seconds_left(running, planned=planned, done=done, finished=finished)
+        drivers = json.loads(self._facts.get(Fact.MANIFEST, "{}")).get("drivers", [])
+        elapsed = datetime.now(UTC) - datetime.fromisoformat(drivers[-1]["started"]) if drivers else None
+        return Snapshot(
+            planned=planned,
+            done=done,
+            collapsed=counts["collapsed"],
+            failed=counts["failed"],
+            running=running,
+            elapsed_seconds=elapsed.total_seconds() if elapsed else 0.0,
+            seconds_left=left / len(running) if left is not None and running else None,
+        )
+
+
+def _running(row: TrialRow) -> RunningTrial:
+    return RunningTrial(
+        name=_name(row),
+        step=row.steps_run,
+        steps_planned=row.steps_planned,
+        loss=row.loss,
+        representation_std=row.representation_std,
+        wall_seconds=(row.wall_seconds or 0.0) - row.seconds_before,
+    )
+
+
+def _name(row: TrialRow) -> str:
+    return f"{describe(row.labels)}, seed {row.seed}"
+
+
+def _ended_line(row: TrialRow) -> str:
+    ending = Ending(
+        state=row.state,
+        end_reason=row.end_reason or EndReason.ERROR,
+        collapsed=row.collapsed,
+        error=row.error,
+    )
+    return ended_line(_name(row), _running(row), ending)
 
 
 def parent_has_ended() -> bool:

@@ -27,6 +27,7 @@ from byol.errors import shortened
 from sweeps.engine.heartbeat import Watch, kill
 from sweeps.engine.in_order import FirstWaiting, InOrder
 from sweeps.engine.runtime import Interruption
+from sweeps.engine.stopping import Stopping
 from sweeps.engine.worker import Failure, Job, run_trial
 from sweeps.errors import WorkersError
 from sweeps.record.rows import Measurement
@@ -136,8 +137,9 @@ class Driver:
             self.tracker, self.interruption, pruned, lambda: _reason(job, self.interruption), watch
         )
         needed = {"cpu": job.resources.cpu, "gpu": job.resources.gpu}
+        stopping = Stopping(self.interruption, self.tracker, job.run, saves=job.checkpoint_every != 0)
         try:
-            tune.Tuner(
+            tuner = tune.Tuner(
                 tune.with_resources(tune.with_parameters(run_trial, job=job), needed),
                 tune_config=tune.TuneConfig(
                     search_alg=searcher,
@@ -153,10 +155,12 @@ class Driver:
                     name="trials",
                     verbose=0,
                     callbacks=[bookkeeper, *self.loggers],
-                    stop=self.interruption,
+                    stop=stopping,
                     failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
                 ),
-            ).fit()
+            )
+            with stopping.in_run():
+                tuner.fit()
             if bookkeeper.error is not None:
                 raise bookkeeper.error
             waiting = bookkeeper.waiting(planned)
@@ -257,8 +261,9 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         self._interruption.install()
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """Records that a worker has started a trial."""
-        self._start(_trial_name(trial))
+        """Records that a worker has started a trial, unless the sweep is ending: then it is to do nothing."""
+        if not self._interruption.requested:
+            self._start(_trial_name(trial))
 
     def _start(self, name: str) -> None:
         if name in self._started:
@@ -272,6 +277,8 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
     ) -> None:
         """Records a measurement, or the error that ended a trial."""
         name = _trial_name(trial)
+        if name not in self._started:
+            return
         if "error" in result:
             failure = Failure(**{field.name: result[field.name] for field in dataclasses.fields(Failure)})
             self._failed.add(name)
@@ -294,13 +301,15 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """Records that a trial's function has returned."""
         name = _trial_name(trial)
-        if not self._interruption.requested and name not in self._failed:
+        if not self._interruption.at_once and name in self._started - self._failed:
             with self._recording():
                 self._tracker.returned(name, pruned=name in self._pruned)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """Records that a trial's process has died too often, or ends the sweep if none can do anything."""
         name = _trial_name(trial)
+        if self._interruption.requested and name not in self._started:
+            return
         reason = "" if self._has_measured else self._reason()
         if reason:
             self._end(WorkersError(f"no worker can start a trial: {reason}"))
@@ -319,7 +328,7 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
         """Kills the processes of trials that hang, which Ray then starts again; updates the display."""
-        if self._watch and self._watch.is_due:
+        if self._watch and self._watch.is_due and not self._interruption.requested:
             running = {
                 _trial_name(trial): trial.temporary_state.ray_actor
                 for trial in trials

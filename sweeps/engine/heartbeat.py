@@ -1,9 +1,11 @@
-"""Finds trials whose process shows no sign of life: stopped, or waiting for something that never comes.
+"""What the driver and the workers tell each other while trials run: signs of life, to end, that it is saved.
 
 While a trial trains, its process counts the batches that it draws (`byol.pulse`), and a thread beside it puts
 the count into the key-value table of Ray's control service, from which the driver reads it. A process that
 is stopped puts nothing there, and of a loop that hangs the count stays. Time is measured by the driver alone,
 but for the hours that a trial may wait for its data.
+
+By the same table the driver tells all trials to end, and each tells it when its state is saved.
 """
 
 import contextlib
@@ -15,11 +17,15 @@ from collections.abc import Callable, Iterator, Mapping
 import ray
 from ray.experimental import internal_kv
 
-from byol.pulse import beats
+from byol.pulse import beats, tell_to_end
 
 _SECONDS = 5.0
 """Most seconds between two looks at the count in a worker."""
+_TOLD_SECONDS = 0.5
+"""Most seconds until a worker notices that it is told to end."""
 _TABLE = "byol-sweeps"
+_END = "end"
+_SAVED = "saved"
 LOADING_SECONDS = 6 * 3600.0
 """How long a trial may wait for its data and its checkpoint: one process of a node downloads for all."""
 
@@ -31,7 +37,7 @@ class Heartbeat:
         self, run: str, trial_id: str, *, limit: float, now: Callable[[], float] = time.monotonic
     ) -> None:
         """Tells of one trial of the run with this token, several times within `limit` seconds by `now`."""
-        self._key = f"{run}/{trial_id}"
+        self._run, self._key = run, f"{run}/{trial_id}"
         self._ended = threading.Event()
         self._seconds = min(_SECONDS, limit / 10)
         self._now, self._told = now, -1
@@ -49,15 +55,28 @@ class Heartbeat:
         finally:
             self._ended.set()
 
+    def saved(self) -> None:
+        """Tells the driver that this trial can be ended: nothing more is lost by it."""
+        _write(f"{self._key}/{_SAVED}", "")
+
     def _repeat(self) -> None:
-        count = 0
+        count, due = 0, self._now()
         while True:
-            if self._is_alive():
-                count += 1
-                with contextlib.suppress(Exception):  # a control service that is away for a moment
-                    internal_kv._internal_kv_put(self._key, f"{os.getpid()} {count}", namespace=_TABLE)
-            if self._ended.wait(self._seconds):
+            if self._now() >= due:
+                due = self._now() + self._seconds
+                if self._is_alive():
+                    count += 1
+                    _write(self._key, f"{os.getpid()} {count}")
+            self._listen()
+            if self._ended.wait(min(self._seconds, _TOLD_SECONDS)):
                 return
+
+    def _listen(self) -> None:
+        """Passes on that the trials are to end. One that has not begun has nothing to save."""
+        if _read(f"{self._run}/{_END}") is not None:
+            tell_to_end()
+            if self.loading:
+                self.saved()
 
     def _is_alive(self) -> bool:
         """Whether there was a sign of life since this was last asked."""
@@ -65,11 +84,26 @@ class Heartbeat:
         return told != self._told or (self.loading and self._now() < self._loads_until)
 
 
+def _write(key: str, value: str) -> None:
+    with contextlib.suppress(Exception):  # a control service that is away for a moment
+        internal_kv._internal_kv_put(key, value, namespace=_TABLE)
+
+
 def _read(key: str) -> bytes | None:
     with contextlib.suppress(Exception):  # Ray itself says that its control service is gone
         value: bytes | None = internal_kv._internal_kv_get(key, namespace=_TABLE)
         return value
     return None
+
+
+def tell_all_to_end(run: str) -> None:
+    """Tells all trials of the run with this token to save their states and end."""
+    _write(f"{run}/{_END}", "")
+
+
+def has_saved(run: str, trial_id: str) -> bool:
+    """Whether a trial that was told to end has saved its state, and is idle."""
+    return _read(f"{run}/{trial_id}/{_SAVED}") is not None
 
 
 def kill(process: "ray.actor.ActorHandle") -> None:

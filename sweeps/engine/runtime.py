@@ -8,10 +8,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from types import FrameType
-from typing import Any
 
 import ray
-from ray import tune
 from ray.exceptions import RayError
 from ray.tune.error import TuneError
 
@@ -25,23 +23,24 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """Signals that end a sweep gracefully: Ctrl-C, an orderly shutdown, the warning of a batch system."""
 
 
-class Interruption(tune.Stopper):  # type: ignore[misc]
-    """Ends the sweep gracefully after a signal, on request, or when its time is up. Ray Tune polls it.
+class Interruption:
+    """Requests the end of the sweep: after a signal, by a call, or when its time is up.
 
-    A second SIGINT ends the sweep at once.
+    After a signal, and when the time is up, running trials may save their states first. A second SIGINT ends
+    that; a third one, and a second where no trial runs, raises KeyboardInterrupt.
     """
 
     def __init__(self, deadline: float | None = None) -> None:
         """Requests nothing yet; `deadline` is a time of the monotonic clock."""
         self.requested = False
         """Whether the end of the sweep was requested."""
+        self.at_once = False
+        """Whether running trials are cut off: they have saved their states, or have no time to."""
         self.out_of_time = False
         """Whether the deadline has requested it."""
+        self.in_run = False
+        """Whether trials may be running, which is for `Driver` to say."""
         self._deadline = deadline
-
-    def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
-        """Returns False: it never stops a single trial."""
-        return False
 
     def stop_all(self) -> bool:
         """Returns whether the sweep must end."""
@@ -50,13 +49,15 @@ class Interruption(tune.Stopper):  # type: ignore[misc]
         return self.requested
 
     def request(self) -> None:
-        """Requests the end of the sweep, as the first signal does."""
-        self.requested = True
+        """Requests the end of the sweep at once: nothing can be recorded or saved any more."""
+        self.requested = self.at_once = True
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Handles a signal."""
         if self.requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
+            if self.at_once or not self.in_run:
+                raise KeyboardInterrupt
+            self.at_once = True
         self.requested = True
 
     def install(self) -> None:

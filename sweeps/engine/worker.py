@@ -16,7 +16,7 @@ from ray.tune.result import TIMESTEPS_TOTAL
 from byol.config import Scalar, TrialConfig
 from byol.measure.collapse import CollapseRule
 from byol.presets import from_settings
-from byol.pulse import beat
+from byol.pulse import Stopped, beat
 from byol.sources import code_digest
 from sweeps.engine.collapse_watch import CollapseWatch
 from sweeps.engine.heartbeat import Heartbeat
@@ -27,6 +27,9 @@ from sweeps.record.rows import Measurement
 from sweeps.storage.checkpoints import Checkpoints, Workspace
 from sweeps.study import Resources
 from sweeps.trainer import DataKey, Images, Trainer, data_key
+
+_IDLE_SECONDS = 600.0
+"""How long a trial that has saved its state waits for the driver to end its process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +52,8 @@ class Job:
     """What one trial occupies."""
     checkpoints: Checkpoints
     """Where the trials keep their checkpoints."""
-    checkpoint_every: int
-    """Steps between checkpoints; 0 saves none."""
+    checkpoint_every: int | None
+    """Steps between checkpoints; 0 saves none, None saves them by time."""
     code: GitState
     """The driver's code. A worker may run a copy of it, which knows no commit."""
     learner: str | None
@@ -92,9 +95,13 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
         trial, key = _config(settings, job.precision), data_key(settings)
         with Heartbeat(job.run, config["trial"]["id"], limit=job.hung_after).beating() as heartbeat:
             images = job.node_data.get(key) if job.node_data else ray.get(job.data[key])
-            with job.checkpoints.workspace(config["trial"]["id"]) as workspace:
-                heartbeat.loading = False
-                _train(trial, images, workspace, job, began)
+            try:
+                with job.checkpoints.workspace(config["trial"]["id"]) as workspace:
+                    heartbeat.loading = False
+                    _train(trial, images, workspace, job, began)
+            except Stopped:
+                heartbeat.saved()
+                time.sleep(_IDLE_SECONDS)  # to return would make Ray start the next trial here
     except Exception as error:
         # An exception is a result of the trial. If it were raised, Ray would start the trial again.
         failure = Failure(

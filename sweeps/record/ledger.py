@@ -142,6 +142,23 @@ class Ledger:
                 self._db.execute("ROLLBACK")
             raise
 
+    @contextlib.contextmanager
+    def as_of_now(self) -> Iterator[None]:
+        """All that is read within is as of one moment, whatever a driver writes meanwhile."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._db.in_transaction:  # a full disk may have ended it
+                self._db.execute("ROLLBACK")
+
+    def stop_reading(self) -> None:
+        """Ends what another thread reads at this moment, which then raises sqlite3.OperationalError."""
+        self._db.interrupt()
+
     def plan(self, trials: Iterable[tuple[Trial, int]], *, design: str = "") -> None:
         """Enters trials with their planned steps, in the order in which they run. Keeps existing results."""
         rows = [

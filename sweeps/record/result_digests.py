@@ -5,6 +5,7 @@ damaged since. Dates could not: a flipped bit changes none.
 """
 
 import hashlib
+import json
 from pathlib import Path
 
 from byol.files import write_text
@@ -15,11 +16,12 @@ TABLES = (files.TRIALS, files.METRICS, files.SPECTRA)
 _SOURCES = (files.STUDY, *TABLES)
 RESULTS = (files.REPORT, files.FINDINGS, files.FINDINGS_DATA, files.EFFECTS)
 """What is made from the tables."""
+_BEFORE = "before"
 
 
 def write_digests(out: Path) -> None:
     """Writes the digests of the tables and results in `out` as they are now."""
-    lines = [f"{_digest(out / name)}  {name}\n" for name in (*_SOURCES, *RESULTS) if (out / name).exists()]
+    lines = [f"{digest(out / name)}  {name}\n" for name in (*_SOURCES, *RESULTS) if (out / name).exists()]
     text = "".join(lines)
     write_text(out / files.RESULT_DIGESTS, f"# {checksums.of_text(text)}\n{text}")
 
@@ -30,7 +32,7 @@ def changed(out: Path) -> list[str]:
     return [
         name
         for name in (*_SOURCES, *RESULTS)
-        if not (out / name).exists() or known.get(name) != _digest(out / name)
+        if not (out / name).exists() or known.get(name) != digest(out / name)
     ]
 
 
@@ -50,11 +52,26 @@ def recorded(out: Path) -> dict[str, str]:
     return {name: digest for digest, _, name in (line.partition("  ") for line in text.splitlines())}
 
 
+def tables_text(new: dict[str, str], before: dict[str, str]) -> str:
+    """The fact TABLES: digests of tables that are about to take the place of those `before`, by name."""
+    return json.dumps({**new, _BEFORE: before})
+
+
+def written_tables(fact: str | None) -> list[dict[str, str]]:
+    """What the fact TABLES says may be in the directory: the tables written last, and those before.
+
+    A driver that was killed may have put some of them in place, and not all.
+    """
+    written = json.loads(fact or "{}")
+    return [written, written.pop(_BEFORE, {})]
+
+
 def of_tables(out: Path) -> dict[str, str]:
     """The digests of the tables in `out` as they are now, by name."""
-    return {name: _digest(out / name) for name in TABLES if (out / name).exists()}
+    return {name: digest(out / name) for name in TABLES if (out / name).exists()}
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -48,7 +48,7 @@ class Fact(StrEnum):
     MANIFEST = "manifest.json"
     """What manifest.json says. Ledgers of earlier versions lack it."""
     TABLES = "tables"
-    """SHA-256 of the tables that a driver wrote last, as JSON: name -> digest."""
+    """SHA-256 of the tables that a driver wrote last, as JSON: name -> digest; and of those before them."""
     CODE = "code"
     """The code of the latest driver, as JSON: its digest, commit, and whether it was clean."""
     VERSIONS = "versions"

@@ -1,5 +1,6 @@
 """Writes the Parquet tables from the ledger, each replaced in one step."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -75,12 +76,28 @@ _SPECTRA_COLUMNS = pa.schema(
 
 def write_tables(ledger: Ledger, folder: Path) -> None:
     """Writes trials.parquet, metrics.parquet and spectra.parquet to `folder` from the rows of `ledger`."""
-    rows = ledger.trials()
-    ids = {row.number: row.trial_id for row in rows}
-    derived = zip(_controls(ledger, rows), _shapes(ledger, rows), strict=True)
-    _write(folder / files.TRIALS, *_trial_table(rows, [(*controls, *last) for controls, last in derived]))
-    _write(folder / files.METRICS, _METRIC_COLUMNS, _metric_batches(ledger, ids))
-    _write(folder / files.SPECTRA, _SPECTRA_COLUMNS, _spectra_batches(ledger, ids))
+    with tables_written(ledger, folder):
+        pass
+
+
+@contextlib.contextmanager
+def tables_written(ledger: Ledger, folder: Path) -> Iterator[dict[str, Path]]:
+    """The tables of the ledger as of one moment: name -> a file that takes that table's place in `folder`.
+
+    They do so at the end of the block, each in one step; after an error none does.
+    """
+    with contextlib.ExitStack() as stack:
+        names = (files.SPECTRA, files.METRICS, files.TRIALS)  # the last takes its place first
+        partials = {name: stack.enter_context(replacing(folder / name)) for name in names}
+        with ledger.as_of_now():
+            rows = ledger.trials()
+            ids = {row.number: row.trial_id for row in rows}
+            derived = zip(_controls(ledger, rows), _shapes(ledger, rows), strict=True)
+            trials = _trial_table(rows, [(*controls, *last) for controls, last in derived])
+            _write(partials[files.TRIALS], *trials)
+            _write(partials[files.METRICS], _METRIC_COLUMNS, _metric_batches(ledger, ids))
+            _write(partials[files.SPECTRA], _SPECTRA_COLUMNS, _spectra_batches(ledger, ids))
+        yield partials
 
 
 def write_rows(
@@ -110,10 +127,7 @@ def write_rows(
 
 
 def _write(path: Path, schema: Any, batches: Iterator[Any]) -> None:
-    with (
-        replacing(path) as partial,
-        pq.ParquetWriter(partial, schema, compression="zstd", write_page_checksum=True) as writer,
-    ):
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
         for batch in batches:
             writer.write_batch(batch)
 

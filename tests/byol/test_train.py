@@ -19,12 +19,13 @@ from byol import checkpoint
 from byol.config import TrialConfig
 from byol.data import ImageData, StreamedImages, load_data
 from byol.errors import ConfigError
-from byol.files import STATE
+from byol.files import PREVIOUS_STATE, STATE
 from byol.learner import Learner
 from byol.measure.knn import knn_accuracy
 from byol.measure.measurer import Measurer, evaluating
 from byol.measure.metrics import Metrics, embedding_std
 from byol.presets import from_settings
+from byol.pulse import Stopped, tell_to_end
 from byol.train import train
 from byol.views import clean_view
 
@@ -57,6 +58,7 @@ def _one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
+    tell_to_end(False)
     torch.set_num_threads(threads)
 
 
@@ -132,6 +134,61 @@ def test_a_resumed_trial_equals_one_that_was_not_stopped(
     resumed = {row.step: numbers(row) for row in train(config, data, checkpoint_folder=tmp_path)}
     assert min(resumed) > stopped_at
     assert seen | resumed == whole
+
+
+@pytest.mark.parametrize("at", [5, 8])
+def test_a_trial_that_is_told_to_end_saves_its_state_and_resumes_bit_for_bit(
+    at: int, data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told in the step `at`, which lies between two measurements or at one; with the state before kept."""
+    config = tiny(steps=12)
+    whole = {row.step: numbers(row) for row in train(config, data)}
+    draw, seen = Learner.step, dict[int, dict[str, Any]]()
+
+    def step(learner: Learner, *views: torch.Tensor) -> None:
+        draw(learner, *views)
+        tell_to_end(int(learner.step_index) == at)
+
+    rows = train(config, data, checkpoint_folder=tmp_path, checkpoint_every=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "step", step)
+        with pytest.raises(Stopped):
+            seen.update((row.step, numbers(row)) for row in rows)
+    tell_to_end(False)
+    assert max(seen) == at // 4 * 4, "the measurement of this step comes first"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [PREVIOUS_STATE, STATE]
+    assert int(load_file(tmp_path / STATE)["step_index"]) == at
+    resumed = {row.step: numbers(row) for row in train(config, data, checkpoint_folder=tmp_path)}
+    assert min(resumed) > at
+    assert seen | resumed == whole
+
+
+def test_without_checkpoints_a_trial_that_is_told_to_end_goes_on(data: ImageData, tmp_path: Path) -> None:
+    tell_to_end()
+    rows = [row.step for row in train(tiny(), data, checkpoint_folder=tmp_path, checkpoint_every=0)]
+    assert rows == [0, 4, 8]
+
+
+@pytest.mark.parametrize(("saving", "saved"), [(1.0, [300, 601, 902]), (12.0, [300, 912])])
+def test_states_by_time_come_every_few_minutes_and_take_a_small_share_of_it(
+    saving: float, saved: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a trial with a step a second: at most 2 % of its time."""
+    now, states = 0.0, list[int]()
+
+    def save(*_: object, **__: object) -> None:
+        nonlocal now
+        states.append(int(now))
+        now += saving
+
+    monkeypatch.setattr(checkpoint, "save_state", save)
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    learner = Learner(tiny(), train_images=200, device=CPU)
+    saver = checkpoint.Saver(learner, Path("nowhere"), data="", every=None)
+    while now < 1000:
+        now += 1
+        saver.after(int(now))
+    assert states == saved
 
 
 RESUMED: dict[str, dict[str, Any]] = {

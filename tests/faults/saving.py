@@ -8,6 +8,7 @@ from typing import Any
 
 from byol.config import TrialConfig
 from byol.files import ENCODER, STATE, remove_states, replacing
+from byol.pulse import Stopped, is_told_to_end
 from sweeps import simulated
 from sweeps.simulated import TRAINER
 from tests.sweeps.tensor_files import data_of, tensor_file
@@ -17,7 +18,7 @@ PAUSE = 0.1
 
 
 def train(
-    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int | None
 ) -> Iterator[Any]:
     """Trains from the state in the folder on."""
     assert checkpoint_folder is not None
@@ -31,6 +32,8 @@ def train(
         yield metrics
         with replacing(state) as partial:
             partial.write_bytes(tensor_file(str(metrics.step).encode(), trial))
+        if is_told_to_end():
+            raise Stopped
     with replacing(checkpoint_folder / ENCODER) as partial:
         partial.write_bytes(tensor_file(b"weights", trial))
     remove_states(checkpoint_folder)
@@ -41,7 +44,7 @@ class OutOfMemoryError(RuntimeError):
 
 
 def train_short_of_memory(
-    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int | None
 ) -> Iterator[Any]:
     """As `train`, but halfway each trial runs out of memory once: of a GPU's, or of the machine's."""
     assert checkpoint_folder is not None

@@ -32,7 +32,7 @@ pytestmark = [
 
 
 def train_and_hang_once(
-    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int | None
 ) -> Iterator[Any]:
     """Trials with BatchNorm in the heads are stopped, or wait for ever, once each; others are only slow."""
     assert checkpoint_folder is not None

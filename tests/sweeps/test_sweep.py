@@ -139,7 +139,7 @@ def test_after_an_error_the_ledger_is_closed_and_the_directory_unlocked(
         raise OSError("disk full")
 
     complete_sweep(tmp_path, small, count)
-    monkeypatch.setattr("sweeps.sweep.write_tables", write_to_full_disk)
+    monkeypatch.setattr("sweeps.record.refresh.tables_written", write_to_full_disk)
     with Sweep.open(small, tmp_path, trainer=TRAINER) as sweep:
         with pytest.raises(OSError, match="disk full"):
             getattr(sweep, method)()

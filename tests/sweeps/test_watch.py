@@ -1,5 +1,8 @@
 """Whether a driver is at work, and the process of `run --watch` that serves the report beside it."""
 
+import contextlib
+import dataclasses
+import io
 import json
 import os
 import subprocess
@@ -15,11 +18,14 @@ import run_sweep
 from sweeps import files
 from sweeps.inspect import status
 from sweeps.options import RunOutcome
+from sweeps.progress import Display
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
+from sweeps.record.rows import Ending, EndReason, TrialRow, TrialState
 from sweeps.study import Study
-from sweeps.watch import has_begun, progress
+from sweeps.watch import follow, has_begun, progress
 from tests.sweeps.conftest import SMALL, plan_sweep
+from tests.sweeps.record.test_ledger import measurement
 from tests.sweeps.test_sweep import complete_sweep
 
 
@@ -100,3 +106,85 @@ def test_run_serves_the_report_from_the_drivers_plan_to_its_end(
     assert run_sweep.main(["run", str(study_file), "--out", str(out), "--watch"]) == 0
     [process] = started
     assert process.returncode == 0, "it has ended by itself"
+
+
+def test_status_follows_a_sweep_until_its_driver_ends(tmp_path: Path, small: Study) -> None:
+    """First what is, with the latest failures; then each trial that ends; at last the end."""
+    stream, ids = io.StringIO(), [trial.trial_id for trial in small.trials()]
+    fail = Ending(state=TrialState.FAIL, end_reason=EndReason.ERROR, error="ValueError: boom")
+    with plan_sweep(tmp_path, small) as ledger, contextlib.ExitStack() as driver:
+        for trial_id in ids[:4]:
+            ledger.end(trial_id, ledger.start(trial_id), fail)
+        driver.enter_context(directory.driver_lock(tmp_path))
+        attempt = ledger.start(ids[4])
+        row = dataclasses.replace(measurement(5), loss=0.25, representation_std=0.75, wall_seconds=10.0)
+        ledger.append(ids[4], attempt, row)
+        looks = 0
+
+        def sleep(seconds: float) -> None:
+            nonlocal looks
+            looks += 1
+            assert seconds >= 0.5
+            if looks == 1:
+                finish = Ending(state=TrialState.COMPLETE, end_reason=EndReason.FINISHED, collapsed=True)
+                ledger.end(ids[4], attempt, finish)
+            elif looks == 3:
+                ledger.end(ids[5], ledger.start(ids[5]), fail)
+                driver.close()
+
+        follow(tmp_path, Display(stream), sleep=sleep)
+    first, *failed, ended, last_failed, last = stream.getvalue().splitlines()
+    assert first == (
+        "4/8 done · 1 running · 3 left · 0 collapsed · 4 failed · 0:00 elapsed, about 2:30 left · "
+        "step 5/20  loss 0.250  std 0.750  encoder_norm=batch, heads=batch, seed 1"
+    )
+    assert len(failed) == 3
+    assert all(line.endswith("seed 0: ValueError: boom") for line in failed)
+    assert ended.startswith("5/8 done · 0 running · 3 left · 1 collapsed · 4 failed")
+    assert ended.endswith(
+        "collapsed: encoder_norm=batch, heads=batch, seed 1: loss 0.250, std 0.750 at step 5"
+    )
+    assert last_failed.endswith("failed: encoder_norm=batch, heads=none, seed 1: ValueError: boom")
+    assert last.startswith("6/8 done · 0 running · 2 left · 1 collapsed · 5 failed")
+    assert looks == 3
+
+
+def test_a_ledger_that_has_not_changed_is_not_read_again(
+    tmp_path: Path, small: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    read = Ledger.trials
+
+    def counted(ledger: Ledger) -> list[TrialRow]:
+        reads.append(1)
+        return read(ledger)
+
+    monkeypatch.setattr(Ledger, "trials", counted)
+    with plan_sweep(tmp_path, small), contextlib.ExitStack() as driver:
+        driver.enter_context(directory.driver_lock(tmp_path))
+        looks = iter(range(10))
+        follow(tmp_path, Display(io.StringIO()), sleep=lambda _: driver.close() if next(looks) == 9 else None)
+    assert len(reads) == 1
+
+
+@pytest.mark.timeout(60)
+def test_status_watch_ends_quietly(
+    tmp_path: Path, small: Study, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.nice", lambda _: 0)
+    interrupted_sweep(tmp_path, small)
+
+    def follow(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sweeps.watch.follow", follow)
+    with directory.driver_lock(tmp_path):
+        assert run_sweep.main(["status", str(tmp_path), "--watch"]) == 0
+    assert capsys.readouterr() == ("", "")
+    complete_sweep(tmp_path / "complete", small)
+    assert run_sweep.main(["status", str(tmp_path / "complete"), "--watch"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "No driver is at work there.\n"
+    assert "     8 complete\n" in printed.out
+    with pytest.raises(SystemExit, match="2"):
+        run_sweep.main(["status", str(tmp_path), "--watch", "--json"])

@@ -333,7 +333,7 @@ def train_with_a_leak(config: TrialConfig, data: Any, **options: Any) -> Iterato
 
 
 def train_and_die_once(
-    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int | None
 ) -> Iterator[Any]:
     assert checkpoint_folder is not None
     marker = checkpoint_folder.parent.parent / "died"
@@ -352,7 +352,7 @@ def test_a_newer_setting_of_the_reference_alone_is_passed_on() -> None:
 
 
 def train_on_a_full_disk(
-    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int | None
 ) -> Iterator[Any]:
     for metrics in simulated.train(config, data):
         yield metrics
@@ -361,7 +361,7 @@ def train_on_a_full_disk(
 
 
 def train_and_die_four_times(
-    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int | None
 ) -> Iterator[Any]:
     assert checkpoint_folder is not None
     marker = checkpoint_folder.parent.parent / "died"

@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 
-from byol.pulse import beat, beats
-from sweeps.engine.heartbeat import LOADING_SECONDS, Heartbeat, Watch
+import pytest
+
+from byol.pulse import beat, beats, is_told_to_end, tell_to_end
+from sweeps.engine import heartbeat
+from sweeps.engine.heartbeat import LOADING_SECONDS, Heartbeat, Watch, has_saved, tell_all_to_end
 
 
 class Table:
@@ -81,3 +84,26 @@ def test_loading_is_a_sign_of_life_for_some_hours_only() -> None:
     assert not heart._is_alive()
     now, heart.loading = 0.0, False
     assert not heart._is_alive(), "only batches and measurements count now"
+
+
+def test_a_worker_hears_that_its_trial_is_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    table: dict[str, str] = {}
+    monkeypatch.setattr(heartbeat, "_read", table.get)
+    monkeypatch.setattr(heartbeat, "_write", table.__setitem__)
+    heart = Heartbeat("run", "a", limit=60)
+    heart.loading = False
+    try:
+        tell_all_to_end("another run")
+        heart._listen()
+        assert not is_told_to_end()
+        tell_all_to_end("run")
+        heart._listen()
+        assert is_told_to_end()
+        assert not has_saved("run", "a")
+        heart.saved()
+        assert (has_saved("run", "a"), has_saved("run", "b")) == (True, False)
+        loading = Heartbeat("run", "b", limit=60)
+        loading._listen()
+        assert has_saved("run", "b"), "it has not begun, so there is nothing to lose"
+    finally:
+        tell_to_end(False)

@@ -32,7 +32,7 @@ seeds: 2
 
 
 def train(
-    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int | None
 ) -> Iterator[Any]:
     """The simulated trainer with checkpoints. Records the node and the step of each start."""
     import ray

@@ -13,6 +13,7 @@ from ray import tune
 
 from byol.measure.collapse import CollapseRule
 from byol.presets import from_settings
+from byol.pulse import Stopped
 from byol.sources import code_digest
 from sweeps.engine import worker
 from sweeps.engine.heartbeat import Heartbeat
@@ -80,6 +81,33 @@ def test_each_measurement_says_what_it_was_made_with(tmp_path: Path, monkeypatch
     assert [row.step for row in reported] == [0, 5, 10]
     assert {(row.commit, row.clean, row.versions) for row in reported} == {("abc", False, "torch 0")}
     assert {(row.code, row.data_digest) for row in reported} == {(code_digest(), "simulated-1000")}
+
+
+def test_a_trial_that_has_saved_its_state_tells_the_driver_and_stays_idle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In that order: what lies in a store is there, and Ray starts no other trial in the process."""
+    happened: list[str] = []
+
+    @contextlib.contextmanager
+    def workspace(trial_id: str) -> Iterator[Workspace]:
+        try:
+            yield Workspace(tmp_path / trial_id)
+        finally:
+            happened.append("sent")
+
+    def stopped(*_: Any) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(worker, "_train", stopped)
+    monkeypatch.setattr(Heartbeat, "saved", lambda _: happened.append("told"))
+    monkeypatch.setattr("time.sleep", lambda _: happened.append("idle"))
+    monkeypatch.setattr(tune, "report", lambda failure: pytest.fail(str(failure)))
+    checkpoints = SimpleNamespace(workspace=workspace, folder=tmp_path)
+    job = a_job(tmp_path, checkpoints=checkpoints, node_data=SimpleNamespace(get=lambda _: None))
+    settings = from_settings({"steps": 10}).to_settings()
+    worker.run_trial({"trial": {"id": "a", "settings": settings}}, job=job)
+    assert happened == ["sent", "told", "idle"]
 
 
 @pytest.mark.parametrize(

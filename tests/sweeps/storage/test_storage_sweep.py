@@ -32,7 +32,7 @@ STARTS = "starts.txt"
 
 
 def train(
-    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int | None
 ) -> Iterator[Any]:
     """The simulated trainer, with a state and an encoder in the order in which byol.train saves them."""
     assert checkpoint_folder is not None
