@@ -1,4 +1,4 @@
-"""docs/cluster/Dockerfile builds what docs/cluster/rayjob.yaml runs, from files that exist, with pinned versions.
+"""docs/cluster/Dockerfile builds what docs/cluster/rayjob.yaml runs, from files that exist, pinned.
 
 Docker is not used: no base image is at hand. What the image runs, `plan` among it, other tests run.
 """
