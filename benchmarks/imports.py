@@ -16,7 +16,7 @@ SIDES = {
     "driver": (
         "import run_sweep; from sweeps.sweep import Sweep; from sweeps.trainer import byol_trainer\n"
         "byol_trainer().precision(); import byol.data, byol.measure.baselines\n"
-        "from sweeps.engine import driver, loggers, worker"
+        "from sweeps.engine import driver, worker"
     ),
     "worker": "from sweeps.engine import worker; import byol.train",
     "worker, first step": (

@@ -18,6 +18,8 @@ from byol.sources import code_digest
 from sweeps import files, looks
 from sweeps.beside import beside
 from sweeps.inputs import Inputs, prepare
+from sweeps.loggers import places
+from sweeps.loggers.feed import Feed
 from sweeps.options import RunOptions, RunOutcome
 from sweeps.planning import estimates
 from sweeps.progress import Display
@@ -55,6 +57,8 @@ class Sweep:
     """Records the events of trials; set by `execute`."""
     display: Display
     """Shows the progress; set by `execute`."""
+    feeds: list[Feed]
+    """Copy the progress to loggers; set by `execute`."""
 
     def __init__(
         self,
@@ -137,14 +141,14 @@ class Sweep:
             RequestError: the data cannot be loaded, or does not fit a trial; a logger is not installed.
             OSError: the disk cannot be written, or the store cannot at the end.
         """
+        places.check(self.options.log)
         self._started, self._began = datetime.now(UTC), time.monotonic()
         budget = self.options.time_budget
         self.inputs = prepare(
             self.study, self.out, options=self.options, trainer=self.trainer, source=self.mirror.source
         )
-        from sweeps.engine import loggers, runtime
+        from sweeps.engine import runtime
 
-        loggers.check(self.options.log)
         self._announce()
         with runtime.interruptible(budget and self._began + budget) as interruption:
             # Importing torch takes as long as Ray's start, which is mostly waiting.
@@ -161,7 +165,7 @@ class Sweep:
     def _run_displayed(self, interruption: "Interruption", room: int) -> None:
         """Runs what is missing, shows it, and records it at the end, whatever the end is."""
         self.display = Display(self.stream, columns=shutil.get_terminal_size().columns)
-        self._track(self.display)
+        self._track()
         with (
             self._closing(),
             self.mirror.following(stop=interruption.request, warn=self.display.note),
@@ -187,9 +191,13 @@ class Sweep:
         self._close()
 
     def _close(self) -> None:
-        self.display.close()
-        self.ledger.interrupt()
-        self.record()
+        try:
+            self.ledger.interrupt()
+            self.record()
+        finally:
+            for feed in self.feeds:
+                feed.close()
+            self.display.close()
 
     def record(self) -> None:
         """Writes tables and manifest as of now. Only within `execute`."""
@@ -299,18 +307,25 @@ class Sweep:
             )
         write_text(self.out / files.STUDY, study.to_yaml())
 
-    def _track(self, display: Display) -> None:
+    def _track(self) -> None:
+        self.feeds = places.feeds(
+            self.options.log,
+            self.out,
+            study=self.study.name,
+            sweep=self.ledger.facts()[Fact.DRIVERS].split()[0],
+            warn=self.display.note,
+        )
         self.tracker = Tracker(
             self.ledger,
-            display,
+            self.display,
             self.trials.values(),
             rule=self.study.collapse,
             estimate=self.inputs.estimate,
             planned=self.study.trial_count,
+            feeds=self.feeds,
         )
 
     def _driver(self, interruption: "Interruption") -> "Driver":
-        from sweeps.engine import loggers
         from sweeps.engine.driver import Driver, put_data
         from sweeps.engine.worker import Job
 
@@ -331,12 +346,7 @@ class Sweep:
             run=uuid.uuid4().hex,
             hung_after=options.hung_after,
         )
-        return Driver(
-            job=job,
-            tracker=self.tracker,
-            interruption=interruption,
-            loggers=loggers.make(options.log, self.out, study.name),
-        )
+        return Driver(job=job, tracker=self.tracker, interruption=interruption)
 
     def _run(self, driver: "Driver", room: int) -> None:
         resources, workers = self.inputs.resources, self.options.workers

@@ -1,13 +1,14 @@
-"""Records the events of a running sweep: each goes to the ledger first, then to the display.
+"""Records the events of a running sweep: each goes to the ledger first, then to the display and the loggers.
 
 Imports no Ray: the engine's callback calls it, and so could anything else that runs trials.
 """
 
 import dataclasses
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from byol.measure.collapse import CollapseRule
+from sweeps.loggers.feed import Feed
 from sweeps.planning.estimates import Estimate
 from sweeps.progress import Display, RunningTrial, Snapshot, ended_line, seconds_left
 from sweeps.record.endings import ending
@@ -34,6 +35,7 @@ class Tracker:
         rule: CollapseRule,
         estimate: Estimate | None = None,
         planned: int = 0,
+        feeds: Sequence[Feed] = (),
     ) -> None:
         """Tracks `trials`, which the ledger already has.
 
@@ -44,7 +46,9 @@ class Tracker:
             rule: when a trial counts as collapsed, and whether that ends it.
             estimate: how long trials are expected to take; None if unknown.
             planned: how many trials there will be, if more are to be added.
+            feeds: loggers that get a copy.
         """
+        self._feeds = feeds
         self._estimate = estimate
         self._ledger = ledger
         self._display = display
@@ -91,6 +95,8 @@ class Tracker:
         name = f"{describe(trial.labels)}, seed {trial.seed}"
         self._running[trial_id] = RunningTrial(name=name, steps_planned=self._steps[trial_id])
         self._max_running = max(self._max_running, len(self._running))
+        for feed in self._feeds:
+            feed.started(trial)
 
     def measured(self, trial_id: str, measurement: Measurement) -> None:
         """Records a measurement of a running trial."""
@@ -103,6 +109,8 @@ class Tracker:
             representation_std=measurement.representation_std,
             wall_seconds=measurement.wall_seconds,
         )
+        for feed in self._feeds:
+            feed.measured(trial_id, measurement)
 
     def returned(self, trial_id: str, *, pruned: bool = False) -> None:
         """Records that a trial's training has ended: finished, diverged, collapsed, `pruned` or too early."""
@@ -179,6 +187,8 @@ class Tracker:
         trial = self._running.pop(trial_id)
         if not self._ledger.end(trial_id, self._attempts[trial_id], end):
             return
+        for feed in self._feeds:
+            feed.ended(trial_id, end)
         if end.state != TrialState.WAITING:
             self._collapsed[trial_id] = end.collapsed is True
         self._failed += end.end_reason == EndReason.ERROR

@@ -6,7 +6,7 @@ from analysis.importance import importance as importance_of
 from analysis.naming import factor_words
 from analysis.results import StudyResults
 from analysis.search import search_result
-from analysis.wording import listed, percent, plural
+from analysis.wording import percent, plural
 
 
 def importance(study: StudyResults) -> Panel | None:
@@ -33,9 +33,6 @@ def importance(study: StudyResults) -> Panel | None:
         f"{plural(found.samples, 'sample')} differs from all of them in each parameter. A description of "
         "these samples: a parameter that was hardly varied looks unimportant."
     )
-    if found.left_out:
-        apply = "does" if len(found.left_out) == 1 else "do"
-        caption += f" {listed(found.left_out)} {apply} not apply in every sample, so {apply} not appear here."
     rows = [(name, percent(share)) for name, share in zip(names, found.shares.values(), strict=True)]
     return Panel(name="importance", title="Importance of the parameters", caption=caption, drawing=figure,
                  table=(("parameter", "share"), rows), half=True)  # fmt: skip

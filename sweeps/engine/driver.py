@@ -59,8 +59,6 @@ class Driver:
     """Records every start, measurement and end."""
     interruption: Interruption
     """Ends a run early."""
-    loggers: Sequence[tune.Callback] = ()
-    """Callbacks that log the measurements elsewhere."""
 
     def run(self, trials: Sequence[Trial], *, resources: Resources, workers: int | None) -> None:
         """Runs `trials` in order, then retries alone those that ran out of memory.
@@ -154,7 +152,7 @@ class Driver:
                     storage_path=scratch,
                     name="trials",
                     verbose=0,
-                    callbacks=[bookkeeper, *self.loggers],
+                    callbacks=[bookkeeper],
                     stop=stopping,
                     failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
                 ),

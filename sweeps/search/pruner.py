@@ -13,8 +13,9 @@ from sweeps.study.spaces import Search
 class Pruner(FIFOScheduler):  # type: ignore[misc]
     """Stops samples early by a rule of Ray's, and remembers which. Ray Tune calls it.
 
-    A measurement that is missing or not finite decides nothing, no trial is paused, and a trial at its last
-    step ends by itself.
+    A measurement that is missing or not finite decides nothing, nor does step 0: the median rule would take
+    the untrained encoder's value for a sample's best. No trial is paused, and one at its last step ends by
+    itself.
     """
 
     def __init__(self, search: Search, steps: int) -> None:
@@ -59,7 +60,7 @@ class Pruner(FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Returns whether a trial continues after a measurement."""
         value = result.get(self._metric)
-        if value is None or not math.isfinite(value):
+        if value is None or not math.isfinite(value) or result["step"] == 0:
             return str(TrialScheduler.CONTINUE)
         decision = self._inner.on_trial_result(tune_controller, trial, result)
         if decision != TrialScheduler.STOP or result["step"] >= self._steps:

@@ -1,7 +1,8 @@
 """Optuna's ask and tell for Ray Tune, with the ledger as the record of each sample's result.
 
 Ray's results are not reported to Optuna. Before each suggestion, and at the start and end of a run, the
-Optuna study is brought up to date from the ledger.
+Optuna study is brought up to date from the ledger: a sample that has ended is reported with its measurements,
+so that the two agree whatever Ray has started again or left out.
 """
 
 import math
@@ -58,10 +59,11 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
         super().__init__()
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         drop_torn_line(journal)
+        # An absolute path: the lock beside it is a symbolic link, which must not dangle.
+        self._storage = JournalStorage(JournalFileBackend(str(journal.absolute())))
         self.study = optuna.create_study(
             study_name=name,
-            # An absolute path: the lock beside it is a symbolic link, which must not dangle.
-            storage=JournalStorage(JournalFileBackend(str(journal.absolute()))),
+            storage=self._storage,
             directions=[StudyDirection[direction.upper()] for direction in search.objectives.values()],
             load_if_exists=True,
         )
@@ -69,8 +71,6 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
         self._reference = reference
         self._ledger = ledger
         self._enter = enter
-        self._asked: dict[str, optuna.Trial] = {}
-        """Ray's id of a running trial -> its Optuna trial."""
         self._live: set[str] = set()
         """Ids of the samples that this run has started and that have not ended."""
         self._failed_attempts: dict[str, int] = {}
@@ -113,22 +113,12 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
             elif trial.trial_id not in self._live:
                 self._enter(trial)
                 self._live.add(trial.trial_id)
-                self._asked[trial_id] = optuna_trial
                 return {"trial": {"id": trial.trial_id, "settings": dict(trial.settings)}}
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Reports a measurement to Optuna, which ranks pruned samples by their last one."""
-        if len(self._search.objectives) > 1 or result.get("done"):
-            return
-        value = result.get(next(iter(self._search.objectives)))
-        if value is not None and math.isfinite(value):
-            self._asked[trial_id].report(value, int(result["step"]))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Settles a sample that has ended. If the ledger lacks its end, the next suggestion settles it."""
-        self._asked.pop(trial_id, None)
         self.settle()
 
     def settle(self) -> None:
@@ -174,7 +164,8 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
             self.study.enqueue_trial(optuna_trial.params, user_attrs={_CONTINUES: optuna_trial.number})
 
     def _tell(self, number: int, row: TrialRow) -> None:
-        """Reports to Optuna how the sample of an Optuna trial ended."""
+        """Reports to Optuna how the sample of an Optuna trial ended, and what was measured until then."""
+        self._report(number, row.trial_id)
         values = objective_values(row, self._search)
         if row.state == State.PRUNED:
             self.study.tell(number, state=TrialState.PRUNED)
@@ -182,6 +173,23 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
             self.study.tell(number, state=TrialState.FAIL)
         else:
             self.study.tell(number, values)
+
+    def _report(self, number: int, trial_id: str) -> None:
+        """Reports a sample's measurements to Optuna, which ranks pruned samples by their last one.
+
+        Step 0 is left out: it says what the encoder was worth before the sample's settings had any effect.
+        Optuna has such values of a study with one objective alone.
+        """
+        if len(self._search.objectives) > 1:
+            return
+        [objective] = self._search.objectives
+        study_id = self._storage.get_study_id_from_name(self.study.study_name)
+        optuna_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
+        for row in self._ledger.rows(trial_id):
+            value = vars(row).get(objective)  # probe_accuracy and wall_seconds are known at the end alone
+            if row.step > 0 and value is not None and math.isfinite(value):
+                # Not optuna.Trial.report, which keeps the value of an earlier attempt.
+                self._storage.set_trial_intermediate_value(optuna_id, row.step, value)
 
     def _running(self) -> list[FrozenTrial]:
         return self.study.get_trials(states=(TrialState.RUNNING,))

@@ -46,14 +46,14 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
 def test_the_parameter_that_decides_is_the_most_important(searched: StudyResults) -> None:
     found = importance(searched)
     assert found is not None
-    assert list(found.shares) == ["lr", "momentum"]
-    assert found.shares["lr"] > 0.8
+    assert next(iter(found.shares)) == "lr"
+    assert set(found.shares) == {"lr", "momentum", "tau_base"}, "also what applies in some samples alone"
+    assert found.shares["lr"] > 0.6
     assert sum(found.shares.values()) == pytest.approx(1)
-    assert (found.samples, found.left_out) == (24, ("tau_base",))
+    assert found.samples == 24
     panel = bars(searched)
     assert panel is not None
     assert list(panel.figure.data[0].x) == pytest.approx(list(found.shares.values()), rel=1e-3)
-    assert "tau_base does not apply in every sample" in panel.caption
 
 
 def test_too_few_samples_and_designs_have_no_importance(study: StudyResults, tmp_path: Path) -> None:

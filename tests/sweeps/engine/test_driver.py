@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import importlib.util
 import itertools
 import os
 import sqlite3
@@ -26,6 +27,8 @@ from sweeps.study import Study, study_from_text
 from tests.faults import ALL
 from tests.sweeps.conftest import SMALL
 from tests.sweeps.engine.real_sweeps import run_study, table
+from tests.sweeps.loggers.test_mlflow import runs as mlflow_runs
+from tests.sweeps.loggers.test_tensorboard import curve, hyperparameters
 
 TRAINED = """
 name: trained
@@ -221,29 +224,37 @@ def test_a_sweep_that_cannot_be_recorded_ends_with_the_reason(
     assert status(tmp_path)["waiting"] == 7, "no trial was started afterwards"
 
 
-def test_measurements_reach_tensorboard_and_mlflow(tmp_path: Path) -> None:
+def test_measurements_and_verdicts_reach_the_loggers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """W&B as well where it is installed; with a relative directory, as on most command lines."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.chdir(tmp_path)
     study = study_from_text(FATES, "f")
-    run_study(tmp_path, study, workers=1, log=("tensorboard", "mlflow"))
-    finished, failed = (
-        next(
-            trial.trial_id
-            for trial in study.trials()
-            if trial.labels == {"encoder_norm": "batch", "fate": fate}
+    has_wandb = importlib.util.find_spec("wandb") is not None
+    run_study(Path("out"), study, workers=1, log=("tensorboard", "mlflow", *["wandb"] * has_wandb))
+    out = tmp_path / "out"
+    trials = {trial.trial_id: trial for trial in study.trials()}
+    stored = table(out, "metrics")
+    for row in table(out, "trials"):
+        trial = trials[row["trial_id"]]
+        [events] = out.glob(f"tensorboard/*{row['cell_id']}/seed 0/events.*")
+        logged = curve(events, "representation_std")
+        expected = [(each["step"], each["representation_std"]) for each in stored
+                    if each["trial_id"] == row["trial_id"]]  # fmt: skip
+        assert logged == expected
+        assert hyperparameters(events)["level.fate"] == trial.labels["fate"]
+        assert hyperparameters(events)["end_reason"] == row["end_reason"]
+    _, runs = mlflow_runs(out, study.name)
+    assert set(runs) == set(trials)
+    for row in table(out, "trials"):
+        run = runs[row["trial_id"]]
+        assert run.info.status == ("FAILED" if row["end_reason"] == "error" else "FINISHED")
+        assert run.data.tags["end_reason"] == row["end_reason"]
+        assert run.data.tags["collapsed"] == (
+            "unknown" if row["collapsed"] is None else str(row["collapsed"])
         )
-        for fate in ("fine", "fails")
-    )
-    stored = [row for row in table(tmp_path, "metrics") if row["trial_id"] == finished]
-    [events] = (tmp_path / "tensorboard" / finished).iterdir()
-    logged = scalars(events, "ray/tune/representation_std")
-    # Ray logs step 0 as 1.
-    assert [step for step, _ in logged] == [1, 5, 10, 15, 20]
-    assert [value for _, value in logged] == [row["representation_std"] for row in stored]
-
-    runs = {run.data.tags["trial_name"]: run for run in mlflow_runs(tmp_path, study.name)}
-    assert set(runs) == {trial.trial_id for trial in study.trials()}
-    assert (runs[finished].info.status, runs[failed].info.status) == ("FINISHED", "FAILED")
-    assert runs[finished].data.metrics["knn_accuracy"] == pytest.approx(stored[-1]["knn_accuracy"])
-    assert "error" not in runs[failed].data.metrics
+        if row["end_reason"] == "finished":
+            assert run.data.metrics["knn_accuracy"] == pytest.approx(row["knn_accuracy"])
+    assert len(list(out.glob("wandb/offline-run-*/*.wandb"))) == (len(trials) if has_wandb else 0)
 
 
 def test_training_is_the_same_in_a_fresh_actor_a_reused_one_and_without_ray(tmp_path: Path) -> None:
@@ -279,28 +290,6 @@ def assert_rows_equal_training_without_ray(settings: Any, rows: Any) -> None:
         for name in METRICS:
             value = getattr(metrics, name)
             assert row[name] == (value if value is None else pytest.approx(value, rel=1e-6)), name
-
-
-def scalars(events: Path, tag: str) -> list[tuple[int, float]]:
-    """The values of one tag in TensorBoard's file: records of length, checksum, event, checksum."""
-    from tensorboardX.proto.event_pb2 import Event
-
-    content, position, values = events.read_bytes(), 0, []
-    while position < len(content):
-        length = int.from_bytes(content[position : position + 8], "little")
-        event = Event.FromString(content[position + 12 : position + 12 + length])
-        values += [(event.step, value.simple_value) for value in event.summary.value if value.tag == tag]
-        position += length + 16
-    return values
-
-
-def mlflow_runs(out: Path, name: str) -> list[Any]:
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{out / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name(name)
-    assert experiment is not None
-    return list(client.search_runs([experiment.experiment_id]))
 
 
 class OutOfMemoryError(RuntimeError):

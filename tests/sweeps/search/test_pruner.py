@@ -56,3 +56,17 @@ def test_a_scheduler_learns_from_earlier_runs(kind: str) -> None:
         scheduler.learn(name, past)
     assert scheduler.stopped == set()
     assert decisions(scheduler, "bad", 0.2)[-1] == TrialScheduler.STOP
+
+
+@pytest.mark.parametrize("kind", ["asha", "median"])
+def test_what_the_untrained_encoder_was_worth_saves_no_sample(kind: str) -> None:
+    """The median rule compares a sample's best value so far: of one that collapses, that of step 0."""
+    scheduler = pruner(kind)
+    for name in ("a", "b", "c", "d"):
+        decisions(scheduler, name, 0.7)
+    scheduler.on_trial_add(None, bad := RayTrial("bad"))
+    answers = [
+        scheduler.on_trial_result(None, bad, {"step": step, "knn_accuracy": knn})
+        for step, knn in ((0, 0.7375), (5, 0.2))
+    ]
+    assert answers == [TrialScheduler.CONTINUE, TrialScheduler.STOP]

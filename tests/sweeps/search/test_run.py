@@ -10,8 +10,10 @@ import optuna
 import pytest
 
 from sweeps.files import JOURNAL
+from sweeps.record.directory import open_ledger
 from sweeps.study import study_from_text
 from tests.sweeps.engine.real_sweeps import DRIVER, run_study, table, wait_for_results
+from tests.sweeps.search.plain import assert_agrees, opened
 
 SEARCH = """
 name: found
@@ -49,8 +51,14 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(200), pytest.mark.usefixtures
 
 
 def plain_optuna(out: Path, name: str) -> optuna.Study:
-    backend = optuna.storages.journal.JournalFileBackend(str(out / JOURNAL))
-    return optuna.load_study(study_name=name, storage=optuna.storages.JournalStorage(backend))
+    return opened(out / JOURNAL, name)
+
+
+def assert_the_ledger_says_the_same(out: Path, text: str) -> None:
+    study = study_from_text(text, "f")
+    assert study.search is not None
+    with open_ledger(out) as ledger:
+        assert_agrees(plain_optuna(out, study.name), ledger, study.search)
 
 
 def test_a_search_its_winner_and_its_growth(tmp_path: Path) -> None:
@@ -75,6 +83,12 @@ def test_a_search_its_winner_and_its_growth(tmp_path: Path) -> None:
     assert [trial.state.name for trial in optuna_study.trials] == [row["state"] for row in samples]
     assert optuna_study.best_trial.user_attrs["trial_id"] == best["trial_id"]
     assert optuna_study.best_value == best["knn_accuracy"]
+    pruned = [row for row in samples if row["state"] == "PRUNED"]
+    last_steps = [
+        trial.last_step for trial in optuna_study.get_trials(states=(optuna.trial.TrialState.PRUNED,))
+    ]
+    assert last_steps == [row["steps_run"] for row in pruned]
+    assert_the_ledger_says_the_same(tmp_path, SEARCH)
 
     assert not run_study(tmp_path, study_from_text(SEARCH, "f"), workers=1)[0].ran
     more = study_from_text(SEARCH.replace("trials: 14", "trials: 17").replace("seeds: 2", "seeds: 3"), "f")
@@ -85,6 +99,7 @@ def test_a_search_its_winner_and_its_growth(tmp_path: Path) -> None:
     states = [trial.state.name for trial in plain_optuna(tmp_path, "found").trials]
     assert len(states) == 17
     assert set(states) <= {"COMPLETE", "PRUNED"}
+    assert_the_ledger_says_the_same(tmp_path, SEARCH)
 
 
 def test_failures_and_repeats_leave_no_trial_running(tmp_path: Path) -> None:
@@ -105,6 +120,7 @@ def test_failures_and_repeats_leave_no_trial_running(tmp_path: Path) -> None:
     [fresh] = [row for row in rows if row["design"] == "winner"]
     assert (fresh["f_lr"], fresh["f_momentum"], fresh["f_encoder_norm"]) == (0.1, 0.9, "batch")
     assert outcome.counts["planned"] == len(rows)
+    assert_the_ledger_says_the_same(tmp_path, FATES)
 
 
 def test_a_killed_search_resumes(tmp_path: Path) -> None:
@@ -131,3 +147,4 @@ def test_a_killed_search_resumes(tmp_path: Path) -> None:
     assert len(values) == 6
     assert set(values_before) <= set(values)
     assert sorted(values) == sorted(row["knn_accuracy"] for row in rows[:6])
+    assert_the_ledger_says_the_same(out, SLOW)

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sweeps.study.designs import Trial
 from sweeps.study.spaces import Search
 from tests.sweeps.conftest import SEARCH, TWO_OBJECTIVES
 from tests.sweeps.record.test_ledger import measurement
+from tests.sweeps.search.plain import assert_agrees, opened
 
 CONDITIONAL = SEARCH.replace(
     "  space:\n",
@@ -66,8 +68,17 @@ class Bench:
 
     def end(self, trial_id: str, knn: float | None = None, **ending: Any) -> None:
         """Ends a sample after one more measurement, and calls the searcher as Ray does."""
+        self.measure(trial_id, {20: knn})
+        self.settle(trial_id, **ending)
+
+    def measure(self, trial_id: str, accuracies: Mapping[int, float | None]) -> None:
+        """Records measurements: step -> kNN accuracy."""
+        for step, knn in accuracies.items():
+            self.ledger.append(trial_id, self.row(trial_id).attempt, measurement(step, knn_accuracy=knn))
+
+    def settle(self, trial_id: str, **ending: Any) -> None:
+        """Ends a sample with what has been measured, and calls the searcher as Ray does."""
         attempt = self.row(trial_id).attempt
-        self.ledger.append(trial_id, attempt, measurement(20, knn_accuracy=knn))
         end = {"state": "COMPLETE", "end_reason": "finished", "collapsed": False, **ending}
         self.ledger.end(trial_id, attempt, Ending(**end))
         self.searcher.on_trial_complete(self.ray_ids[trial_id], {"knn_accuracy": 0.99})  # the ledger counts
@@ -79,8 +90,11 @@ class Bench:
 
     def optuna_study(self) -> optuna.Study:
         """The study as plain Optuna loads it."""
-        backend = optuna.storages.journal.JournalFileBackend(str(self.journal))
-        return optuna.load_study(study_name="found", storage=optuna.storages.JournalStorage(backend))
+        return opened(self.journal, "found")
+
+    def assert_agrees(self) -> None:
+        """Optuna's study says what the ledger says."""
+        assert_agrees(self.optuna_study(), self.ledger, self.search)
 
     def states(self) -> list[str]:
         return [trial.state.name for trial in self.optuna_study().trials]
@@ -136,7 +150,7 @@ def test_plain_optuna_reads_what_the_ledger_says(bench: Bench) -> None:
         (None, {}, "FAIL", None),
         (0.7, {"end_reason": "diverged"}, "FAIL", None),
         (0.7, {"state": "FAIL", "end_reason": "error"}, "FAIL", None),
-        (0.7, {"state": "PRUNED", "end_reason": "pruned"}, "PRUNED", None),
+        (0.7, {"state": "PRUNED", "end_reason": "pruned"}, "PRUNED", 0.7),
     ],
 )
 def test_each_end_is_reported_to_optuna(
@@ -149,19 +163,76 @@ def test_each_end_is_reported_to_optuna(
     assert (optuna_trial.state.name, optuna_trial.value) == (state, value)
 
 
-def test_a_pruned_sample_keeps_its_last_measurement_and_is_never_the_best(bench: Bench) -> None:
-    first = bench.suggest()
-    assert first is not None
-    for step, knn in ((0, None), (5, 0.6), (10, math.nan)):
-        bench.searcher.on_trial_result(bench.ray_ids[first], {"step": step, "knn_accuracy": knn})
-    bench.searcher.on_trial_result(bench.ray_ids[first], {"error": "one without metrics"})
-    bench.end(first, 0.9, state=TrialState.PRUNED, end_reason=EndReason.PRUNED)
+def test_a_pruned_sample_has_the_measurement_at_which_it_was_pruned_and_not_step_0(bench: Bench) -> None:
+    """As in a real search: the untrained encoder was better than most samples."""
+    pruned = bench.suggest()
+    assert pruned is not None
+    bench.measure(pruned, {0: 0.7375, 5: 0.6, 10: math.nan, 15: 0.3})
+    bench.settle(pruned, state=TrialState.PRUNED, end_reason=EndReason.PRUNED)
     second = bench.suggest()
     assert second is not None
-    bench.end(second, 0.2)
-    optuna_trial = bench.optuna_study().trials[0]
-    assert (optuna_trial.state.name, optuna_trial.intermediate_values) == ("PRUNED", {5: 0.6})
+    bench.measure(second, {0: 0.7375, 5: 0.1, 20: 0.2})
+    bench.settle(second)
+    first, other = bench.optuna_study().trials
+    assert (first.state.name, first.intermediate_values, first.value) == ("PRUNED", {5: 0.6, 15: 0.3}, 0.3)
+    assert (other.state.name, other.intermediate_values, other.value) == ("COMPLETE", {5: 0.1, 20: 0.2}, 0.2)
     assert bench.optuna_study().best_trial.number == 1
+    bench.assert_agrees()
+
+
+def test_optuna_is_told_of_the_last_attempt_alone(bench: Bench) -> None:
+    """Ray starts a trial again whose process died; it may be pruned before the step at which it died."""
+    trial_id = bench.suggest()
+    assert trial_id is not None
+    bench.measure(trial_id, {0: 0.7, 5: 0.5, 10: 0.6})
+    bench.ledger.start(trial_id)
+    bench.measure(trial_id, {0: 0.7, 5: 0.4})
+    bench.settle(trial_id, state=TrialState.PRUNED, end_reason=EndReason.PRUNED)
+    [trial] = bench.optuna_study().trials
+    assert (trial.intermediate_values, trial.value) == ({5: 0.4}, 0.4)
+
+
+def test_a_sample_that_goes_on_from_a_checkpoint_is_one_trial_with_all_steps(bench: Bench) -> None:
+    trial_id = bench.suggest()
+    assert trial_id is not None
+    bench.measure(trial_id, {0: 0.7, 5: 0.5, 10: 0.6})
+    bench.reopen()
+    assert bench.suggest() == trial_id
+    bench.measure(
+        trial_id, {0: 0.7, 5: 0.5, 10: 0.6, 15: 0.65, 20: 0.66}
+    )  # a worker reports the early ones again
+    bench.settle(trial_id)
+    left, trial = bench.optuna_study().trials
+    assert (left.state.name, left.intermediate_values) == ("FAIL", {})
+    assert trial.user_attrs == {"continues": 0, "trial_id": trial_id}
+    assert trial.intermediate_values == {5: 0.5, 10: 0.6, 15: 0.65, 20: 0.66}
+    bench.assert_agrees()
+
+
+def test_a_driver_that_dies_while_it_reports_reports_again(bench: Bench) -> None:
+    trial_id = bench.suggest()
+    assert trial_id is not None
+    bench.measure(trial_id, {0: 0.7, 5: 0.5, 10: 0.4})
+    [running] = bench.searcher.study.trials
+    bench.searcher._storage.set_trial_intermediate_value(running._trial_id, 5, 0.5)
+    bench.ledger.end(trial_id, 1, Ending(state=TrialState.PRUNED, end_reason=EndReason.PRUNED))
+    bench.reopen()
+    assert bench.optuna_study().trials[0].intermediate_values == {5: 0.5, 10: 0.4}
+    bench.assert_agrees()
+
+
+def test_a_journal_of_version_0_2_0_opens_and_goes_on(tmp_path: Path) -> None:
+    """It was told of step 0, and not of the measurement at which a sample was pruned. What ended stays so."""
+    bench = Bench(tmp_path)
+    bench.searcher.close()
+    shutil.copy(Path(__file__).parent / "version_0_2_0.journal", bench.journal)
+    bench.reopen()  # its last sample was running, and its ledger is lost
+    trials = bench.optuna_study().trials
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "PRUNED", "FAIL", "FAIL", "WAITING"]
+    assert [trial.value for trial in trials[:2]] == [0.78, 0.74]
+    assert len(bench.run()) == 24 - 3
+    assert bench.optuna_study().trials[4].params == trials[3].params
+    assert all(0 not in trial.intermediate_values for trial in bench.optuna_study().trials[4:])
 
 
 def test_exactly_the_planned_number_of_samples(bench: Bench) -> None:
@@ -310,13 +381,14 @@ def test_several_objectives_are_all_reported(tmp_path: Path) -> None:
     for _ in range(3):
         trial_id = bench.suggest()
         assert trial_id is not None
-        bench.searcher.on_trial_result(bench.ray_ids[trial_id], {"step": 5, "knn_accuracy": 0.1})
+        bench.measure(trial_id, {0: 0.7, 5: 0.1})
         bench.end(trial_id, 0.4)
     optuna_study = bench.optuna_study()
     assert [direction.name for direction in optuna_study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert [trial.values for trial in optuna_study.trials] == [
         [0.4, row.wall_seconds] for row in bench.ledger.trials()
     ]
+    bench.assert_agrees()
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
