@@ -5,6 +5,7 @@
 # make reproductions   run the studies, write docs/reproductions.md from their tables
 # make theory   train linear learners, draw docs/theory.svg    make soak     kill something now and then, for MINUTES=20
 # make jobs    submit a sweep to Ray's job server              make plotly  fetch the report's plotly.js again
+# make settings   write docs/settings.md from the configuration's fields
 PYTHON ?= python3
 STUDY ?= collapse-quickstart
 OUT ?= runs/$(STUDY)
@@ -19,7 +20,7 @@ INSTALL := UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python $(BIN)/pytho
   --constraint requirements.lock --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep reproductions theory plotly test faults jobs soak check format bench lock clean
+.PHONY: help sweep reproductions settings theory plotly test faults jobs soak check format bench lock clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -34,6 +35,9 @@ reproductions: .venv/.runtime
 	done
 	@$(BIN)/python -m analysis.reproductions --to docs/reproductions.md \
 	  $$(ls -d $(REPRODUCED:%=runs/%) runs/cifar10-small 2> /dev/null)
+
+settings: .venv/.runtime
+	@$(BIN)/python -m byol.settings --to docs/settings.md
 
 theory: .venv/.runtime
 	@$(BIN)/python -m benchmarks.theory_figure

@@ -9,6 +9,7 @@ Exit status: 0 done; 1 ran, and some trials failed, or the disk or all workers d
 
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 import sys
@@ -22,7 +23,15 @@ from byol.errors import ConfigError, shortened
 from sweeps import __version__, files
 from sweeps.arguments import add_watch, count, name, path, positive
 from sweeps.beside import is_at_work
-from sweeps.command_line import add_address, add_measure, add_plan, add_run
+from sweeps.command_line import (
+    add_address,
+    add_export,
+    add_init,
+    add_measure,
+    add_plan,
+    add_run,
+    add_settings,
+)
 from sweeps.errors import RequestError, WorkersError, one_line
 from sweeps.study import Study, list_studies, load_study
 from sweeps.trainer import Trainer, byol_trainer
@@ -120,6 +129,8 @@ def _parser() -> ArgumentParser:
         return added
 
     command("studies", _studies, "list the studies that ship with this tool")
+    add_settings(command("settings", _settings, "show every setting with its range, default and source"))
+    add_init(command("init", _init, "write a small study to start from, with a comment on each section"))
     add_plan(command("plan", _plan, "check a study and show what it would run; start nothing"))
     add_run(command("run", _run, "run or resume a study"))
     add_measure(command("measure", _measure, "judge embeddings that were trained elsewhere"))
@@ -150,10 +161,9 @@ def _parser() -> ArgumentParser:
     replay.add_argument("--threshold", type=positive, metavar="T", help="overrides the study's value")
     replay.add_argument("--patience", type=count, metavar="P", help="overrides the study's value")
 
-    export = command("export", _export, "write a trained encoder as safetensors")
-    export.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
-    export.add_argument("trial_id", metavar="TRIAL_ID", help="as in trials.parquet and in the report")
-    export.add_argument("--to", type=path, required=True, metavar="FILE", help="the file to write")
+    add_export(
+        command("export", _export, "write a trained encoder as safetensors or ONNX, with a model card")
+    )
 
     verify = command(
         "verify", _verify, "check every file of a sweep; say what is damaged and what restores it"
@@ -174,6 +184,22 @@ def _parser() -> ArgumentParser:
 def _studies(options: Namespace) -> int:
     for study in list_studies():
         print(f"{study.name:<32} {study.trials_text:>11}  {study.title}")
+    return 0
+
+
+def _settings(options: Namespace) -> int:
+    from byol.settings import described
+
+    print(described(options.name))
+    return 0
+
+
+def _init(options: Namespace) -> int:
+    from sweeps.study.start import write_start
+
+    write_start(options.file)
+    print(f"Written: {options.file}")
+    print(f"To see what it would run: {_program()} plan {shlex.quote(str(options.file))}")
     return 0
 
 

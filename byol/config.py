@@ -45,7 +45,7 @@ BACKBONES = (
 class TrialConfig:
     """One trial, complete: a cell of a study plus its seed.
 
-    The default is BYOL at a size that a laptop trains in seconds. Presets (`byol/presets.py`) are the
+    The default is BYOL at a size that a laptop trains in seconds. Presets (`byol/recipes.py`) are the
     published systems and recipes.
 
     Raises:

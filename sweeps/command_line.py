@@ -2,8 +2,35 @@
 
 import os
 from argparse import ArgumentParser
+from pathlib import Path
 
 from sweeps.arguments import add_watch, count, count_or_zero, cpus, duration, gpus, name, path, positive
+
+
+def add_settings(settings: ArgumentParser) -> None:
+    """Adds the argument of `settings`."""
+    settings.add_argument(
+        "name", nargs="?", metavar="NAME", help="one setting in full; `preset` and `views` list the bundles"
+    )
+
+
+def add_init(init: ArgumentParser) -> None:
+    """Adds the argument of `init`."""
+    file = Path("study.yaml")
+    init.add_argument("file", nargs="?", type=path, default=file, metavar="FILE", help=f"default: {file}")
+
+
+def add_export(export: ArgumentParser) -> None:
+    """Adds the arguments of `export`."""
+    export.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
+    export.add_argument("trial_id", metavar="TRIAL_ID", help="as in trials.parquet and in the report")
+    export.add_argument(
+        "--to",
+        type=path,
+        required=True,
+        metavar="FILE",
+        help="the file to write: ONNX if it ends in .onnx, else safetensors; its card goes to FILE.md",
+    )
 
 
 def add_plan(plan: ArgumentParser) -> None:

@@ -18,6 +18,7 @@ from sweeps.study.factor_section import check_shared_settings, read_factors, rea
 from sweeps.study.reproduces_section import check_reproduced_cells, read_reproduces
 from sweeps.study.search_section import read_search
 from sweeps.study.seeds_section import read_seeds
+from sweeps.study.spaces import Search
 from sweeps.study.study import Resources, StatedCost, Study
 
 SHIPPED = Path(__file__).parent.parent / "studies"
@@ -112,7 +113,7 @@ def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study
     design = read_design(entries.get("design"), factors)
     if factors:
         check_shared_settings(entries["factors"], factors, design)
-    _check_overrides(overrides, factors)
+    _check_overrides(overrides, factors, search)
     if factors:
         _check_count(entries, factors, design)
     study = Study(
@@ -170,11 +171,17 @@ def _override(text: str) -> tuple[str, Entry]:
     return key, dataclasses.replace(parse(value, option), line=None, key=f"reference.{key}")
 
 
-def _check_overrides(overrides: Mapping[str, Entry], factors: Sequence[designs.Factor]) -> None:
-    """Refuses a setting that would have no effect, because a factor's first level sets it."""
+def _check_overrides(
+    overrides: Mapping[str, Entry], factors: Sequence[designs.Factor], search: Search | None
+) -> None:
+    """Refuses a setting without effect, because a factor's first level or each sample of a search sets it."""
     for factor in factors:
         for key in overrides.keys() & factor.levels[0].settings.keys():
-            raise overrides[key].error(f"is set by the factor {factor.name}, also in the reference")
+            if not factor.when:
+                raise overrides[key].error(f"is set by the factor {factor.name}, also in the reference")
+    for parameter in search.space if search else ():
+        if parameter.name in overrides and not parameter.when:
+            raise overrides[parameter.name].error("is drawn by the search, in every sample")
 
 
 def _refuse_schedulers(root: Entry) -> None:

@@ -84,6 +84,33 @@ assert time.process_time() < 1, time.process_time()
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("command", [["settings"], ["settings", "preset"], ["init", "{new}"]])
+def test_settings_and_init_load_neither_torch_nor_ray(command: list[str], tmp_path: Path) -> None:
+    arguments = [argument.format(new=tmp_path / "new.yaml") for argument in command]
+    code = f"""
+import sys, time
+from run_sweep import main
+assert main({arguments!r}) == 0
+assert not {{"torch", "ray", "pandas", "numpy", "pyarrow"}} & set(sys.modules), "heavy imports"
+assert time.process_time() < 1, time.process_time()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_study_that_init_writes_is_planned_with_settings_of_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a-start.yaml"
+    assert main(["init", str(path)]) == 0
+    assert capsys.readouterr().out.endswith(f"To see what it would run: run_sweep.py plan {path}\n")
+    assert main(["plan", str(path), "--set", "steps=7", "--set", "lr=1e-2"]) == 0
+    shown = capsys.readouterr().out
+    assert "length      7 steps of 64 on all images of fashion-mnist-8k" in shown
+    assert "steps=7, lr=0.01" in shown
+    assert "3 cells x 3 seeds (0, 1, 2) = 9" in shown
+
+
 def test_plan_as_json(study_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study_file.write_text(SMALL + "estimate: {seconds_per_trial: 10, hardware: here}\n")
     assert main(["plan", str(study_file), "--json", "--workers", "3"]) == 0
@@ -328,6 +355,14 @@ WRONG: list[tuple[list[str], str, str]] = [
     (["status", "{out}"], GOOD, "holds no sweep"),
     (["report", "{out}"], GOOD, "holds no sweep"),
     (["export", "{out}", "abc", "--to", "{missing}"], GOOD, "holds no sweep"),
+    (
+        ["settings", "tau_bas"],
+        GOOD,
+        "must be a setting, or the name of a preset or of a pair of views (did you",
+    ),
+    (["init", "{study}"], GOOD, "small.yaml: exists already, and is not overwritten"),
+    (["init", "{out}/x.yaml"], GOOD, "x.yaml: cannot be written: No such file or directory"),
+    (["init", "{out}.txt"], GOOD, "out.txt: must end in .yaml or .yml"),
 ]
 
 

@@ -217,3 +217,41 @@ def test_a_wrong_setting_of_the_command_line_is_named(setting: str, message: str
     with pytest.raises(StudyError) as caught:
         study_from_text("name: a\nfactors: {predictor: [mlp, none]}", "a.yaml", [setting])
     assert str(caught.value).startswith(message)
+
+
+SEARCH = """
+name: a
+search:
+  trials: 3
+  space:
+    lr: {low: 0.1, high: 1}
+    predictor: {choices: [mlp, none]}
+    predictor_width: {low: 8, high: 64, when: {predictor: [mlp]}}
+"""
+
+
+def test_a_setting_of_the_command_line_that_a_search_draws_is_refused_unless_some_samples_leave_it() -> None:
+    with pytest.raises(
+        StudyError, match=r"--set lr=1: reference\.lr: is drawn by the search, in every sample"
+    ):
+        study_from_text(SEARCH, "a.yaml", ["lr=1"])
+    study = study_from_text(SEARCH, "a.yaml", ["predictor_width=16", "steps=3"])
+    assert study.reference == {"predictor_width": 16, "steps": 3}
+    assert study == study_from_text(study.to_yaml(), "study.yaml")
+
+
+def test_a_setting_of_the_command_line_holds_in_the_cells_from_which_its_factor_is_absent() -> None:
+    text = """
+name: a
+factors:
+  predictor: [none, mlp]
+  depth: {levels: {two: {predictor_depth: 2}, one: {predictor_depth: 1}}, when: {predictor: [mlp]}}
+"""
+    cells = study_from_text(text, "a.yaml", ["predictor_depth=5"]).cells()
+    depths = {(cell.config.predictor, cell.config.predictor_depth) for cell in cells}
+    assert depths == {("none", 5), ("mlp", 2), ("mlp", 1)}
+
+
+def test_the_last_value_of_a_key_of_the_command_line_counts() -> None:
+    study = study_from_text("name: a\nfactors: {predictor: [mlp, none]}", "a.yaml", ["steps=1", "steps=2"])
+    assert study.reference == {"steps": 2}
