@@ -406,10 +406,10 @@ def _write_results(folders: list[Path], path: Path) -> tuple[str, str]:
 
 
 def _export(options: Namespace) -> int:
-    from sweeps.inspect import export_encoder
+    from sweeps.export import export_encoder
 
-    export_encoder(options.out, options.trial_id, options.to)
-    print(f"Encoder: {options.to}")
+    card = export_encoder(options.out, options.trial_id, options.to)
+    print(f"Encoder: {options.to}\nCard: {card}")
     return 0
 
 

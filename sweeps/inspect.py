@@ -1,20 +1,15 @@
-"""Reads a sweep's directory without running anything: status, plan against actual times, tables, export."""
+"""Reads a sweep's directory without running anything: status, plan against actual times, tables."""
 
 from pathlib import Path
 from typing import Any
 
-from byol.errors import nearest
-from byol.files import replacing
 from sweeps import files
-from sweeps.errors import DirectoryError, RequestError
+from sweeps.errors import DirectoryError
 from sweeps.planning import estimates
 from sweeps.progress import clock
 from sweeps.record import directory
-from sweeps.record.rows import Fact
 from sweeps.record.tables import write_tables
 from sweeps.record.texts import check_rule, recorded_manifest, restore
-from sweeps.storage.checkpoints import Checkpoints
-from sweeps.storage.store import Store
 
 OF_TRIALS = ("trials", "facts")
 """The tables that tell of trials. Checking the measurements too would take seconds in a large ledger."""
@@ -78,26 +73,3 @@ def refresh_tables(out: Path) -> list[str]:
         lines = [] if directory.is_locked(out) else restore(ledger, out)  # a driver writes them itself
         check_rule(ledger, out)
         return lines
-
-
-def export_encoder(out: Path, trial_id: str, to: Path) -> None:
-    """Copies the trained online encoder of a trial to the file `to`, as safetensors.
-
-    Raises:
-        RequestError: there is no such trial, it has no encoder, or `to` cannot be written.
-        StorageError: the encoder is in a store that cannot be read.
-    """
-    with directory.open_ledger(out) as ledger:
-        trials, facts = {row.trial_id: row for row in ledger.trials()}, ledger.facts()
-    if trial_id not in trials:
-        raise RequestError(f'{out}: has no trial "{trial_id}"{nearest(trial_id, trials)}')
-    store = Store(facts[Fact.STORAGE]) if Fact.STORAGE in facts else None
-    encoder = Checkpoints(folder=out / files.CHECKPOINTS, store=store).encoder(trial_id)
-    if encoder is None:
-        state = trials[trial_id].end_reason or trials[trial_id].state.lower()
-        raise RequestError(f"{out}: trial {trial_id} has no trained encoder (it is {state})")
-    try:
-        with replacing(to) as partial:
-            partial.write_bytes(encoder)
-    except OSError as error:
-        raise RequestError(f"{to}: cannot be written: {error.strerror}") from None

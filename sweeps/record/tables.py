@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -54,7 +54,7 @@ _CONTROL_COLUMNS = pa.schema(
         ("data_digest", pa.string()),
     ]
 )
-"""What a trial's accuracy is compared with, the precision that it was trained in, and on what data."""
+"""The fields of Controls."""
 _SHAPE_COLUMNS = pa.schema([(name, pa.float64()) for name in Shape._fields])
 """How the representation's last spectrum falls."""
 _METRIC_COLUMNS = pa.schema(
@@ -92,7 +92,7 @@ def tables_written(ledger: Ledger, folder: Path) -> Iterator[dict[str, Path]]:
         with ledger.as_of_now():
             rows = ledger.trials()
             ids = {row.number: row.trial_id for row in rows}
-            derived = zip(_controls(ledger, rows), _shapes(ledger, rows), strict=True)
+            derived = zip(controls_of(ledger, rows), _shapes(ledger, rows), strict=True)
             trials = _trial_table(rows, [(*controls, *last) for controls, last in derived])
             _write(partials[files.TRIALS], *trials)
             _write(partials[files.METRICS], _METRIC_COLUMNS, _metric_batches(ledger, ids))
@@ -132,8 +132,19 @@ def _write(path: Path, schema: Any, batches: Iterator[Any]) -> None:
             writer.write_batch(batch)
 
 
-def _controls(ledger: Ledger, rows: list[TrialRow]) -> list[tuple[Any, ...]]:
-    """The values of _CONTROL_COLUMNS, by row."""
+class Controls(NamedTuple):
+    """What a trial's accuracy is compared with, the precision that it was trained in, and on what data."""
+
+    knn_accuracy_start: float | None
+    knn_accuracy_pixels: float | None
+    chance: float | None
+    test_images: int | None
+    precision: str | None
+    data_digest: str | None
+
+
+def controls_of(ledger: Ledger, rows: list[TrialRow]) -> list[Controls]:
+    """The controls of each row; None what is not known."""
     facts, starts = ledger.facts(), ledger.first_accuracies()
     known = json.loads(facts.get(Fact.BASELINES, "{}"))
     controls = []
@@ -144,9 +155,11 @@ def _controls(ledger: Ledger, rows: list[TrialRow]) -> list[tuple[Any, ...]]:
             Baselines.key(row.settings), {}
         )
         controls.append(
-            (
+            Controls(
                 starts.get(row.number),
-                *(baselines.get(name) for name in ("pixels", "chance", "test_images")),
+                baselines.get("pixels"),
+                baselines.get("chance"),
+                baselines.get("test_images"),
                 facts.get(Fact.PRECISION) if precision == "auto" else precision,
                 digest,
             )

@@ -165,6 +165,16 @@ def cells(reference: Mapping[str, Scalar], factors: Sequence[Factor], design: De
     return tuple(by_id.values())
 
 
+def reference_cell(reference: Mapping[str, Scalar], factors: Sequence[Factor]) -> Cell:
+    """The cell with every factor that applies at its first level; without factors, the reference itself.
+
+    Raises:
+        CellError: TrialConfig refuses it.
+    """
+    firsts = {factor.name: factor.levels[0].label for factor in factors}
+    return _cell(reference, factors, applicable(factors, firsts))
+
+
 def count(factors: Sequence[Factor], design: Design) -> int:
     """The number of combinations of a design, before any is excluded, without building one.
 

@@ -15,7 +15,7 @@ import pytest
 
 from sweeps import files
 from sweeps.errors import DirectoryError, StorageError
-from sweeps.inspect import export_encoder
+from sweeps.export import export_encoder
 from sweeps.options import RunOptions
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger

@@ -17,7 +17,8 @@ import pytest
 from byol.config import TrialConfig
 from byol.files import ENCODER, STATE
 from sweeps import files, simulated
-from sweeps.inspect import export_encoder, status
+from sweeps.export import export_encoder
+from sweeps.inspect import status
 from sweeps.options import RunOptions, RunOutcome
 from sweeps.run import run
 from sweeps.simulated import TRAINER
