@@ -149,7 +149,7 @@ def controls_of(ledger: Ledger, rows: list[TrialRow]) -> list[Controls]:
     known = json.loads(facts.get(Fact.BASELINES, "{}"))
     controls = []
     for row in rows:
-        precision = row.settings["precision"]
+        precision = str(row.settings["precision"])
         digest = row.data_digest or facts.get(data_of(row.settings))
         baselines = known.get(Baselines.key(row.settings, digest)) or known.get(
             Baselines.key(row.settings), {}
