@@ -31,6 +31,8 @@ def export_encoder(out: Path, trial_id: str, to: Path) -> Path:
             cannot be written.
         StorageError: the encoder is in a store that cannot be read.
     """
+    if to.is_dir():
+        raise RequestError(f"{to}: must name a file to write, but is a folder")
     if to.suffix == ONNX:
         _check_packages(to)
     with directory.open_ledger(out) as ledger:

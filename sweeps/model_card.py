@@ -149,7 +149,7 @@ def _results(row: TrialRow, rule: CollapseRule, controls: Controls) -> list[tupl
         (
             "effective rank of the representation",
             _number(row.effective_rank),
-            f"at least {rule.rank_threshold:g}",
+            f"dimensional collapse: {_yes(row.dimensional_collapse)} (below {rule.rank_threshold:g})",
         ),
     ]
 

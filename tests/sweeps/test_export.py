@@ -38,6 +38,9 @@ def test_export_copies_the_encoder_or_says_why_it_cannot(tmp_path: Path, small: 
         export_encoder(tmp_path, f"{finished[:-1]}x", tmp_path / "copy")
     with pytest.raises(RequestError, match="has no trained encoder \\(it is waiting\\)"):
         export_encoder(tmp_path, waiting, tmp_path / "copy")
+    for folder in (tmp_path, Path(), Path("/")):
+        with pytest.raises(RequestError, match="must name a file to write, but is a folder"):
+            export_encoder(tmp_path, finished, folder)
     with pytest.raises(RequestError, match="cannot be written: No such file"):
         export_encoder(tmp_path, finished, tmp_path / "missing" / "copy")
 
