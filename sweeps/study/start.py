@@ -30,10 +30,10 @@ reference:
   projector_size: 128
   predictor_width: 512
   batch_size: 64
-  steps: 300 # short, for a first look: `collapse-quickstart` learns for 1,000
+  steps: 600 # or `epochs: 100`
   lr: 0.6
   tau_base: 0.95
-  eval_every: 50
+  eval_every: 100
   eval_images: 500
 
 # What is varied: a setting with its levels, or a name of your own with levels that set several settings.

@@ -20,7 +20,7 @@ def test_it_is_a_small_study_on_images_that_ship(tmp_path: Path) -> None:
         {"predictor": "mlp", "stop_gradient": "removed"},
     ]
     assert study.reference["dataset"] == "fashion-mnist-8k"
-    assert study.trial_count * study.cells()[0].config.steps < 3000  # the quickstart has 15,000
+    assert study.trial_count * study.cells()[0].config.steps < 6000  # the quickstart has 15,000
     assert all(cell.config.predictor_lr_scale == 1 for cell in study.cells())
 
 
