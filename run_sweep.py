@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 from byol.errors import ConfigError, shortened
 from sweeps import __version__, files
-from sweeps.arguments import add_watch, count, name, path, positive
+from sweeps.arguments import add_watch, path
 from sweeps.beside import is_at_work
 from sweeps.command_line import (
-    add_address,
+    add_doctor,
     add_export,
     add_init,
     add_measure,
     add_plan,
+    add_replay,
     add_run,
     add_settings,
 )
@@ -156,11 +157,7 @@ def _parser() -> ArgumentParser:
     add_watch(report)
     report.add_argument("--of-run", action="store_true", help=SUPPRESS)  # a process of `run --watch`
 
-    replay = command("replay", _replay, "show what stopping collapsed trials early would have saved")
-    replay.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
-    replay.add_argument("--threshold", type=positive, metavar="T", help="overrides the study's value")
-    replay.add_argument("--patience", type=count, metavar="P", help="overrides the study's value")
-
+    add_replay(command("replay", _replay, "show what stopping collapsed trials early would have saved"))
     add_export(
         command("export", _export, "write a trained encoder as safetensors or ONNX, with a model card")
     )
@@ -171,13 +168,7 @@ def _parser() -> ArgumentParser:
     verify.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
     verify.add_argument("--json", action="store_true", help="as JSON, for scripts")
 
-    doctor = command("doctor", _doctor, "check this machine, or a cluster, and say what is wrong")
-    add_address(doctor)
-    doctor.add_argument(
-        "--out", type=path, default=Path(), metavar="DIR", help="where sweeps would be written"
-    )
-    doctor.add_argument("--storage", type=name, metavar="URI", help="a store to check, as of `run`")
-    doctor.add_argument("--json", action="store_true", help="as JSON, for scripts")
+    add_doctor(command("doctor", _doctor, "check this machine, or a cluster, and say what is wrong"))
     return parser
 
 

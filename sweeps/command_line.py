@@ -153,6 +153,23 @@ def _add_study(command: ArgumentParser) -> None:
     command.add_argument("--data-root", type=path, metavar="DIR", help="where downloaded data sets are kept")
 
 
+def add_replay(replay: ArgumentParser) -> None:
+    """Adds the options of `replay`."""
+    replay.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
+    replay.add_argument("--threshold", type=positive, metavar="T", help="overrides the study's value")
+    replay.add_argument("--patience", type=count, metavar="P", help="overrides the study's value")
+
+
+def add_doctor(doctor: ArgumentParser) -> None:
+    """Adds the options of `doctor`."""
+    add_address(doctor)
+    doctor.add_argument(
+        "--out", type=path, default=Path(), metavar="DIR", help="where sweeps would be written"
+    )
+    doctor.add_argument("--storage", type=name, metavar="URI", help="a store to check, as of `run`")
+    doctor.add_argument("--json", action="store_true", help="as JSON, for scripts")
+
+
 def add_address(command: ArgumentParser) -> None:
     """Adds the option that names a cluster."""
     command.add_argument(
