@@ -53,6 +53,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "projector_weight_decay": 0.0,
         "predictor_weight_decay": 0.1,
     },
+    "an objective of one's own": {"objective": "tests.own_package:distance", "variance_weight": 0.1},
     "no pairs": {
         "regression_weight": 0.0,
         "predictor": "none",

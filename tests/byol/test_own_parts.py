@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from byol import checkpoint
+from byol import checkpoint, files
 from byol.config import TrialConfig
 from byol.data import DataError, ImageData, load_data
 from byol.errors import ConfigError
@@ -223,6 +224,20 @@ def test_a_trial_resumes_bit_for_bit_and_not_under_other_code(tmp_path: Path, pa
         sys.path.append(str(package.parent))
         other = Learner(from_settings(settings), train_images=64, device=torch.device("cpu"))
         assert checkpoint.load_state(other, folder) == 0
+
+
+def test_layers_may_share_weights(tmp_path: Path, package: Path) -> None:
+    layers = "a, b = nn.Linear(432, 432), nn.Linear(432, 432)\n    b.weight = a.weight\n"
+    rest = "    return nn.Sequential(nn.Flatten(), a, nn.ReLU(), b)\n"
+    settings = own(package, f"from torch import nn\ndef make():\n    {layers}{rest}")
+    whole = [metrics.loss for metrics in metrics_of(settings)]
+    data = load_data("fashion-mnist-8k", train_images=64)
+    folder = tmp_path / "trial"
+    started = train(from_settings(settings), data, device="cpu", checkpoint_folder=folder, checkpoint_every=1)
+    list(itertools.islice(started, 2))
+    started.close()  # type: ignore[attr-defined]
+    assert [m.loss for m in metrics_of(settings, checkpoint_folder=folder)] == whole[1:]
+    assert {"1.weight", "3.weight"} <= set(load_file(folder / files.ENCODER))
 
 
 def test_the_built_in_loss_as_an_objective_trains_alike(package: Path) -> None:
