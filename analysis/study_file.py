@@ -122,4 +122,7 @@ def _levels(name: str, body: Any) -> StatedFactor:
     for level in levels:
         labels.append(level_text(level["label"] if isinstance(level, Mapping) else level))
         settings |= set(level.get("settings") or {}) if isinstance(level, Mapping) else {name}
-    return StatedFactor(labels=tuple(dict.fromkeys(labels)), settings=frozenset(settings))
+    of_own_data = {
+        "dataset" for key in settings if key.startswith("dataset.")
+    }  # arguments choose the data too
+    return StatedFactor(labels=tuple(dict.fromkeys(labels)), settings=frozenset(settings | of_own_data))

@@ -129,7 +129,13 @@ def _save(
 ) -> None:
     """Writes a file with a digest, in one step. What was there goes to `previous` then."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    on_cpu: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, tensor in tensors.items():
+        value = tensor.detach().cpu().contiguous()
+        place = value.untyped_storage().data_ptr()
+        on_cpu[name] = value.clone() if place in places else value  # of weights that layers share
+        places.add(place)
     # In a sweep the folder's name is the trial's id.
     about = {**header, "trial": path.absolute().parent.name, tensor_file.DIGEST: tensor_file.PLACEHOLDER}
     with replacing(path) as partial:

@@ -12,6 +12,9 @@ from byol.dataset_names import EMBEDDED_SETS as EMBEDDED_SETS
 from byol.dataset_names import NAMED_SETS as NAMED_SETS
 from byol.dataset_names import OnBroken as OnBroken
 from byol.dataset_names import check_dataset as check_dataset
+from byol.encoder_names import BACKBONES as BACKBONES
+from byol.encoder_names import RESNETS as RESNETS
+from byol.encoder_names import check_encoder, is_timm
 from byol.errors import ConfigError
 from byol.fields import INHERITED as INHERITED
 from byol.fields import Scalar as Scalar
@@ -19,26 +22,13 @@ from byol.fields import check_fields
 from byol.fields import choice as _choice
 from byol.fields import newer as _newer
 from byol.fields import number as _number
+from byol.fields import part as _part
+from byol.own_parts import PARTS, PartSettings, checked_metrics, checked_part, is_own
 from byol.view_config import ViewConfig as ViewConfig
 
-RESNETS = ("resnet18", "resnet34", "resnet50")
-"""torchvision ResNets, whose normalisation layers and stem can be exchanged."""
-
-BACKBONES = (
-    "convnext_tiny",
-    "densenet121",
-    "efficientnet_b0",
-    "mobilenet_v3_large",
-    "mobilenet_v3_small",
-    "regnet_y_400mf",
-    "resnet101",
-    "resnext50_32x4d",
-    "shufflenet_v2_x1_0",
-    "swin_t",
-    "vit_b_16",
-    "wide_resnet50_2",
-)
-"""Other torchvision classifiers: the features are the input of their last linear layer."""
+_OWN = {"MODULE:NAME": is_own}
+_OF_BUILT_IN = ("loss_norm", "target_views", "regression_weight", "negatives_weight", "negatives_temperature")
+"""Settings of the terms of the loss whose place an objective of your own takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +44,16 @@ class TrialConfig:
 
     # Data
     dataset: str = dataclasses.field(default="fashion-mnist-8k")
-    """A named image source (docs/data.md), or `folder:PATH`, or `parquet:PATH`."""
+    """A named image source (docs/data.md), `folder:PATH`, `parquet:PATH` or `MODULE:NAME`, your own."""
     train_images: int = _number(0, 0)
     """How many training images to use; 0 is all of them."""
     image_size: int = _number(28, 8, 1024)
     """Side of a view, in pixels; images are resized to it for evaluation."""
 
     # Encoder
-    encoder: str = _choice("tiny", *RESNETS, *BACKBONES)
-    """`tiny` is four convolutions (16-32-64-128 channels); the others are torchvision's."""
+    encoder: str = _part("tiny", *RESNETS, *BACKBONES, forms={"timm/NAME": is_timm, **_OWN})
+    """`tiny` is four convolutions (16-32-64-128 channels); `timm/NAME` is a model of timm, `MODULE:NAME` is
+    your own (docs/extending.md); the others are torchvision's."""
     encoder_norm: str = _choice("batch", "group", "group-ws", "layer", "none", "native")
     """Normalisation inside the encoder. `group-ws` adds weight standardisation (arXiv 2010.10241); `native`
     is the backbone's own: the only choice where its layers cannot be exchanged, and only there."""
@@ -256,6 +247,28 @@ class TrialConfig:
     seed: int = _number(0, 0, 2**31 - 1)
     """Fixes initial weights, data order and augmentation draws, each by a generator of its own."""
 
+    # Parts of your own (docs/extending.md), with encoder and dataset above
+    objective: str = _part("built-in", forms=_OWN, since="0.3.0")
+    """What predictions and targets are compared by: `built-in`, the regression and the negatives term, or
+    `MODULE:NAME`, a function of your own in their place. `loss_scale` and the terms of the projections alone
+    (`variance_weight` and the like) apply to both."""
+    metrics: str = _newer("", since="0.3.0", empty=True)
+    """Metrics of your own that each measurement has too: `MODULE:NAME`, several joined by commas."""
+    encoder_settings: PartSettings = dataclasses.field(default=PartSettings())
+    """Keyword arguments of an encoder of your own, or of timm; in a study `encoder.NAME` each."""
+    objective_settings: PartSettings = dataclasses.field(default=PartSettings())
+    """Keyword arguments of an objective of your own; in a study `objective.NAME` each."""
+    dataset_settings: PartSettings = dataclasses.field(default=PartSettings())
+    """Keyword arguments of a data set of your own; in a study `dataset.NAME` each."""
+    encoder_code: str = _newer("", since="0.3.0", empty=True)
+    """Digest of the source of an encoder of your own. This and the next three are found if left out."""
+    objective_code: str = _newer("", since="0.3.0", empty=True)
+    """Digest of the source of an objective of your own."""
+    dataset_code: str = _newer("", since="0.3.0", empty=True)
+    """Digest of the source of a data set of your own."""
+    metrics_code: str = _newer("", since="0.3.0", empty=True)
+    """Digests of the sources of the metrics, joined by commas."""
+
     # Views
     view1: ViewConfig = dataclasses.field(default=ViewConfig(blur_p=1.0))
     """The first view."""
@@ -299,24 +312,26 @@ class TrialConfig:
         if self.predictor_symmetric and self.predictor != "linear":
             rule = f'must be false for predictor {self.predictor} (only "linear" has one square matrix)'
             raise ConfigError("predictor_symmetric", self.predictor_symmetric, rule)
-        self._check_encoder()
+        check_encoder(
+            self.encoder,
+            norm=self.encoder_norm,
+            stem=self.encoder_stem,
+            zero_init_residual=self.zero_init_residual,
+            image_size=self.image_size,
+        )
+        self._check_parts()
 
-    def _check_encoder(self) -> None:
-        norms_exchangeable = self.encoder == "tiny" or self.encoder in RESNETS
-        if norms_exchangeable == (self.encoder_norm == "native"):
-            valid = "one of batch, group, group-ws, layer, none" if norms_exchangeable else '"native"'
-            rule = f"must be {valid} for encoder {self.encoder}"
-            raise ConfigError("encoder_norm", self.encoder_norm, rule)
-        if self.encoder not in RESNETS and self.encoder_stem != "auto":
-            rule = f'must be "auto" for encoder {self.encoder} (only ResNets have two stems)'
-            raise ConfigError("encoder_stem", self.encoder_stem, rule)
-        if self.zero_init_residual and (self.encoder not in RESNETS or self.encoder_norm == "none"):
-            rule = f"must be false for encoder {self.encoder} with encoder_norm {self.encoder_norm}"
-            hint = f" (only {', '.join(RESNETS)} with a normalisation have scales to start at 0)"
-            raise ConfigError("zero_init_residual", self.zero_init_residual, rule, hint)
-        if self.encoder == "vit_b_16" and self.image_size % 16:
-            rule = "must be a multiple of 16 for encoder vit_b_16"
-            raise ConfigError("image_size", self.image_size, rule)
+    def _check_parts(self) -> None:
+        for key in PARTS:
+            name, settings, code = (getattr(self, f"{key}{end}") for end in ("", "_settings", "_code"))
+            object.__setattr__(self, f"{key}_code", checked_part(key, name, settings, code, FIELD_NAMES))
+        names, code = checked_metrics(self.metrics, self.metrics_code)
+        object.__setattr__(self, "metrics", names)
+        object.__setattr__(self, "metrics_code", code)
+        for key in _OF_BUILT_IN if is_own(self.objective) else ():
+            if getattr(self, key) != default_value(key):
+                rule = "must be left out with an objective of your own, which takes the place of this term"
+                raise ConfigError(key, getattr(self, key), rule)
 
     @property
     def target_is_online(self) -> bool:
@@ -399,6 +414,8 @@ class TrialConfig:
             value = getattr(self, field.name)
             if isinstance(value, ViewConfig):
                 settings.update({f"{field.name}.{name}": item for name, item in _counted(value).items()})
+            if isinstance(value, PartSettings):
+                settings.update(value.named(field.name.removesuffix("_settings")))
         return settings
 
 
@@ -408,13 +425,14 @@ def _counted(config: TrialConfig | ViewConfig) -> dict[str, Scalar]:
     return {
         field.name: value
         for field, value in values.items()
-        if not isinstance(value, ViewConfig) and ("since" not in field.metadata or value != field.default)
+        if not dataclasses.is_dataclass(value) and ("since" not in field.metadata or value != field.default)
     }
 
 
 def _field_names() -> tuple[str, ...]:
     views = ("view1", "view2")
-    plain = [field.name for field in dataclasses.fields(TrialConfig) if field.name not in views]
+    fields = dataclasses.fields(TrialConfig)
+    plain = [field.name for field in fields if not dataclasses.is_dataclass(field.type)]
     dotted = [f"{view}.{field.name}" for view in views for field in dataclasses.fields(ViewConfig)]
     return (*plain, *dotted)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import sys
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from byol.errors import ConfigError, nearest
@@ -26,6 +27,18 @@ def choice(default: str, *options: str) -> Any:
     return dataclasses.field(default=default, metadata={"options": (default, *options)})
 
 
+def part(default: str, *options: str, forms: Mapping[str, Callable[[str], bool]], **rule: Any) -> Any:
+    """One of the default and the other options, or a name of one of these forms.
+
+    Args:
+        default, options: as for `choice`.
+        forms: how messages show a form, and whether a name has it.
+        rule: `since`, as for `newer`.
+    """
+    metadata = {"options": (default, *options), "forms": forms, **rule}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
 def newer(default: Any, *, since: str, **rule: Any) -> Any:
     """A field that an earlier version did not have: at its default it is no part of `to_settings`.
 
@@ -33,7 +46,7 @@ def newer(default: Any, *, since: str, **rule: Any) -> Any:
         default: its default.
         since: the version that brought it.
         rule: `low` and `high` of a number, or the `options` of a choice; `inherits`, the name of a setting
-            whose value it takes where it is INHERITED.
+            whose value it takes where it is INHERITED; `empty`, whether a text may be empty.
     """
     return dataclasses.field(default=default, metadata={"since": since, **rule})
 
@@ -56,7 +69,9 @@ def _checked(field: "dataclasses.Field[Any]", value: object) -> Scalar:
         return value
     if field.type is str:
         options = field.metadata.get("options")
-        return _checked_choice(field.name, value, options) if options else _checked_name(field.name, value)
+        if not options:
+            return _checked_name(field.name, value, empty=field.metadata.get("empty", False))
+        return _checked_choice(field.name, value, options, field.metadata.get("forms", {}))
     checked = _checked_number(field.name, value, whole=field.type is int)
     low, high = field.metadata["low"], field.metadata["high"]
     inherits = field.metadata.get("inherits")
@@ -73,17 +88,19 @@ def _checked(field: "dataclasses.Field[Any]", value: object) -> Scalar:
     return int(checked) if field.type is int else float(checked)
 
 
-def _checked_name(key: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
+def _checked_name(key: str, value: object, *, empty: bool) -> str:
+    if not isinstance(value, str) or not (value or empty):
         raise ConfigError(key, value, "must be a name")
     return value
 
 
-def _checked_choice(key: str, value: object, options: tuple[str, ...]) -> str:
-    if value not in options:
+def _checked_choice(
+    key: str, value: object, options: tuple[str, ...], forms: Mapping[str, Callable[[str], bool]]
+) -> str:
+    if value not in options and not (isinstance(value, str) and any(has(value) for has in forms.values())):
         unquoted = value is None or isinstance(value, bool)
         hint = ' (in YAML, quote "none", "no" and "off")' if unquoted else nearest(value, options)
-        raise ConfigError(key, value, f"must be one of {', '.join(options)}", hint)
+        raise ConfigError(key, value, f"must be one of {', '.join((*options, *forms))}", hint)
     return str(value)
 
 

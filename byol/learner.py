@@ -18,6 +18,7 @@ from byol.config import INHERITED, TrialConfig
 from byol.errors import ConfigError
 from byol.losses import views_loss
 from byol.networks import Branch, build_encoder, build_predictor, build_projector
+from byol.objective import own_objective
 from byol.optim import build_optimizer, set_lr
 from byol.predictors import after_step
 from byol.regularisers import directions, regularisation
@@ -61,6 +62,7 @@ class Learner:
 
         Raises:
             ConfigError: the configuration does not fit the number of images or the caller's encoder.
+            OtherPartError, PartError: a part of the user's own is another, or fails.
         """
         self.config = config
         self.device = device
@@ -77,6 +79,7 @@ class Learner:
         self.optimizer = build_optimizer(
             {role: module.named_parameters() for role, module in roles.items()}, config
         )
+        self._objective = own_objective(config)
         self._build_schedules(config, train_images)
         self._averages = [] if self.target is self.online else self._build_averages(train_images)
 
@@ -180,7 +183,9 @@ class Learner:
                     targets[view] = self._target_projection(view, views_BCHW, projections)
             predictions = [self.predictor(z_BD).float() for z_BD in projections[: self._predicting_views]]
         losses = []
-        if self.config.has_pairs:
+        if self._objective is not None:
+            losses.append(self._objective(predictions, [*targets.values()], projections))
+        elif self.config.has_pairs:
             losses.append(self._views_loss(predictions, targets))
         if self.config.has_regularisers:
             losses.append(self._regularisation(projections))
@@ -195,12 +200,13 @@ class Learner:
     @property
     def _projected_views(self) -> int:
         """How many views, the first ones, go through the online network."""
-        every = self.target is self.online or self.config.has_regularisers
+        every = self.target is self.online or self.config.has_regularisers or self._objective is not None
         return self.config.view_count if every else self._predicting_views
 
     @property
     def _first_target(self) -> int:
-        return 0 if self.config.symmetric or self.config.negatives_weight > 0 else 1
+        every = self.config.symmetric or self.config.negatives_weight > 0 or self._objective is not None
+        return 0 if every else 1
 
     def _target_projection(
         self, view: int, views_BCHW: Sequence[Tensor], projections: Sequence[Tensor]

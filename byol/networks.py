@@ -14,8 +14,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from byol.backbones import own_encoder, timm_backbone, torchvision_backbone
 from byol.config import RESNETS, TrialConfig
+from byol.encoder_names import is_timm
 from byol.ghost import use_ghost_batches
+from byol.own_parts import is_own
 from byol.predictors import DirectLinear, SymmetricLinear
 from byol.seeding import BeforeDraws, construction, stream_seed
 
@@ -145,6 +148,9 @@ def build_encoder(config: TrialConfig, stream: str = "encoder") -> tuple[nn.Modu
     constructors draw one parameter after another, each as it chooses to, without saying which. So the encoder
     is built twice: first to learn the order, then with the generator at the start of the right stream before
     each draw.
+
+    Raises:
+        ConfigError, OtherPartError, PartError: as `timm_backbone` and `own_encoder`.
     """
     drawn: list[Tensor] = []
     with construction(config.seed, stream), BeforeDraws(drawn.append):
@@ -168,7 +174,11 @@ def _storage(tensor: Tensor) -> int:
 def _encoder(config: TrialConfig) -> tuple[nn.Module, int]:
     if config.encoder == "tiny":
         return _tiny(config), TINY_CHANNELS[-1]
-    return _resnet(config) if config.encoder in RESNETS else _backbone(config)
+    if config.encoder in RESNETS:
+        return _resnet(config)
+    if is_timm(config.encoder):
+        return timm_backbone(config)
+    return own_encoder(config) if is_own(config.encoder) else torchvision_backbone(config)
 
 
 def _tiny(config: TrialConfig) -> nn.Sequential:
@@ -212,24 +222,6 @@ def small_stem(config: TrialConfig) -> bool:
     if config.encoder_stem == "auto":
         return config.image_size <= _SMALL_IMAGE
     return config.encoder_stem == "small"
-
-
-def _backbone(config: TrialConfig) -> tuple[nn.Module, int]:
-    from torchvision import models
-    from torchvision.ops import StochasticDepth
-
-    if config.encoder == "vit_b_16":
-        encoder = models.vit_b_16(weights=None, image_size=config.image_size)
-    else:
-        encoder = models.get_model(config.encoder, weights=None)
-    linear_layers = [name for name, module in encoder.named_modules() if isinstance(module, nn.Linear)]
-    features = encoder.get_submodule(linear_layers[-1]).in_features
-    encoder.set_submodule(linear_layers[-1], nn.Identity())
-    for module in encoder.modules():
-        # Dropout draws from the global generator, and BYOL uses no dropout.
-        if isinstance(module, (nn.Dropout, StochasticDepth)):
-            module.p = 0.0
-    return encoder, features
 
 
 def standardise_weights(module: nn.Module) -> None:

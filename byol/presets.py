@@ -6,19 +6,26 @@ from typing import Any
 
 from byol.config import FIELD_NAMES, TrialConfig, ViewConfig
 from byol.errors import ConfigError, nearest
+from byol.own_parts import PARTS, PartSettings, is_part_setting
 from byol.recipes import PRESETS as PRESETS
 from byol.recipes import VIEWS as VIEWS
 from byol.recipes import Bundle
 
-SETTING_NAMES = ("preset", "views", *FIELD_NAMES)
-"""What a study may set: the two bundles, and the fields of TrialConfig."""
+_CODES = ("metrics_code", *(f"{part}_code" for part in PARTS))
+SETTING_NAMES = ("preset", "views", *(name for name in FIELD_NAMES if name not in _CODES))
+"""What a study may set: the two bundles, and the fields of TrialConfig but for digests, which are found."""
+
+
+def is_setting(name: str) -> bool:
+    """Whether a study may set this: one of SETTING_NAMES, or a setting of a part of your own."""
+    return name in SETTING_NAMES or is_part_setting(name)
 
 
 def from_settings(settings: Mapping[str, object]) -> TrialConfig:
     """Builds a configuration from flat settings.
 
-    Keys are SETTING_NAMES. The bundles `preset` and `views` fill in what the settings leave out: explicit
-    keys override `views`, which overrides `preset`.
+    Keys are SETTING_NAMES, digests, and settings of parts such as `encoder.width`. The bundles `preset` and
+    `views` fill in what the settings leave out: explicit keys override `views`, which overrides `preset`.
 
     Raises:
         ConfigError: an unknown key or bundle, a wrong type, or a value that breaks a rule.
@@ -32,16 +39,21 @@ def from_settings(settings: Mapping[str, object]) -> TrialConfig:
     """
     fields: dict[str, Any] = {}
     views: dict[str, dict[str, object]] = {"view1": {}, "view2": {}}
+    parts: dict[str, dict[str, Any]] = {}
     for key, value in expand(settings).items():
         view, _, name = key.partition(".")
-        if key not in FIELD_NAMES:
+        if is_part_setting(key):
+            parts.setdefault(view, {})[name] = value
+        elif key not in FIELD_NAMES:
             raise ConfigError(key, value, "is not a setting", nearest(key, SETTING_NAMES))
-        if name:
+        elif name:
             views[view][name] = value
         else:
             fields[key] = value
     for view, values in views.items():
         fields[view] = _view(view, values)
+    for part, keywords in parts.items():
+        fields[f"{part}_settings"] = PartSettings.of(keywords)
     return TrialConfig(**fields)
 
 

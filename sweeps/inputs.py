@@ -4,7 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from byol.config import Scalar
+from byol.encoder_names import is_timm
+from byol.own_parts import is_part_setting, named_parts, packages
+from byol.presets import from_settings
 from sweeps.datasets import DataSets
+from sweeps.errors import RequestError, one_line
 from sweeps.options import RunOptions
 from sweeps.planning import estimates
 from sweeps.planning.estimates import Estimate
@@ -33,12 +38,14 @@ class Inputs:
     """How long trials are expected to take; None if unknown."""
     facts: Mapping[str, str]
     """What the ledger said before: nothing in a new sweep."""
+    packages: Sequence[Path]
+    """Python files and folders that hold the parts of the user's own."""
     changes: Changes
     """What has changed since the sweep's last driver; the user has accepted it."""
 
 
 def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, source: Path) -> Inputs:
-    """Loads the data and checks that all trials fit it.
+    """Checks the parts of the user's own, loads the data and checks that all trials fit it.
 
     Args:
         study: the study to run.
@@ -48,7 +55,7 @@ def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, s
         source: where the sweep's ledger is, if there is one: `out`, or a copy from the store.
 
     Raises:
-        RequestError: the data cannot be loaded, or does not fit a trial.
+        RequestError: a part fails; the data cannot be loaded, or does not fit a trial.
         DirectoryError: the sweep's trials ran under other code, versions or data, and that is not accepted.
     """
     # A search has no trials yet; the corners of its space must fit the data.
@@ -58,6 +65,7 @@ def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, s
     if directory.has_ledger(source):
         with directory.open_ledger(source) as ledger:
             facts, rows = ledger.facts(), ledger.trials()
+    _check_parts(trials, trainer)
     data = DataSets.load(study, trials, trainer=trainer, root=options.data_root)
     changes = conditions.changes(facts, rows, data.facts)
     conditions.check(out, changes, accept=options.accept_changes)
@@ -71,5 +79,30 @@ def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, s
         resources=options.resources(study.resources),
         estimate=estimates.of_study(study, study.cells(), out),
         facts=facts,
+        packages=packages(name for trial in trials for _, name, _ in named_parts(trial.settings)),
         changes=changes,
     )
+
+
+_OF_PARTS = frozenset(
+    (
+        *("encoder", "encoder_code", "objective", "objective_code", "metrics", "metrics_code"),
+        *("image_size", "projector_depth", "projector_size", "view_count", "symmetric"),
+    )
+)
+"""Settings on which it depends whether a part works, besides its own."""
+
+
+def _check_parts(trials: Sequence[Trial], trainer: Trainer) -> None:
+    """Tries out each part of the user's own, and each model of timm, with each of its settings."""
+    by_parts: dict[frozenset[tuple[str, Scalar]], Trial] = {}
+    for trial in trials:
+        if named_parts(trial.settings) or is_timm(str(trial.settings["encoder"])):
+            pairs = trial.settings.items()
+            parts = frozenset(pair for pair in pairs if pair[0] in _OF_PARTS or is_part_setting(pair[0]))
+            by_parts.setdefault(parts, trial)
+    for trial in by_parts.values():
+        try:
+            trainer.check(from_settings(trial.settings))
+        except ValueError as error:
+            raise RequestError(one_line(error)) from error

@@ -154,7 +154,9 @@ class Sweep:
             # Importing torch takes as long as Ray's start, which is mostly waiting.
             controls = beside(self._controls)
             with (
-                runtime.connected(self.options.address, self.inputs.resources) as self._available,
+                runtime.connected(
+                    self.options.address, self.inputs.resources, self.inputs.packages
+                ) as self._available,
                 self._recording(),
             ):
                 room = runtime.room(self.inputs.resources, self._available)

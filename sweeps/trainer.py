@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from byol.config import OnBroken, Scalar, TrialConfig
+from byol.own_parts import called
 from sweeps.study import Resources
 
 DataKey = tuple[str, int, int]
-"""dataset, train_images, image_size: together they identify a data set."""
+"""dataset (with the settings of one's own), train_images, image_size: together they identify a data set."""
 
 
 def data_key(settings: Mapping[str, Scalar]) -> DataKey:
     """Returns the key of the data set that a trial with these complete settings trains on."""
-    return str(settings["dataset"]), int(settings["train_images"]), int(settings["image_size"])
+    return called("dataset", settings), int(settings["train_images"]), int(settings["image_size"])
 
 
 class Images(Protocol):
@@ -54,6 +55,8 @@ class Trainer:
     """Returns what precision "auto" means on this machine: fp32 or bf16."""
     baselines: Callable[[Any, TrialConfig], Any]
     """Returns what kNN accuracy on a data set is compared with, as `byol.measure.baselines.Baselines`."""
+    check: Callable[[TrialConfig], None] = lambda config: None
+    """Tries out the parts of the user's own in a configuration; raises a ValueError if one fails."""
     prepare: Callable[[Resources], None] = lambda resources: None
     """Limits a worker's process to the resources of one trial, before each trial. Picklable by name."""
 
@@ -67,6 +70,7 @@ def byol_trainer() -> Trainer:
         train=train_byol,
         precision=byol_precision,
         baselines=byol_baselines,
+        check=check_byol,
         prepare=prepare_torch,
     )
 
@@ -85,6 +89,13 @@ def byol_baselines(data: Any, config: TrialConfig) -> Any:
     from byol.measure.baselines import baselines
 
     return baselines(data, image_size=config.image_size, k=config.knn_k, temperature=config.knn_temperature)
+
+
+def check_byol(config: TrialConfig) -> None:
+    """Calls `byol.part_checks.check_parts`, imported only where there are parts."""
+    from byol.part_checks import check_parts
+
+    check_parts(config)
 
 
 def prepare_torch(resources: Resources) -> None:

@@ -17,8 +17,10 @@ import numpy.typing as npt
 from byol.config import NAMED_SETS, OnBroken, check_dataset
 from byol.data.decoding import DataError, EncodedImages, Labels, Pixels, survey
 from byol.data.image_files import EncodedSet, decode_split, list_folder, list_parquet
-from byol.data.named_sets import read_named_set
+from byol.data.named_sets import NamedSet, read_named_set
+from byol.data.own_data import read_own_set
 from byol.errors import ConfigError
+from byol.own_parts import is_own, parse_call
 
 MEMORY_LIMIT = 2 * 2**30
 """Bytes of decoded images (2 GiB) above which a folder or Parquet source is streamed."""
@@ -102,14 +104,15 @@ def load_data(
     memory_limit: int = MEMORY_LIMIT,
     evaluation_limit: int = EVALUATION_LIMIT,
 ) -> Images:
-    """Loads a named set, a folder of images or Parquet files (docs/data.md).
+    """Loads a named set, a folder of images, Parquet files or a data set of your own (docs/data.md).
 
-    Named sets are loaded into memory. Folders and Parquet files are too, unless their decoded images take
-    more than `memory_limit`, at their own sizes or as loaded: if all are squares of one size they keep it,
-    otherwise the shorter side is resized to `image_size` and the centre cut out.
+    Named sets and your own are loaded into memory. Folders and Parquet files are too, unless their decoded
+    images take more than `memory_limit`, at their own sizes or as loaded: if all are squares of one size they
+    keep it, otherwise the shorter side is resized to `image_size` and the centre cut out.
 
     Args:
-        dataset: one of NAMED_SETS, `folder:PATH` or `parquet:PATH`.
+        dataset: one of NAMED_SETS, `folder:PATH`, `parquet:PATH`, or `MODULE:NAME`, with settings as
+            `byol.own_parts.call_text` writes them.
         root: folder of downloads and Arrow files; None is `data` in the working directory.
         train_images: how many training images to use, the first of a fixed permutation; 0 is all.
         image_size: in pixels, as above. Named sets keep their own.
@@ -126,12 +129,15 @@ def load_data(
     ((500, 1, 28, 28), (2000, 1, 28, 28), 'Ankle boot')
     """
     root = root or Path("data")
+    name, settings = parse_call(dataset)
     try:
-        check_dataset(dataset)
+        check_dataset(name)
     except ConfigError as error:
         raise DataError(str(error)) from None
-    if dataset in NAMED_SETS:
-        return _named(dataset, root, train_images)
+    if name in NAMED_SETS:
+        return _complete(name, read_named_set(name, root), train_images)
+    if is_own(name):
+        return _complete(dataset, read_own_set(name, settings), train_images)
     source = _listed(dataset, root, train_images)
     shape = _shape_in_memory(source, image_size, memory_limit)
     if shape is None:
@@ -139,8 +145,7 @@ def load_data(
     return _in_memory(dataset, source, *shape, on_broken)
 
 
-def _named(name: str, root: Path, train_images: int) -> ImageData:
-    source = read_named_set(name, root)
+def _complete(name: str, source: NamedSet, train_images: int) -> ImageData:
     available = len(source.train_images)
     # A slice where all are used: no copy of the 2.8 GB of stl10-unlabelled.
     subset = training_subset(available, train_images, name) if train_images else slice(None)

@@ -34,10 +34,10 @@ class NamedSet:
     """int64 [N], or None where there are none."""
     test_images: Pixels
     """uint8 [N, C, H, W]."""
-    test_labels: Labels
-    """int64 [N]."""
-    classes: tuple[str, ...]
-    """Names of the labels."""
+    test_labels: Labels | None
+    """int64 [N], or None where there are none."""
+    classes: tuple[str, ...] | None
+    """Names of the labels; None if they have none."""
     bank_images: Pixels | None = None
     """Labelled images for kNN, if the training images have no labels."""
     bank_labels: Labels | None = None

@@ -23,6 +23,7 @@ from byol.measure import metrics
 from byol.measure.knn import check_neighbours, knn_accuracy
 from byol.measure.lidar import lidar
 from byol.measure.metrics import Cloud, Metrics
+from byol.measure.own_metrics import own_metrics
 from byol.measure.probe import linear_probe
 from byol.pulse import beat
 from byol.seeding import stream, stream_seed
@@ -73,6 +74,7 @@ class Measurer:
 
         Raises:
             ConfigError: kNN needs more neighbours than there are labelled images.
+            OtherPartError, PartError: a metric of the user's own is another, or fails.
         """
         self.config = config
         self.data = data
@@ -84,6 +86,11 @@ class Measurer:
         images = on_device(data.test_images[: config.eval_images], learner.device)
         self._clean = torch.cat([self._clean_view(part) for part in self._batches(images)])
         self._images = images
+        self._own_metrics = own_metrics(config)
+        labels = data.test_labels
+        self._labels = (
+            None if labels is None else torch.from_numpy(np.array(labels[: len(images)])).to(images.device)
+        )
         self._views = [
             self._drawn_view(images, name, settings)
             for name, settings in (("measured1", config.view1), ("measured2", config.view2))
@@ -133,6 +140,7 @@ class Measurer:
             knn_accuracy=knn,
             probe_accuracy=probe,
             **at_the_end,
+            own=self._own_metrics(y_NF.x_ND.float(), z_ND.x_ND.float(), self._labels),
         )
 
     def _accuracies(self, step: int) -> tuple[float | None, float | None]:

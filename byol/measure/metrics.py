@@ -12,7 +12,8 @@ computed where the tables are made and read (`analysis/spectra.py`).
 
 import functools
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -294,3 +295,5 @@ class Metrics:
     """LiDAR (lidar.py) of the representation, 1..dimensions (arXiv 2312.04000); None but at the end."""
     projection_lidar: float | None = None
     """LiDAR of the projection; None but at the end."""
+    own: Mapping[str, float] = field(default_factory=dict)
+    """Values of the metrics of your own, by column (own_metrics.py)."""

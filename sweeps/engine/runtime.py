@@ -6,7 +6,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 
 import ray
@@ -80,10 +81,18 @@ def interruptible(deadline: float | None = None) -> Iterator[Interruption]:
 
 
 @contextlib.contextmanager
-def connected(address: str | None, resources: Resources) -> Iterator[dict[str, float]]:
+def connected(
+    address: str | None, resources: Resources, packages: Sequence[Path] = ()
+) -> Iterator[dict[str, float]]:
     """Starts Ray on this machine, or joins the cluster at `address` ("auto" finds it); yields its resources.
 
     While connected, Ray's environment variables are set. A Ray that is already running is used, not stopped.
+
+    Args:
+        address: of the cluster; None starts one here.
+        resources: what one trial occupies.
+        packages: Python files and folders of packages that all workers can then import. Workers of a Ray that
+            is already running have to find them themselves.
 
     Raises:
         EngineError: Ray cannot be started or reached, or this machine cannot hold a trial.
@@ -93,7 +102,7 @@ def connected(address: str | None, resources: Resources) -> Iterator[dict[str, f
     with ray_environment(threads=threads):
         start_here = not ray.is_initialized()
         if start_here:
-            _start(address)
+            _start(address, packages)
         try:
             logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
             available = dict(ray.cluster_resources())
@@ -111,7 +120,7 @@ def connected(address: str | None, resources: Resources) -> Iterator[dict[str, f
                 ray.shutdown()
 
 
-def _start(address: str | None) -> None:
+def _start(address: str | None, packages: Sequence[Path]) -> None:
     if address is None:
         access.protect_token()
     else:
@@ -124,6 +133,7 @@ def _start(address: str | None) -> None:
                 include_dashboard=None if address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
+                runtime_env={"py_modules": [str(path) for path in packages]} if packages else None,
             )
     except SystemExit:  # Ray's answer to SIGTERM
         raise KeyboardInterrupt from None

@@ -15,6 +15,7 @@ from ray.tune.result import TIMESTEPS_TOTAL
 
 from byol.config import Scalar, TrialConfig
 from byol.measure.collapse import CollapseRule
+from byol.own_parts import OtherPartError, check_source, named_parts
 from byol.presets import from_settings
 from byol.pulse import Stopped, beat
 from byol.sources import code_digest
@@ -92,6 +93,8 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
                 "driver's: bring the same code there, or go on with --accept-changes"
             )
         settings = {**job.common, **config["trial"]["settings"]}
+        for part in named_parts(settings):
+            check_source(*part)
         trial, key = _config(settings, job.precision), data_key(settings)
         with Heartbeat(job.run, config["trial"]["id"], limit=job.hung_after).beating() as heartbeat:
             images = job.node_data.get(key) if job.node_data else ray.get(job.data[key])
@@ -117,7 +120,11 @@ def _meets_all(error: BaseException | None, folder: Path) -> bool:
     """Whether an error is about the node's code, the disk, the store, or what was written below `folder`."""
     while error is not None:
         below = isinstance(error, OSError) and str(error.filename or "").startswith(str(folder))
-        if below or is_of_disk(error) or isinstance(error, LastingStorageError | OtherCodeError):
+        if (
+            below
+            or is_of_disk(error)
+            or isinstance(error, LastingStorageError | OtherCodeError | OtherPartError)
+        ):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -64,7 +64,7 @@ def calibrate(study: Study, trainer: Trainer, *, data_root: Path | None) -> Iter
         key = data_key(config.to_settings())
         if key not in data:
             data[key] = trainer.load_data(
-                config.dataset,
+                key[0],
                 root=data_root,
                 train_images=config.train_images,
                 image_size=config.image_size,

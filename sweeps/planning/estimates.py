@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from byol.config import FIELD_NAMES, Scalar, default_value
+from byol.own_parts import is_part_setting
 from byol.presets import from_settings
 from sweeps.errors import DirectoryError
 from sweeps.record import directory
@@ -68,7 +69,7 @@ def shape(settings: Mapping[str, Scalar]) -> str:
         elif key in WEIGHTS:
             if bool(value) != bool(default_value(key)):
                 timed[key] = bool(value)
-        elif key in FIELD_NAMES and key not in COSTS_NOTHING:
+        elif is_part_setting(key) or (key in FIELD_NAMES and key not in COSTS_NOTHING):
             timed[key] = value
     timed["target_is_online"] = from_settings(settings).target_is_online
     return digest(timed)

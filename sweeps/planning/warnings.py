@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from byol.config import EMBEDDED_SETS, NAMED_SETS, TrialConfig
+from byol.own_parts import is_own
 from sweeps.study import Study
 from sweeps.study.samples import corner_configs
 
@@ -50,6 +51,8 @@ def warnings(study: Study) -> Iterator[str]:
 
 def _data(configs: Sequence[TrialConfig]) -> Iterator[str]:
     for dataset in dict.fromkeys(config.dataset for config in configs):
+        if is_own(dataset):
+            continue
         if dataset not in NAMED_SETS:
             if not Path(dataset.partition(":")[2]).expanduser().exists():
                 yield f"{dataset} is not on this machine"

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from byol.own_parts import OtherPartError, check_source, named_parts
 from sweeps.errors import DirectoryError
 from sweeps.files import CHECKPOINTS, JOURNAL, LEDGER, LOCK, MANIFEST, REPORT, STUDY
 from sweeps.record.ledger import FROM_STORE, Ledger
@@ -78,11 +79,24 @@ def check_study(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -
         return
     unplanned = [row for row in rows if row.trial_id not in trial_ids]
     if unplanned:
+        _refuse_changed_parts(place, unplanned[0])
         labels = ", ".join(f"{key}={value}" for key, value in unplanned[0].labels.items())
         raise DirectoryError(
             f"{place}: holds another study: {len(unplanned)} of its {len(rows)} trials are not planned by "
             f"{study.name}, such as {labels}, seed {unplanned[0].seed}"
         )
+
+
+def _refuse_changed_parts(place: str, row: TrialRow) -> None:
+    """Says so where a trial is not planned because the source of a part of the user's own has changed."""
+    for key, name, code in named_parts(row.settings):
+        try:
+            check_source(key, name, code)
+        except OtherPartError as error:
+            raise DirectoryError(
+                f"{place}: the source of its trials' {key} has changed ({error}): with another they are "
+                "other trials, which need another directory"
+            ) from None
 
 
 def _check_same_search(place: str, study: Study, recorded: str) -> None:

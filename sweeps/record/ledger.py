@@ -29,11 +29,11 @@ from sweeps.record.rows import (
     TrialRow,
     TrialState,
 )
-from sweeps.record.schema import ADDED, FORMAT, PAGE_BYTES, PROVENANCE, create_tables, signed_columns
+from sweeps.record.schema import ADDED, FORMAT, OWN, PAGE_BYTES, PROVENANCE, create_tables, signed_columns
 from sweeps.study.designs import Trial
 
 _PLANNED = "trial_id, design, cell_id, seed, labels, settings, steps_planned"
-_METRICS_COLUMNS = ", ".join(f'"{name}"' for name in METRICS)
+_METRICS_COLUMNS = ", ".join(f'"{name}"' for name in (*METRICS, OWN))
 FROM_STORE = (
     "Its copy in the sweep's store, if there is one, replaces it: `run` with the same --storage and an empty "
     "--out resumes from there"
@@ -219,8 +219,9 @@ class Ledger:
             number = running["number"]
             for table in ("metrics", "spectra"):
                 self._db.execute(f"DELETE FROM {table} WHERE number = ? AND step >= ?", (number, step))
-            marks = ", ".join("?" * (1 + len(METRICS)))
-            metrics = (number, *(_stored(getattr(measurement, name)) for name in METRICS))
+            marks = ", ".join("?" * (2 + len(METRICS)))
+            own = json.dumps(dict(measurement.own)) if measurement.own else None
+            metrics = (number, *(_stored(getattr(measurement, name)) for name in METRICS), own)
             self._db.execute(f"INSERT INTO metrics (number, {_METRICS_COLUMNS}) VALUES ({marks})", metrics)
             self._db.executemany(
                 "INSERT INTO spectra (number, step, level, eigenvalues) VALUES (?, ?, ?, ?)",
@@ -299,6 +300,13 @@ class Ledger:
         present = self._present("metrics")
         for row in self._read(query, "metrics"):
             yield row["number"], *(_number(row[name]) if name in present else None for name in METRICS)
+
+    def own_metrics(self) -> Iterator[tuple[int, int, dict[str, float]]]:
+        """Yields metrics of the user's own in the order of `metrics`: the trial's number, step, values."""
+        query = "SELECT m.* FROM metrics m JOIN trials t USING (number) {} ORDER BY t.position, m.step"
+        if OWN in self._present("metrics"):
+            for row in self._read(query.format(f"WHERE m.{OWN} IS NOT NULL"), "metrics"):
+                yield row["number"], int(row["step"]), dict(json.loads(row[OWN]))
 
     def spectra(self) -> Iterator[tuple[int, int, str, bytes]]:
         """Yields all spectra in order: the trial's number, step, level, eigenvalues as float32."""

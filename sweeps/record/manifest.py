@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 
 from sweeps import __version__
 
-PACKAGES = ("torch", "torchvision", "ray", "numpy", "pyarrow", "optuna", "safetensors", "pillow")
+PACKAGES = ("torch", "torchvision", "ray", "numpy", "pyarrow", "optuna", "safetensors", "pillow", "timm")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from analysis.states import WINNER as WINNER
 from analysis.states import EndReason as EndReason
 from analysis.states import TrialState as TrialState
 from byol.config import Scalar
+from byol.own_parts import called
 from sweeps.study.designs import Labels, Trial
 
 
@@ -123,6 +124,8 @@ class Measurement(MetricsRow):
     """Likewise."""
     projection_lidar: float | None = None
     """Likewise."""
+    own: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Values of the metrics of the user's own, by column."""
     spectra: Mapping[str, bytes]
     """Level ("representation", "projection") -> eigenvalues, descending, as little-endian float32."""
     wall_seconds: float
@@ -157,6 +160,7 @@ class Measurement(MetricsRow):
         return cls(
             **{name: getattr(metrics, name) for name in METRICS},
             **{name: getattr(metrics, name) for name in AT_THE_END},
+            own=dict(metrics.own),
             spectra={
                 level: getattr(metrics, f"{level}_spectrum").astype("<f4").tobytes()
                 for level in ("representation", "projection")
@@ -198,13 +202,15 @@ class Baselines:
 
         With the digest of the data only if the sweep has gone on with other data since.
         """
-        names = ("dataset", "train_images", "image_size", "knn_k", "knn_temperature")
-        return json.dumps([*(settings[name] for name in names), *([digest] if digest else [])])
+        names = ("train_images", "image_size", "knn_k", "knn_temperature")
+        values = [called("dataset", settings), *(settings[name] for name in names)]
+        return json.dumps([*values, *([digest] if digest else [])])
 
 
 def data_of(settings: Mapping[str, Scalar]) -> str:
     """Describes the data set that a trial with these complete settings trains on."""
-    return describe_data(str(settings["dataset"]), int(settings["train_images"]), int(settings["image_size"]))
+    train_images, image_size = int(settings["train_images"]), int(settings["image_size"])
+    return describe_data(called("dataset", settings), train_images, image_size)
 
 
 def describe_data(dataset: str, train_images: int, image_size: int) -> str:

@@ -46,12 +46,15 @@ CREATE TABLE IF NOT EXISTS trials (
     error TEXT,
     traceback TEXT
 )"""
+OWN = "own"
+"""Column of measurements: metrics of the user's own as JSON, column -> value; null where there are none."""
 # Rows in the order in which they come, found by an index. In the order of their keys (WITHOUT ROWID), rows
 # of several KB would fill less than half of each page: 9.8 KB a measurement with 3 KB of spectra, not 3.7.
 _METRICS = f"""
 CREATE TABLE IF NOT EXISTS metrics (
     number INTEGER NOT NULL,
     {", ".join(f"{name} REAL{' NOT NULL' * (name == 'step')}" for name in METRICS)},
+    {OWN} TEXT,
     PRIMARY KEY (number, step)
 )"""
 _SPECTRA = """
@@ -62,7 +65,7 @@ CREATE TABLE IF NOT EXISTS spectra (
 _FACTS = "CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 ADDED = {
     "trials": {**dict.fromkeys(LAST_VALUES, "REAL"), **PROVENANCE, checksums.COLUMN: "INTEGER"},
-    "metrics": {**dict.fromkeys(METRICS, "REAL"), checksums.COLUMN: "INTEGER"},
+    "metrics": {**dict.fromkeys(METRICS, "REAL"), OWN: "TEXT", checksums.COLUMN: "INTEGER"},
     "spectra": {checksums.COLUMN: "INTEGER"},
     "facts": {checksums.COLUMN: "INTEGER"},
 }

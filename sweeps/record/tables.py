@@ -64,6 +64,8 @@ _METRIC_COLUMNS = pa.schema(
         *((name, pa.float32()) for name in METRICS if name != "step"),
     ]
 )
+OWN_PREFIX = "m_"
+"""What the columns of the user's own metrics begin with."""
 _SPECTRA_COLUMNS = pa.schema(
     [
         ("trial_id", pa.string()),
@@ -93,9 +95,11 @@ def tables_written(ledger: Ledger, folder: Path) -> Iterator[dict[str, Path]]:
             rows = ledger.trials()
             ids = {row.number: row.trial_id for row in rows}
             derived = zip(controls_of(ledger, rows), _shapes(ledger, rows), strict=True)
-            trials = _trial_table(rows, [(*controls, *last) for controls, last in derived])
+            own = _own_metrics(ledger, rows)
+            trials = _trial_table(rows, [(*controls, *last) for controls, last in derived], own)
             _write(partials[files.TRIALS], *trials)
-            _write(partials[files.METRICS], _METRIC_COLUMNS, _metric_batches(ledger, ids))
+            schema = pa.schema([*_METRIC_COLUMNS, *(pa.field(name, pa.float32()) for name in own)])
+            _write(partials[files.METRICS], schema, _metric_batches(ledger, ids, list(own), schema))
             _write(partials[files.SPECTRA], _SPECTRA_COLUMNS, _spectra_batches(ledger, ids))
         yield partials
 
@@ -177,15 +181,28 @@ def _shapes(ledger: Ledger, rows: list[TrialRow]) -> list[tuple[float | None, ..
     ]
 
 
-def _trial_table(rows: list[TrialRow], derived: list[tuple[Any, ...]]) -> tuple[Any, Iterator[Any]]:
-    """The table; `derived` are the values of _CONTROL_COLUMNS and _SHAPE_COLUMNS, by row."""
+def _own_metrics(ledger: Ledger, rows: list[TrialRow]) -> dict[str, list[float | None]]:
+    """Columns of the user's own metrics -> their last values, by row."""
+    names: dict[str, None] = {}
+    last: dict[int, dict[str, float]] = {}
+    for number, _, values in ledger.own_metrics():
+        names |= dict.fromkeys(values)
+        last[number] = values
+    return {f"{OWN_PREFIX}{name}": [last.get(row.number, {}).get(name) for row in rows] for name in names}
+
+
+def _trial_table(
+    rows: list[TrialRow], derived: list[tuple[Any, ...]], own: dict[str, list[float | None]]
+) -> tuple[Any, Iterator[Any]]:
+    """The table; `derived` are values of _CONTROL_COLUMNS and _SHAPE_COLUMNS by row, `own` more columns."""
     columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in _TRIAL_COLUMNS]
     derived_fields = [*_CONTROL_COLUMNS, *_SHAPE_COLUMNS]
     columns += [
         pa.array([values[index] for values in derived], field.type)
         for index, field in enumerate(derived_fields)
     ]
-    fields = [*_TRIAL_COLUMNS, *derived_fields]
+    columns += [pa.array(values, pa.float64()) for values in own.values()]
+    fields = [*_TRIAL_COLUMNS, *derived_fields, *(pa.field(name, pa.float64()) for name in own)]
     labels = [row.labels for row in rows]
     for name in _factor_names(labels):
         column = pa.array([label.get(name) for label in labels])
@@ -207,13 +224,23 @@ def _factor_names(labels: list[Labels]) -> list[str]:
     return names
 
 
-def _metric_batches(ledger: Ledger, ids: dict[int, str]) -> Iterator[Any]:
-    rows = ledger.metrics()
+def _metric_batches(ledger: Ledger, ids: dict[int, str], own: list[str], schema: Any) -> Iterator[Any]:
+    rows, own_rows = ledger.metrics(), ledger.own_metrics() if own else iter(())
+    following = next(own_rows, None)
     while batch := list(islice(rows, _BATCH)):
         numbers, *columns = zip(*batch, strict=True)
         arrays = [pa.array([ids[number] for number in numbers]), pa.array(map(int, columns[0]), pa.int64())]
         arrays += [pa.array(column, pa.float32()) for column in columns[1:]]
-        yield pa.record_batch(arrays, schema=_METRIC_COLUMNS)
+        own_values: list[dict[str, float]] = []
+        for number, step, *_ in batch:
+            has_own = following is not None and following[:2] == (number, step)
+            own_values.append(following[2] if following is not None and has_own else {})
+            following = next(own_rows, None) if has_own else following
+        arrays += [
+            pa.array([values.get(name.removeprefix(OWN_PREFIX)) for values in own_values], pa.float32())
+            for name in own
+        ]
+        yield pa.record_batch(arrays, schema=schema)
 
 
 def _spectra_batches(ledger: Ledger, ids: dict[int, str]) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 from byol.config import Scalar, TrialConfig
+from byol.encoder_names import check_installed
 from byol.errors import ConfigError
 from byol.presets import from_settings
 from sweeps.study import fractional, limits
@@ -284,6 +285,7 @@ def _cell(reference: Mapping[str, Scalar], factors: Sequence[Factor], labels: La
     try:
         config = from_settings(settings)
         limits.check_size(config)
+        check_installed(config.encoder)
     except ConfigError as error:
         raise CellError(labels, error) from None
     return cell_of(config, labels)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from byol.config import Scalar, default_value
 from byol.errors import listed as named
 from byol.errors import nearest
-from byol.presets import SETTING_NAMES
+from byol.presets import SETTING_NAMES, is_setting
 from sweeps.study import limits
 from sweeps.study.designs import Design, Factor, Level
 from sweeps.study.entries import Entry, is_finite
@@ -23,9 +23,10 @@ def read_settings(entry: Entry) -> dict[str, Scalar]:
     for key, value in entry.mapping().items():
         if key == "seed":
             raise value.error("is set by the study's seeds; leave it out")
-        if key not in SETTING_NAMES:
+        if not is_setting(key):
             raise value.error("is not a setting", hint=nearest(key, SETTING_NAMES))
-        settings[key] = value.scalar()
+        is_list = key == "metrics" and isinstance(value.value, list)
+        settings[key] = ",".join(item.text() for item in value.items()) if is_list else value.scalar()
     return settings
 
 
@@ -98,7 +99,7 @@ def _read_factor(name: str, entry: Entry, earlier: Sequence[Factor]) -> Factor:
     else:
         if name == "seed":
             raise entry.error("is set by the study's seeds; leave it out")
-        if name not in SETTING_NAMES:
+        if not is_setting(name):
             other = "; a factor of any other name needs named levels, each with its settings"
             raise entry.error("is not a setting", hint=nearest(name, SETTING_NAMES) + other)
         levels = [_read_level(name, item) for item in listed.items()]

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from byol.config import OnBroken
 from byol.errors import ConfigError, listed, nearest, shortened
 from byol.measure.collapse import CollapseRule
+from byol.part_source import forget, search_in
 from sweeps.errors import StudyError
 from sweeps.study import designs, limits
 from sweeps.study.design_section import read_design
@@ -30,6 +31,9 @@ _ON_BROKEN: tuple[OnBroken, ...] = get_args(OnBroken)
 def load_study(path_or_name: str | Path, settings: Sequence[str] = ()) -> Study:
     """Reads and checks a study.
 
+    Parts of your own that it names are looked for where Python looks for modules, then in the folder of the
+    file and in the working directory, which are added to sys.path.
+
     Args:
         path_or_name: a .yaml file, or the name of a study that ships.
         settings: `KEY=VALUE` each: settings that override the file's reference, as if they stood there.
@@ -49,6 +53,9 @@ def load_study(path_or_name: str | Path, settings: Sequence[str] = ()) -> Study:
             rule = "is neither a .yaml file nor the name of a study"
             raise StudyError(rule, file=str(path_or_name), hint=hint)
         path = SHIPPED / f"{path_or_name}.yaml"
+    else:
+        search_in(path.parent, Path())
+    forget()  # a process may load a study again, after its parts have changed
     return study_from_text(_read(path), str(path), settings)
 
 

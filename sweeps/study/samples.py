@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from byol.config import Scalar, TrialConfig
+from byol.encoder_names import check_installed
 from byol.errors import ConfigError
 from byol.presets import from_settings
 from sweeps.errors import RequestError
@@ -27,6 +28,7 @@ def sample_config(
     try:
         config = from_settings({**reference, **values, "seed": search.trial_seed})
         limits.check_size(config)
+        check_installed(config.encoder)
     except ConfigError as error:
         raise CellError(dict(values), error) from None
     return config

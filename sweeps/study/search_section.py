@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from byol.config import Scalar, TrialConfig, default_value
 from byol.errors import ConfigError, listed, nearest
 from byol.measure.collapse import CollapseRule
-from byol.presets import SETTING_NAMES
+from byol.own_parts import is_part_setting
+from byol.presets import SETTING_NAMES, is_setting
 from sweeps.errors import StudyError
 from sweeps.study import limits
 from sweeps.study.designs import CellError, describe
@@ -26,7 +27,7 @@ OBJECTIVES = (
 
 _FIXED = (
     *("seed", "dataset", "train_images", "image_size", "eval_every", "eval_images"),
-    *("knn_every", "knn_k", "knn_temperature", "probe"),
+    *("knn_every", "knn_k", "knn_temperature", "probe", "metrics"),
 )
 """Settings that decide on what data, or how, the objectives are measured."""
 
@@ -100,9 +101,9 @@ def _read_objectives(entry: Entry | None) -> dict[str, Direction]:
 def _read_space(entry: Entry) -> tuple[Parameter, ...]:
     space: dict[str, Parameter] = {}
     for name, item in entry.mapping().items():
-        if name in _FIXED:
+        if name in _FIXED or name.startswith("dataset."):
             raise item.error("must be the same in all samples, or their objectives cannot be compared")
-        if name not in SETTING_NAMES:
+        if not is_setting(name):
             raise item.error("is not a setting", hint=nearest(name, SETTING_NAMES))
         space[name] = _read_parameter(name, item, space)
     if not space:
@@ -119,8 +120,9 @@ def _read_parameter(name: str, entry: Entry, earlier: Mapping[str, Parameter]) -
         return Parameter(name=name, choices=_read_choices(name, parts["choices"]), when=when)
     if not {"low", "high"} <= set(parts):
         raise entry.error("must have low and high, or choices")
-    default = default_value(name)
-    if isinstance(default, str | bool | None):
+    # A setting of a part of your own has no default: its lower end says whether it is a whole number.
+    default = parts["low"].value if is_part_setting(name) else default_value(name)
+    if not is_finite(default):
         raise entry.error("must have choices, because it is not a number")
     low, high = (_read_end(parts[key], whole=isinstance(default, int)) for key in ("low", "high"))
     if low >= high:

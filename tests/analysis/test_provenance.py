@@ -19,8 +19,9 @@ from analysis.findings.finding import Finding
 from analysis.load import load_results
 from analysis.outcomes import count
 from analysis.page.report import render
-from analysis.provenance import CODE, confounded, mixtures, ran_under
+from analysis.provenance import CODE, DATA_SETTINGS, confounded, mixtures, ran_under
 from analysis.results import StudyResults
+from analysis.study_file import stated_factors
 from analysis.verdict import Case, study_verdict
 from tests.analysis.tables import Row, write_sweep
 
@@ -408,3 +409,8 @@ def test_the_report_says_so(tmp_path: Path) -> None:
     sweep(tmp_path, lambda row: CHANGES["device"] if row["f_predictor"] == "none" else {})
     sentences = findings(load_results([tmp_path])).sentences
     assert any(sentence.startswith("predictor is confounded with the device") for sentence in sentences)
+
+
+def test_arguments_of_own_data_choose_the_data() -> None:
+    stated = stated_factors({"factors": {"dataset.count": [64, 128]}}, Path("study.yaml"))
+    assert stated["dataset.count"].settings & DATA_SETTINGS == {"dataset"}

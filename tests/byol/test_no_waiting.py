@@ -53,6 +53,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "projector_weight_decay": 0.0,
         "predictor_weight_decay": 0.1,
     },
+    "an objective of one's own": {"objective": "tests.own_package:distance", "variance_weight": 0.1},
     "no pairs": {
         "regression_weight": 0.0,
         "predictor": "none",
@@ -120,9 +121,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
 NOT_OF_THE_STEP = {
     *("dataset", "train_images", "precision", "seed", "view1", "view2", "epochs", "optimizer"),
     *("eval_every", "eval_images", "knn_every", "knn_k", "knn_temperature", "probe", "encoder_stem"),
+    *("metrics", "metrics_code", "dataset_settings", "dataset_code", "objective_settings"),
+    *("encoder_settings", "encoder_code"),
 }
-"""Settings that no step reads: data, views (test_views.py), measurements. Precision is autocast's; for the
-optimiser see above; the stems of a ResNet have the same layers."""
+"""Settings that no step reads: data, views (test_views.py), measurements, arguments of parts. Precision is
+autocast's; for the optimiser see above; the stems of a ResNet have the same layers."""
 
 
 class NoWaiting(TorchDispatchMode):
