@@ -16,6 +16,7 @@ from byol.config import TrialConfig
 from byol.errors import ConfigError
 from byol.files import replacing
 from byol.networks import build_encoder
+from byol.own_parts import is_own
 from byol.presets import from_settings
 from byol.tensor_file import CheckpointError, verified_header
 from byol.views import clean_view
@@ -50,17 +51,24 @@ class TrainedEncoder:
         return clean_view(images_BCHW, size=self.config.image_size, mean=self.mean, std=self.std)
 
 
-def load_encoder(path: Path | str) -> TrainedEncoder:
+def load_encoder(path: Path | str, *, own: bool = False) -> TrainedEncoder:
     """Reads the encoder of a file: builds the network that its header names, and loads the weights.
 
+    Args:
+        path: the file.
+        own: whether it may be `MODULE:NAME`. The file then chooses which code of this machine runs, so
+            say so only of a file that you trust.
+
     Raises:
-        CheckpointError: it is no whole file of an encoder, or its network is not one that this tool builds.
+        CheckpointError: it is no whole file of an encoder, its network is not one that this tool builds, or
+            is somebody's own, and `own` is false.
+        OtherPartError, PartError: the source of an own encoder is not here, or another, or fails.
         OSError: it cannot be opened.
     """
-    return encoder_of(Path(path).read_bytes(), str(path))
+    return encoder_of(Path(path).read_bytes(), str(path), own=own)
 
 
-def encoder_of(content: bytes, path: str) -> TrainedEncoder:
+def encoder_of(content: bytes, path: str, *, own: bool = False) -> TrainedEncoder:
     """As `load_encoder`, from what a file holds; `path` is what errors call it."""
     header = verified_header(content, path)
     try:
@@ -70,12 +78,17 @@ def encoder_of(content: bytes, path: str) -> TrainedEncoder:
         raise CheckpointError(f"{path}: is no trained encoder: its header has no {error}") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: its header cannot be read: {error}") from None
+    if is_own(config.encoder) and not own:
+        problem = f"names the encoder {config.encoder}, whose code would run"
+        raise CheckpointError(
+            f"{path}: {problem}; load_encoder(..., own=True) runs it, if you trust the file"
+        )
     try:
         module, features = build_encoder(_plain(config))
         module.load_state_dict(load(content))
     except (ConfigError, RuntimeError):
         problem = f"its tensors are not those of the encoder {config.encoder}"
-        raise CheckpointError(f"{path}: {problem} (was it trained with one of your own?)") from None
+        raise CheckpointError(f"{path}: {problem} (was another one passed to train?)") from None
     return TrainedEncoder(
         module=module.eval().requires_grad_(False),
         features=features,

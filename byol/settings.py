@@ -20,6 +20,7 @@ from byol.config import INHERITED, Scalar, TrialConfig, ViewConfig
 from byol.errors import ConfigError, nearest
 from byol.fields import MOST
 from byol.files import write_text
+from byol.own_parts import PartSettings
 from byol.recipes import PRESETS, VIEWS, Bundle
 
 VIEW_NAMES = tuple(
@@ -66,7 +67,7 @@ class Setting:
     @property
     def default(self) -> str:
         """Its defaults as one, if they are equal."""
-        return ", ".join(dict.fromkeys(self.defaults))
+        return ", ".join(dict.fromkeys(self.defaults)) or "none"
 
 
 def all_settings() -> tuple[Setting, ...]:
@@ -75,11 +76,15 @@ def all_settings() -> tuple[Setting, ...]:
     >>> [setting.name for setting in all_settings()][:3]
     ['dataset', 'train_images', 'image_size']
     """
-    settings = [
-        _setting(field, section, text, (field.name,), (getattr(TrialConfig, field.name),))
-        for field, section, text in _documented(TrialConfig)
-        if field.name not in VIEW_NAMES
-    ]
+    settings = []
+    for field, section, text in _documented(TrialConfig):
+        if field.type is PartSettings:
+            name = f"{field.name.removesuffix('_settings')}.NAME"
+            settings.append(_setting(field, section, text, (name,), ("",)))
+        elif field.name not in VIEW_NAMES:
+            settings.append(
+                _setting(field, section, text, (field.name,), (getattr(TrialConfig, field.name),))
+            )
     for field, _, text in _documented(ViewConfig):
         names = tuple(f"{view}.{field.name}" for view in VIEW_NAMES)
         defaults = tuple(getattr(getattr(TrialConfig, view), field.name) for view in VIEW_NAMES)
@@ -130,7 +135,9 @@ def _values(field: "dataclasses.Field[Any]") -> str:
     if field.type is bool:
         return "true or false"
     if "options" in field.metadata:
-        return " | ".join(field.metadata["options"])
+        return " | ".join((*field.metadata["options"], *field.metadata.get("forms", ())))
+    if field.type is PartSettings:
+        return "text, number, true or false"
     if field.type is str:
         return "text"
     low, high = field.metadata["low"], field.metadata["high"]

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from byol.errors import nearest
 from byol.files import replacing, write_text
+from byol.own_parts import OtherPartError, PartError, is_own
 from byol.tensor_file import CheckpointError
 from sweeps import files
 from sweeps.errors import RequestError
 from sweeps.model_card import model_card
 from sweeps.record import directory
-from sweeps.record.rows import Fact
+from sweeps.record.rows import Fact, TrialRow
 from sweeps.record.tables import controls_of
 from sweeps.storage.checkpoints import Checkpoints
 from sweeps.storage.store import Store
@@ -50,7 +51,7 @@ def export_encoder(out: Path, trial_id: str, to: Path) -> Path:
     text = model_card(row, controls, facts, content, to.name)
     try:
         if to.suffix == ONNX:
-            _write_onnx(content, trial_id, to)
+            _write_onnx(content, row, to)
         else:
             with replacing(to) as partial:
                 partial.write_bytes(content)
@@ -69,10 +70,11 @@ def _check_packages(to: Path) -> None:
         )
 
 
-def _write_onnx(content: bytes, trial_id: str, to: Path) -> None:
+def _write_onnx(content: bytes, row: TrialRow, to: Path) -> None:
     from byol.encoder_file import encoder_of, write_onnx
 
+    own = is_own(str(row.settings["encoder"]))  # as the sweep planned it, whatever the file says
     try:
-        write_onnx(encoder_of(content, f"the encoder of {trial_id}"), to)
-    except CheckpointError as error:
+        write_onnx(encoder_of(content, f"the encoder of {row.trial_id}", own=own), to)
+    except (CheckpointError, OtherPartError, PartError) as error:
         raise RequestError(str(error)) from None

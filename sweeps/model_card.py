@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from byol.config import Scalar, default_value
 from byol.dataset_names import EMBEDDED_SETS
 from byol.measure.collapse import CollapseRule
+from byol.own_parts import is_own
 from byol.tensor_file import verified_header
 from sweeps import __version__, files
 from sweeps.errors import RequestError
@@ -22,7 +23,7 @@ LICENCES = {
 _LOAD = """\
 from byol.encoder_file import load_encoder
 
-encoder = load_encoder({file})
+encoder = load_encoder({file}{own})
 y = encoder.module(encoder.prepared(images))  # uint8 [B, {channels}, H, W] -> [B, F]"""
 _LOAD_ONNX = """\
 import onnxruntime
@@ -46,6 +47,7 @@ def model_card(row: TrialRow, controls: Controls, facts: Mapping[str, str], cont
     rule = CollapseRule(**json.loads(facts[Fact.COLLAPSE]))
     title = f": {study.title}" if study and study.title != study.name else ""
     load = _LOAD_ONNX if file.endswith(".onnx") else _LOAD
+    own = ", own=True" if is_own(str(row.settings["encoder"])) else ""  # runs its code
     channels = len(json.loads(header.get("mean", "[0, 0, 0]")))
     lines = [
         f"# Encoder of trial {row.trial_id}",
@@ -59,7 +61,7 @@ def model_card(row: TrialRow, controls: Controls, facts: Mapping[str, str], cont
         "",
         *_table("made with", "", _origin(row, controls)),
         "```python",
-        load.format(file=json.dumps(file), channels=channels, size=row.settings["image_size"]),
+        load.format(file=json.dumps(file), own=own, channels=channels, size=row.settings["image_size"]),
         "```",
         "",
         "docs/export.md of BYOL Sweeps shows how to load it without this tool.",

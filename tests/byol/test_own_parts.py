@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from byol import checkpoint, files
 from byol.config import TrialConfig
 from byol.data import DataError, ImageData, load_data
+from byol.encoder_file import load_encoder
 from byol.errors import ConfigError
 from byol.learner import Learner
 from byol.measure.metrics import Metrics
@@ -22,6 +23,7 @@ from byol.own_parts import OtherPartError, PartError, check_source
 from byol.part_checks import check_parts
 from byol.part_source import find, forget
 from byol.presets import from_settings
+from byol.tensor_file import CheckpointError
 from byol.train import train
 from tests.own_package import fresh_imports, write_example
 
@@ -224,6 +226,22 @@ def test_a_trial_resumes_bit_for_bit_and_not_under_other_code(tmp_path: Path, pa
         sys.path.append(str(package.parent))
         other = Learner(from_settings(settings), train_images=64, device=torch.device("cpu"))
         assert checkpoint.load_state(other, folder) == 0
+
+
+def test_a_file_does_not_choose_what_runs(tmp_path: Path, package: Path) -> None:
+    metrics_of({**SMALL, **ENCODER}, checkpoint_folder=tmp_path)
+    path = tmp_path / files.ENCODER
+    for _ in fresh_imports("mypkg"):
+        sys.path.append(str(package.parent))
+        with pytest.raises(CheckpointError, match=r"names the encoder mypkg.models:make_encoder, whose code"):
+            load_encoder(path)
+        assert "mypkg" not in sys.modules
+        encoder = load_encoder(path, own=True)
+        assert encoder.module(torch.zeros(2, 3, 12, 12)).shape == (2, encoder.features)
+        with (package / "models.py").open("a") as file:
+            file.write("# another\n")
+        with pytest.raises(OtherPartError, match="and not"):
+            load_encoder(path, own=True)
 
 
 def test_layers_may_share_weights(tmp_path: Path, package: Path) -> None:
