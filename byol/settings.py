@@ -48,7 +48,7 @@ class Setting:
     values: str
     """Type and range, in words: "a number from 0 to 1"."""
     defaults: tuple[str, ...]
-    """The default of each name, as YAML has it."""
+    """The default of each name, as YAML has it; none of what a part of your own is called with."""
     since: str
     """The version that brought it; "" if it has been there since 0.2.0 or earlier."""
     text: str
@@ -80,7 +80,7 @@ def all_settings() -> tuple[Setting, ...]:
     for field, section, text in _documented(TrialConfig):
         if field.type is PartSettings:
             name = f"{field.name.removesuffix('_settings')}.NAME"
-            settings.append(_setting(field, section, text, (name,), ("",)))
+            settings.append(_setting(field, section, text, (name,), ()))
         elif field.name not in VIEW_NAMES:
             settings.append(
                 _setting(field, section, text, (field.name,), (getattr(TrialConfig, field.name),))
@@ -152,7 +152,7 @@ def _written(value: Scalar) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return value
+        return value or '""'
     return f"{value:.10g}" if float(f"{value:.10g}") == value else str(value)
 
 
