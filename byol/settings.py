@@ -21,6 +21,7 @@ from byol.errors import ConfigError, nearest
 from byol.fields import MOST
 from byol.files import write_text
 from byol.own_parts import PartSettings
+from byol.presets import SETTING_NAMES
 from byol.recipes import PRESETS, VIEWS, Bundle
 
 VIEW_NAMES = tuple(
@@ -81,7 +82,7 @@ def all_settings() -> tuple[Setting, ...]:
         if field.type is PartSettings:
             name = f"{field.name.removesuffix('_settings')}.NAME"
             settings.append(_setting(field, section, text, (name,), ()))
-        elif field.name not in VIEW_NAMES:
+        elif field.name in SETTING_NAMES:
             settings.append(
                 _setting(field, section, text, (field.name,), (getattr(TrialConfig, field.name),))
             )

@@ -9,6 +9,7 @@ from byol import settings
 from byol.config import FIELD_NAMES, TrialConfig
 from byol.errors import ConfigError
 from byol.fields import choice, newer, number
+from byol.own_parts import PARTS
 from byol.presets import PRESETS, SETTING_NAMES, VIEWS, from_settings
 from byol.settings import all_settings, described, main, page
 
@@ -28,8 +29,9 @@ def test_every_setting_is_there_once_with_a_text_and_a_section() -> None:
     names = [name for setting in all_settings() for name in setting.names]
     of_parts = [name for name in names if name.endswith(".NAME")]
     assert of_parts == ["encoder.NAME", "objective.NAME", "dataset.NAME"]
-    assert sorted(names) == sorted([*FIELD_NAMES, *of_parts])
+    assert len(names) == len(set(names))
     assert {*settings.BUNDLES, *names} == {*SETTING_NAMES, *of_parts}
+    assert {*FIELD_NAMES} - {*names} == {f"{part}_code" for part in (*PARTS, "metrics")}
     assert [setting.name for setting in all_settings() if not setting.text or not setting.section] == []
 
 
