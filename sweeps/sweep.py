@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from byol.files import remove_partial_files, write_text
-from byol.sources import code_digest
 from sweeps import files, looks
 from sweeps.beside import beside
 from sweeps.inputs import Inputs, prepare
@@ -344,7 +343,7 @@ class Sweep:
             checkpoints=Checkpoints(folder=self.out.absolute() / files.CHECKPOINTS, store=self.mirror.store),
             checkpoint_every=options.checkpoint_every,
             code=git_state(),
-            learner=None if options.accept_changes else code_digest(),
+            conditions={} if options.accept_changes else conditions.of_numbers(),
             run=uuid.uuid4().hex,
             hung_after=options.hung_after,
         )

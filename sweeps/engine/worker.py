@@ -23,6 +23,7 @@ from sweeps.engine.collapse_watch import CollapseWatch
 from sweeps.engine.heartbeat import Heartbeat
 from sweeps.errors import LastingStorageError, is_of_disk
 from sweeps.node_data import NodeData
+from sweeps.record.conditions import of_numbers
 from sweeps.record.manifest import GitState, versions_line
 from sweeps.record.rows import Measurement
 from sweeps.storage.checkpoints import Checkpoints, Workspace
@@ -57,8 +58,8 @@ class Job:
     """Steps between checkpoints; 0 saves none, None saves them by time."""
     code: GitState
     """The driver's code. A worker may run a copy of it, which knows no commit."""
-    learner: str | None
-    """Digest of the learner's sources that the workers must have; None takes any."""
+    conditions: Mapping[str, str]
+    """What of `conditions.of_numbers` the workers must have as the driver has it; empty takes any."""
     run: str
     """A token of this run, under which its workers tell of signs of life."""
     hung_after: float
@@ -80,18 +81,14 @@ class Failure:
 
 
 class OtherCodeError(ValueError):
-    """A node whose code of the learner is not the driver's."""
+    """A node whose code of the learner, torch or numpy is not the driver's."""
 
 
 def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
     """Runs one trial in a worker and reports every measurement, or the error that ended it."""
     began = time.perf_counter()
     try:
-        if job.learner not in (None, code_digest()):
-            raise OtherCodeError(
-                f"byol/ on this node has the digest {code_digest()[:12]}, and not {job.learner[:12]} as the "
-                "driver's: bring the same code there, or go on with --accept-changes"
-            )
+        _check_node(job.conditions)
         settings = {**job.common, **config["trial"]["settings"]}
         for part in named_parts(settings):
             check_source(*part)
@@ -114,6 +111,16 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
             ends_sweep=_meets_all(error, job.checkpoints.folder),
         )
         tune.report(dict(vars(failure)))
+
+
+def _check_node(conditions: Mapping[str, str]) -> None:
+    here = of_numbers()
+    for name, expected in conditions.items():
+        if here[name] != expected:
+            raise OtherCodeError(
+                f"{name} on this node is {here[name][:12]}, and not {expected[:12]} as the driver's: bring "
+                "the same there, or go on with --accept-changes"
+            )
 
 
 def _meets_all(error: BaseException | None, folder: Path) -> bool:

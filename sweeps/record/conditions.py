@@ -5,6 +5,7 @@ driver that finds a sweep begun under something else is refused, unless the user
 trial says what it ran under, and one that was interrupted starts again (`byol.checkpoint`).
 """
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,13 @@ class Changes:
     """One for each, such as `torch from 2.14.0 to 2.15.0`; none if nothing has changed."""
     data: Mapping[str, str]
     """Description of a data set that has changed -> its earlier digest."""
+
+
+@functools.cache
+def of_numbers() -> dict[str, str]:
+    """What a trial's numbers follow from in this process, besides configuration and data: name -> state."""
+    known = versions()
+    return {"byol/": code_digest(), **{name: known.get(name, "missing") for name in ("torch", "numpy")}}
 
 
 def current() -> dict[str, str]:

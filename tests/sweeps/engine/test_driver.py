@@ -5,6 +5,7 @@ import errno
 import importlib.util
 import itertools
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from sweeps import files, simulated
 from sweeps.engine.driver import _split
 from sweeps.errors import WorkersError
 from sweeps.inspect import status
+from sweeps.record.conditions import of_numbers
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import METRICS
 from sweeps.simulated import TRAINER
@@ -181,11 +183,12 @@ def test_a_disk_that_is_full_in_a_trial_and_other_code_end_the_sweep_at_once(
         run_study(tmp_path, small, trainer=full, workers=1)
     counts = status(tmp_path)
     assert (counts["failed"], counts["interrupted"], counts["waiting"]) == (0, 1, 7)
-    monkeypatch.setattr("sweeps.sweep.code_digest", lambda: "1" * 64)
-    with pytest.raises(
-        WorkersError, match=r"OtherCodeError: byol/ on this node has the digest .* not 1{12} as"
-    ):
-        run_study(tmp_path, small, workers=1)
+    here = of_numbers()
+    for name, other in (("byol/", "1" * 64), ("torch", "1.0.0")):
+        monkeypatch.setattr("sweeps.sweep.conditions.of_numbers", lambda: {**here, name: other})  # noqa: B023
+        problem = rf"OtherCodeError: {name} on this node is {here[name][:12]}, and not {other[:12]} as the"
+        with pytest.raises(WorkersError, match=re.escape(problem)):
+            run_study(tmp_path, small, workers=1)
     monkeypatch.undo()
     outcome, _ = run_study(tmp_path, small, workers=1)
     assert outcome.counts["complete"] == 8

@@ -37,7 +37,7 @@ def a_job(folder: Path, **changes: Any) -> worker.Job:
         checkpoints=Checkpoints(folder=folder),
         checkpoint_every=0,
         code={"commit": "abc", "clean": False},
-        learner=None,
+        conditions={},
         run="a token",
         hung_after=60.0,
     )
