@@ -6,6 +6,7 @@ from pathlib import Path
 from byol.errors import nearest
 from byol.files import replacing, write_text
 from byol.own_parts import OtherPartError, PartError, is_own
+from byol.part_source import search_in
 from byol.tensor_file import CheckpointError
 from sweeps import files
 from sweeps.errors import RequestError
@@ -32,6 +33,7 @@ def export_encoder(out: Path, trial_id: str, to: Path) -> Path:
             cannot be written.
         StorageError: the encoder is in a store that cannot be read.
     """
+    search_in(Path())  # for the source of an encoder of the user's own
     if to.is_dir():
         raise RequestError(f"{to}: must name a file to write, but is a folder")
     if to.suffix == ONNX:

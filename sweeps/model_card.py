@@ -126,7 +126,10 @@ def _differences(settings: Mapping[str, Scalar], study: Study | None) -> str:
     """The settings in which a trial differs from the reference, each with the reference's value."""
     if study is None:
         return "not known"
-    reference = designs.reference_cell(study.reference, study.factors).config.to_settings()
+    try:
+        reference = designs.reference_cell(study.reference, study.factors).config.to_settings()
+    except designs.CellError:  # a search, or a factorial that excludes it, runs no such cell
+        return "not known, for the reference is no cell that could run"
     lines = []
     for name in dict.fromkeys((*reference, *settings)):
         here, there = (of.get(name, default_value(name)) for of in (settings, reference))

@@ -20,7 +20,7 @@ def own_metrics(config: TrialConfig) -> OwnMetrics:
     """The functions that `config.metrics` names, as one.
 
     A function that returns a number has the column of its name; one that returns a mapping has a column for
-    each key, `NAME_KEY`.
+    each key, `NAME_KEY`. Embeddings that are not finite have no values.
 
     Raises:
         OtherPartError, PartError: as `byol.own_parts.load`.
@@ -33,6 +33,8 @@ def own_metrics(config: TrialConfig) -> OwnMetrics:
 
     def measure(y_NF: Tensor, z_ND: Tensor, labels_N: Tensor | None) -> dict[str, float]:
         values: dict[str, float] = {}
+        if not (y_NF.isfinite().all() and z_ND.isfinite().all()):
+            return values  # a trial that diverged is a result, whatever a function makes of NaN
         for name, function in functions.items():
             with naming_errors("metrics", name), torch.no_grad():
                 returned = function(y_NF, z_ND, labels_N)

@@ -210,8 +210,10 @@ def _split(
 ) -> tuple[dict[str, Scalar], list[dict[str, Scalar]]]:
     """Separates what all settings share from what differs: Ray copies a trial's settings many times."""
     first = settings[0] if settings else {}
+    # Of one type, too: to a part of the user's own, 1, 1.0 and true are different arguments.
+    typed = [{key: (type(value), value) for key, value in each.items()} for each in settings]
     common = {
-        key: value for key, value in first.items() if all(other.get(key) == value for other in settings)
+        key: value for key, value in first.items() if all(other.get(key) == typed[0][key] for other in typed)
     }
     return common, [{key: value for key, value in each.items() if key not in common} for each in settings]
 
@@ -259,9 +261,8 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         self._interruption.install()
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """Records that a worker has started a trial, unless the sweep is ending: then it is to do nothing."""
-        if not self._interruption.requested:
-            self._start(_trial_name(trial))
+        """Records that a worker has started a trial; while the sweep ends, too, for it saves what it does."""
+        self._start(_trial_name(trial))
 
     def _start(self, name: str) -> None:
         if name in self._started:
@@ -275,8 +276,6 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
     ) -> None:
         """Records a measurement, or the error that ended a trial."""
         name = _trial_name(trial)
-        if name not in self._started:
-            return
         if "error" in result:
             failure = Failure(**{field.name: result[field.name] for field in dataclasses.fields(Failure)})
             self._failed.add(name)
@@ -299,15 +298,13 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """Records that a trial's function has returned."""
         name = _trial_name(trial)
-        if not self._interruption.at_once and name in self._started - self._failed:
+        if not self._interruption.at_once and name not in self._failed:
             with self._recording():
                 self._tracker.returned(name, pruned=name in self._pruned)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """Records that a trial's process has died too often, or ends the sweep if none can do anything."""
         name = _trial_name(trial)
-        if self._interruption.requested and name not in self._started:
-            return
         reason = "" if self._has_measured else self._reason()
         if reason:
             self._end(WorkersError(f"no worker can start a trial: {reason}"))

@@ -75,6 +75,8 @@ def check_study(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -
     _check_same_search(place, study, facts.get(Fact.SEARCH, ""))
     _check_same_sequence(place, study, facts.get(Fact.SEQUENCE, ""))
     if study.search:
+        for row in rows:
+            _refuse_changed_parts(place, row)
         _check_search(place, study, rows)
         return
     unplanned = [row for row in rows if row.trial_id not in trial_ids]
@@ -88,7 +90,7 @@ def check_study(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -
 
 
 def _refuse_changed_parts(place: str, row: TrialRow) -> None:
-    """Says so where a trial is not planned because the source of a part of the user's own has changed."""
+    """Says so where the source of a part of the user's own has changed since a trial was planned."""
     for key, name, code in named_parts(row.settings):
         try:
             check_source(key, name, code)

@@ -53,6 +53,7 @@ def load_study(path_or_name: str | Path, settings: Sequence[str] = ()) -> Study:
             rule = "is neither a .yaml file nor the name of a study"
             raise StudyError(rule, file=str(path_or_name), hint=hint)
         path = SHIPPED / f"{path_or_name}.yaml"
+        search_in(Path())
     else:
         search_in(path.parent, Path())
     forget()  # a process may load a study again, after its parts have changed

@@ -325,6 +325,16 @@ def test_a_metric_that_does_not_fit_is_named(package: Path, body: str, message: 
     assert str(raised.value).startswith(f"metrics single:make: {message}")
 
 
+def test_a_trial_that_diverges_does_not_fail_on_a_metric(package: Path) -> None:
+    (package.parent / "single.py").write_text(
+        "def make(y, z, labels):\n    assert y.isfinite().all()\n    return 1.0\n"
+    )
+    forget()
+    found = metrics_of({**SMALL, "metrics": "single:make", "lr": 1e30, "lr_schedule": "constant"})
+    assert [each.own for each in found] == [{"make": 1.0}, {}]
+    assert np.isnan(found[-1].representation_std)
+
+
 def test_data_of_a_function(package: Path) -> None:
     data = load_data('mypkg.data:load {"count": 64}', train_images=40)
     assert isinstance(data, ImageData)

@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from byol.config import Scalar
 from sweeps import __version__, files
 from sweeps.model_card import model_card
 from sweeps.record import directory
@@ -13,6 +15,7 @@ from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Baselines, Ending, EndReason, Fact, TrialRow, TrialState
 from sweeps.record.tables import Controls, controls_of
 from sweeps.study import Study, study_from_text
+from sweeps.study.samples import sample
 from tests.sweeps.conftest import SEARCH, plan_sweep
 from tests.sweeps.record.test_ledger import measurement
 from tests.sweeps.tensor_files import tensor_file
@@ -143,20 +146,33 @@ def test_a_ledger_without_its_study_leaves_the_difference_open(tmp_path: Path, s
     assert rows_of(card)["differs from the study's reference in"] == ["not known"]
 
 
-def test_a_sample_of_a_search_has_its_values(tmp_path: Path) -> None:
-    from sweeps.study.samples import sample
-
-    study = study_from_text(SEARCH, "found.yaml")
+def test_a_reference_that_could_not_run_leaves_the_difference_open(tmp_path: Path) -> None:
+    text = SEARCH.replace("reference: {", "reference: {batch_size: 100, accumulate: 3, ")
+    text = text.replace("  space:", "  space:\n    batch_size: {choices: [96, 192]}")
+    study = study_from_text(text, "found.yaml")
     assert study.search is not None
-    trial = sample(study.reference, study.search, {"lr": 0.25})
-    with directory.driver_lock(tmp_path), Ledger(tmp_path / files.LEDGER) as ledger:
+    card = card_of_sample(tmp_path, study, {"lr": 0.25, "batch_size": 96})
+    assert rows_of(card)["differs from the study's reference in"] == [
+        "not known, for the reference is no cell that could run"
+    ]
+
+
+def test_a_sample_of_a_search_has_its_values(tmp_path: Path) -> None:
+    rows = rows_of(card_of_sample(tmp_path, study_from_text(SEARCH, "found.yaml"), {"lr": 0.25}))
+    assert rows["searched values"] == ["`lr: 0.25`"]
+    assert rows["differs from the study's reference in"] == ["`lr: 0.25` (reference: 0.1)"]
+    assert rows["kNN accuracy"] == ["not measured"]
+
+
+def card_of_sample(folder: Path, study: Study, values: Mapping[str, Scalar]) -> str:
+    """The card of a sample of a search, as ONNX."""
+    assert study.search is not None
+    trial = sample(study.reference, study.search, values)
+    with directory.driver_lock(folder), Ledger(folder / files.LEDGER) as ledger:
         ledger.set_fact(Fact.STUDY, study.name)
         ledger.set_fact(Fact.COLLAPSE, directory.rule_text(study))
         ledger.set_fact(Fact.STUDY_FILE, study.to_yaml())
         ledger.add(trial, 20, design="search")
         found, facts = ledger.trial(trial.trial_id), ledger.facts()
     assert found is not None
-    rows = rows_of(model_card(found, CONTROLS, facts, ENCODER, "x.onnx"))
-    assert rows["searched values"] == ["`lr: 0.25`"]
-    assert rows["differs from the study's reference in"] == ["`lr: 0.25` (reference: 0.1)"]
-    assert rows["kNN accuracy"] == ["not measured"]
+    return model_card(found, CONTROLS, facts, ENCODER, "x.onnx")

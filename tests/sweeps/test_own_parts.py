@@ -14,15 +14,18 @@ import pytest
 from byol.own_parts import packages
 from byol.presets import from_settings
 from byol.train import train
+from sweeps import files
 from sweeps.datasets import DataSets
-from sweeps.errors import RequestError, StudyError
+from sweeps.errors import DirectoryError, RequestError, StudyError
 from sweeps.inputs import prepare
 from sweeps.options import RunOptions
 from sweeps.planning.estimates import shape
+from sweeps.record import directory
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import Measurement, data_of
+from sweeps.record.rows import Fact, Measurement, data_of
 from sweeps.record.tables import write_tables
 from sweeps.study import Study, load_study
+from sweeps.study.samples import sample
 from sweeps.trainer import byol_trainer, data_key
 from tests.own_package import fresh_imports, write_example
 
@@ -95,6 +98,36 @@ def test_a_search_varies_settings_of_a_part_but_not_of_the_data(path: Path) -> N
     path.write_text(text + space % "dataset.count")
     with pytest.raises(StudyError, match="must be the same in all samples"):
         load_study(path)
+
+
+def test_a_search_does_not_go_on_under_another_source(path: Path, tmp_path: Path) -> None:
+    text = path.read_text().partition("factors:")[0]
+    path.write_text(text + "search: {trials: 4, space: {encoder.width: {low: 8, high: 64}}}\n")
+    study, out = load_study(path), tmp_path / "out"
+    assert study.search is not None
+    trial = sample(study.reference, study.search, {"encoder.width": 16})
+    with directory.driver_lock(out), Ledger(out / files.LEDGER) as ledger:
+        for fact, value in (
+            (Fact.STUDY, study.name),
+            (Fact.COLLAPSE, directory.rule_text(study)),
+            (Fact.SEARCH, directory.search_text(study)),
+        ):
+            ledger.set_fact(fact, value)
+        ledger.add(trial, 20, design="search")
+        directory.check_study(ledger, "DIR", study, set())
+        with (path.parent / "mypkg" / "losses.py").open("a") as file:
+            file.write("# changed\n")
+        with pytest.raises(DirectoryError, match="the source of its trials' encoder has changed"):
+            directory.check_study(ledger, "DIR", load_study(path), set())
+
+
+def test_a_module_of_the_working_directory_is_found_for_a_study_that_ships(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    settings = ["encoder=mypkg.models:make_encoder", "encoder_norm=native"]
+    [first, *_] = load_study("predictor-lr", settings).trials()
+    assert first.settings["encoder"] == "mypkg.models:make_encoder"
 
 
 def test_a_part_that_fails_is_refused_before_ray_starts(path: Path, tmp_path: Path) -> None:

@@ -343,6 +343,14 @@ def test_a_newer_setting_of_the_reference_alone_is_passed_on() -> None:
     assert differing == [{"view_count": 4}, {}, {"view_count": 8}]
 
 
+def test_what_only_equals_is_not_shared() -> None:
+    """To a part of the user's own, 1, 1.0 and true are different arguments, and make different trials."""
+    settings: list[dict[str, Any]] = [{"encoder.n": value} for value in (1, 1.0, True)]
+    shared, differing = _split(settings)
+    assert shared == {}
+    assert [type(each["encoder.n"]) for each in differing] == [int, float, bool]
+
+
 def train_on_a_full_disk(
     config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int | None
 ) -> Iterator[Any]:

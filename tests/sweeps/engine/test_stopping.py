@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from safetensors.torch import load_file
@@ -19,6 +20,7 @@ from byol.files import STATE
 from byol.measure.collapse import CollapseRule
 from sweeps import files
 from sweeps.engine import heartbeat
+from sweeps.engine.driver import Bookkeeper
 from sweeps.engine.runtime import Interruption
 from sweeps.engine.stopping import SAVE_SECONDS, Stopping
 from sweeps.progress import Display
@@ -28,13 +30,14 @@ from sweeps.study import Study
 from sweeps.tracker import Tracker
 from tests.sweeps.conftest import plan_sweep
 from tests.sweeps.engine.real_sweeps import table
+from tests.sweeps.record.test_ledger import measurement
 
 
 class Run:
     """A run whose first two trials are running, with a clock that the test moves."""
 
-    def __init__(self, tracker: Tracker, stream: io.StringIO, ids: list[str]) -> None:
-        self.tracker, self._stream, self.ids = tracker, stream, ids
+    def __init__(self, tracker: Tracker, ledger: Ledger, stream: io.StringIO, ids: list[str]) -> None:
+        self.tracker, self.ledger, self._stream, self.ids = tracker, ledger, stream, ids
         self.now, self.saved, self.interruption = 0.0, set[str](), Interruption()
         for trial_id in ids:
             tracker.started(trial_id)
@@ -63,7 +66,7 @@ def run(tmp_path: Path, small: Study, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setattr(heartbeat, "tell_all_to_end", told.append)
     with plan_sweep(tmp_path, small) as ledger:
         tracker = Tracker(ledger, Display(stream), small.trials(), rule=CollapseRule())
-        yield Run(tracker, stream, [trial.trial_id for trial in small.trials()[:2]])
+        yield Run(tracker, ledger, stream, [trial.trial_id for trial in small.trials()[:2]])
     assert told in ([], ["run"])
 
 
@@ -106,6 +109,24 @@ def test_a_trial_that_saves_nothing_ends_the_waiting_at_the_limit(run: Run) -> N
     assert run.shown()[-1] == (
         f"saved 1 of 2 running trials; what these did since their last checkpoints is lost: {name}"
     )
+
+
+def test_a_trial_that_starts_while_the_sweep_ends_is_recorded_and_saved_too(run: Run, small: Study) -> None:
+    """Ray starts one in a place that becomes free. Its first measurement would be missing for good."""
+    stopping, run.interruption.requested = run.stopping(), True
+    assert not stopping.stop_all()
+    late = small.trials()[2].trial_id
+    bookkeeper = Bookkeeper(run.tracker, run.interruption, set())
+    trial = SimpleNamespace(config={"trial": {"id": late}})
+    bookkeeper.on_trial_start(0, [], trial)
+    bookkeeper.on_trial_result(0, [], trial, measurement(0).to_report())
+    row = run.ledger.trial(late)
+    assert row is not None
+    assert (row.state, row.wall_seconds is None) == ("RUNNING", False)
+    run.now, run.saved = 1.0, {*run.ids}
+    assert not stopping.stop_all(), "it waits for that trial as well"
+    run.now, run.saved = 2.0, {*run.ids, late}
+    assert stopping.stop_all()
 
 
 def test_a_second_ctrl_c_says_what_is_lost(run: Run) -> None:
