@@ -9,6 +9,7 @@ import importlib
 import json
 import math
 import re
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,7 +248,20 @@ def naming_errors(key: str, name: str) -> Iterator[None]:
         if type(error).__name__ == "OutOfMemoryError":
             raise
         problem = shortened(" ".join(str(error).split()), _LONGEST_MESSAGE)
-        raise PartError(key, name, f"raised {type(error).__name__}: {problem}") from error
+        raise PartError(
+            key, name, f"raised {type(error).__name__}: {problem}{_place(name, error)}"
+        ) from error
+
+
+def _place(name: str, error: Exception) -> str:
+    """` (models.py, line 6)`: the last line of the part's own package that an error came through."""
+    with contextlib.suppress(PartNotFoundError):
+        package = find(name).package
+        for frame in reversed(traceback.extract_tb(error.__traceback__)):
+            file = Path(frame.filename)
+            if file == package or package in file.parents:
+                return f" ({file.name}, line {frame.lineno})"
+    return ""
 
 
 def call_text(name: str, settings: PartSettings) -> str:

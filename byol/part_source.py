@@ -14,6 +14,8 @@ from pathlib import Path
 
 from byol.errors import nearest, shortened
 
+_PARTS = (ast.FunctionDef, ast.ClassDef)
+
 
 class PartNotFoundError(ValueError):
     """A name that leads to no function. `str(error)` says why, with the nearest name where there is one."""
@@ -28,7 +30,7 @@ class Found:
     code: str
     """SHA-256, in hex, of the names and bytes of its Python files, of all of the package's."""
     arguments: ast.arguments | None
-    """Those of the function; None where they cannot be told from the source (a class, something imported)."""
+    """Those of the function or class; None where the source does not tell (something imported, decorated)."""
 
 
 @functools.cache
@@ -119,9 +121,18 @@ def _arguments(file: Path, source: bytes, attribute: str) -> ast.arguments | Non
     )
     if attribute not in names and not has_others:
         raise PartNotFoundError(f"there is no {attribute} in {file}{nearest(attribute, names)}")
-    functions = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef) and node.name == attribute and not node.decorator_list
-    ]
-    return functions[-1].args if functions else None
+    return _of_call([node for node in tree.body if isinstance(node, _PARTS) and node.name == attribute])
+
+
+def _of_call(definitions: "list[ast.FunctionDef | ast.ClassDef]") -> ast.arguments | None:
+    """What the last of these is called with; of a class, what its own `__init__` takes after `self`."""
+    if not definitions or definitions[-1].decorator_list:
+        return None
+    last = definitions[-1]
+    if isinstance(last, ast.FunctionDef):
+        return last.args
+    found = _of_call([node for node in last.body if isinstance(node, _PARTS) and node.name == "__init__"])
+    if found is None or not (found.posonlyargs or found.args):
+        return None
+    first, second = (found.posonlyargs[1:], found.args) if found.posonlyargs else ([], found.args[1:])
+    return ast.arguments(**{**dict(ast.iter_fields(found)), "posonlyargs": first, "args": second})

@@ -133,13 +133,13 @@ def _differences(settings: Mapping[str, Scalar], study: Study | None) -> str:
     lines = []
     for name in dict.fromkeys((*reference, *settings)):
         here, there = (of.get(name, default_value(name)) for of in (settings, reference))
-        if here != there and name != "seed":
+        if here != there and name != "seed" and not name.endswith("_code"):
             lines.append(f"`{name}: {_value(here)}` (reference: {_value(there)})")
     return ", ".join(lines) or "nothing"
 
 
 def _value(value: Scalar | None) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return "not set" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _results(row: TrialRow, rule: CollapseRule, controls: Controls) -> list[tuple[str, str, str]]:

@@ -11,13 +11,26 @@ from analysis.results import StudyResults
 from analysis.stats import RankAgreement, loss_rank_agreement
 from analysis.wording import number
 
+_OF_LOSS = frozenset(
+    (
+        *("objective", "loss_norm", "loss_scale", "symmetric", "target_views", "regression_weight"),
+        *("negatives_weight", "negatives_temperature", "variance_weight", "covariance_weight"),
+        *("cross_correlation_weight", "cross_correlation_lambda", "sigreg_weight"),
+    )
+)
+"""Settings that make losses of different quantities."""
+
 
 def loss_finding(study: StudyResults) -> Finding | None:
-    """How the ranking by loss agrees with that by kNN accuracy; None below three trials with both.
+    """How the ranking by loss agrees with that by kNN accuracy; None below three trials with both, and where
+    a factor changes what the loss is, so that losses cannot be compared.
 
     It says "low loss is not success" only where the data show it: the trial with the lowest loss collapsed,
     or is in the worse half by kNN accuracy, or the two rankings do not go together at all.
     """
+    varied = {key.partition(".")[0] for factor in study.factors for key in factor.settings}
+    if varied & _OF_LOSS:
+        return None
     rows = study.trials[study.trials["full_length"]].dropna(subset=["loss", "knn_accuracy"])
     agreement = loss_rank_agreement(rows["loss"], rows["knn_accuracy"])
     if agreement is None:

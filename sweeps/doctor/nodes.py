@@ -57,7 +57,8 @@ def examine_ray(address: str | None) -> Iterator[Check]:
                     "start the cluster, name its head by --address HOST:PORT, and have its token here "
                     "(docs/cluster.md)"
                     if address
-                    else "end what is left of an earlier Ray (`ray stop`), and look at the checks above"
+                    else "a busy machine may be too slow for it: try again, and look at the checks above; "
+                    "`ray stop` ends what an earlier Ray has left, and every other Ray of this machine"
                 )
                 raise Trouble(str(error), remedy) from None
             resources = f"{available.get('CPU', 0):g} CPUs, {available.get('GPU', 0):g} GPUs"

@@ -141,6 +141,18 @@ def test_a_setting_without_a_default_is_asked_for(package: Path) -> None:
     from_settings({**settings, "encoder.width": 1})
 
 
+def test_the_arguments_of_a_class_are_those_of_its_init(package: Path) -> None:
+    text = "class make:\n    def __init__(self, width, *, depth=2):\n        ...\n"
+    (package.parent / "single.py").write_text(text)
+    forget()
+    settings = {"encoder": "single:make", "encoder_norm": "native"}
+    assert from_settings({**settings, "encoder.width": 3, "encoder.depth": 4}).encoder == "single:make"
+    with pytest.raises(ConfigError, match=r"needs the setting encoder\.width, which has no default"):
+        from_settings(settings)
+    with pytest.raises(ConfigError, match=r'is not an argument of single:make \(did you mean "width"\?\)'):
+        from_settings({**settings, "encoder.widht": 3})
+
+
 def test_a_source_that_is_not_python_is_named_with_its_line(package: Path) -> None:
     with pytest.raises(ConfigError, match=r"single\.py:2: is not Python: "):
         from_settings(own(package, "def make():\n    return (\n"))

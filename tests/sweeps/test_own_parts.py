@@ -133,7 +133,8 @@ def test_a_module_of_the_working_directory_is_found_for_a_study_that_ships(
 def test_a_part_that_fails_is_refused_before_ray_starts(path: Path, tmp_path: Path) -> None:
     losses = path.parent / "mypkg" / "losses.py"
     losses.write_text(losses.read_text() + "\n\nraise OSError('no')\n")
-    with pytest.raises(RequestError, match=r"^objective mypkg\.losses:distance: raised OSError: no$"):
+    message = r"^objective mypkg\.losses:distance: raised OSError: no \(losses\.py, line \d+\)$"
+    with pytest.raises(RequestError, match=message):
         inputs(load_study(path), tmp_path)
 
 

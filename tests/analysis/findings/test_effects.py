@@ -194,6 +194,12 @@ def test_low_loss_is_not_success_where_the_data_show_it(tmp_path: Path, edit: Ed
     assert finding.text.startswith(f"Low loss is not success: the trial with the lowest loss {words} by kNN")
 
 
+def test_losses_of_different_quantities_are_not_compared(tmp_path: Path) -> None:
+    factors = {"objective": ["built-in", "mine"], "predictor": ["mlp", "none"]}
+    assert of_kind(write_sweep(tmp_path, factors=factors), "loss") == []
+    assert of_kind(write_sweep(tmp_path / "one", factors={"predictor": ["mlp", "none"]}), "loss") != []
+
+
 def test_loss_is_compared_over_all_trials_of_full_length(sweep: Path) -> None:
     rows = pd.read_parquet(sweep / "trials.parquet")
     lowest = rows.sort_values("loss").iloc[0]
