@@ -35,6 +35,7 @@ PRINTED = {
     "verdict_simulation": "how often the verdict is right",
     "sequential_simulation": "likewise, for a sequence of seeds",
     "effects_simulation": "how often intervals and tests are right",
+    "small_batches": "how often few rows of healthy embeddings look collapsed",
 }
 """Likewise; they print their tables, and know no options but their own."""
 

@@ -216,7 +216,7 @@ class TrialConfig:
     ghost_batch: int = _newer(0, since="0.3.0", low=0, high=math.inf)
     """Images that BatchNorm normalises together in training, in equal groups of each view's batch or part
     (ghost batch normalisation, arXiv 1705.08741); 0 is all of them. `loss_norm` "batch" is not affected, nor
-    is an encoder of your own."""
+    is a module that is passed to `train` or `Learner`."""
     epochs: float = _number(0.0, 0)
     """Length of the trial in passes over the training images; 0 if `steps` says it."""
     steps: int = _number(100, 0)

@@ -18,7 +18,7 @@ from typing import Any
 from byol.encoder_names import TIMM, TIMM_FIXED
 from byol.errors import ConfigError, nearest, shortened
 from byol.fields import Scalar
-from byol.part_source import PartNotFoundError, find, forget
+from byol.part_source import PartNotFoundError, changed_since_start, find, forget
 
 PARTS = {"encoder": 0, "objective": 3, "dataset": 0}
 """Settings that may name a part which has settings of its own, `encoder.width`; and how many arguments the
@@ -218,13 +218,19 @@ def load(key: str, name: str, code: str) -> Callable[..., Any]:
         code: the digest that its source must have.
 
     Raises:
-        OtherPartError: its source is not here, or another, or has changed since this process imported it.
+        OtherPartError: its source is not here, or another, or may have changed since this process imported
+            it.
         PartError: its module raises an error, or it cannot be called.
     """
     forget()
     check_source(key, name, code)
     module, _, attribute = name.partition(":")
-    if _imported.setdefault(module.partition(".")[0], code) != code:
+    top = module.partition(".")[0]
+    changed = None if top in _imported else changed_since_start(top)
+    if changed is not None:
+        problem = f"this process has imported {top} already, and {changed} may have changed since"
+        raise OtherPartError(f"{key} {name}: {problem}; start a new process")
+    if _imported.setdefault(top, code) != code:
         raise OtherPartError(f"{key} {name}: has changed since this process imported it; start a new process")
     with naming_errors(key, name):
         part = getattr(importlib.import_module(module), attribute)

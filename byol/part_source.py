@@ -5,9 +5,11 @@ import functools
 import hashlib
 import importlib
 import importlib.util
+import os
 import pkgutil
 import symtable
 import sys
+import time
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -15,6 +17,19 @@ from pathlib import Path
 from byol.errors import nearest, shortened
 
 _PARTS = (ast.FunctionDef, ast.ClassDef)
+
+
+def _process_start() -> float:
+    """When this process began, in seconds since the epoch; where that cannot be told, now."""
+    try:
+        after_name = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(after_name[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError):  # there is no such file, or no such clock, but on Linux
+        age = 0.0
+    return time.time() - age
+
+
+_STARTED = _process_start()
 
 
 class PartNotFoundError(ValueError):
@@ -56,6 +71,25 @@ def find(name: str) -> Found:
         return Found(package=package, code=_digest(package), arguments=_arguments(file, source, attribute))
     except OSError as error:
         raise PartNotFoundError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+
+def changed_since_start(top: str) -> Path | None:
+    """A file of which this process has imported a module of `top`, and which may have changed since then.
+
+    When a module was imported is not known, and what was imported neither: only a file that has stayed as it
+    is since the process began is sure to be what was imported.
+    """
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) if name.partition(".")[0] == top else None
+        if file is None:
+            continue
+        try:
+            state = Path(file).stat()
+        except OSError:
+            return Path(file)
+        if max(state.st_mtime, state.st_ctime) >= _STARTED:  # a copy may keep the time of the original
+            return Path(file)
+    return None
 
 
 def forget() -> None:

@@ -40,14 +40,14 @@ def verified_header(
 
     Args:
         content: the file, or what it holds.
-        name: what errors call it; None is its path.
+        name: what errors call it; None is its path, or "the file" where only its content is given.
         trial: the id of the trial that it must be of, if it says one; None takes any.
 
     Raises:
         CheckpointError: it is no safetensors file, is damaged, or is of another trial.
         OSError: it cannot be opened.
     """
-    name = name or str(content)
+    name = name or (str(content) if isinstance(content, Path) else "the file")
     with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
         header, metadata = _header(file, name)
         stored = metadata.get(DIGEST)

@@ -43,7 +43,7 @@ def model_card(row: TrialRow, controls: Controls, facts: Mapping[str, str], cont
         file: the name of the exported file.
     """
     study = _study(facts)
-    header = verified_header(content)
+    header = verified_header(content, f"the encoder of {row.trial_id}")
     rule = CollapseRule(**json.loads(facts[Fact.COLLAPSE]))
     title = f": {study.title}" if study and study.title != study.name else ""
     load = _LOAD_ONNX if file.endswith(".onnx") else _LOAD

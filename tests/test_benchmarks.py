@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import growth, imports, ledger
+from benchmarks import growth, imports, ledger, small_batches
 from benchmarks.__main__ import BY_NAME, PARTS, main
 from benchmarks.report import Report, Table, write
 from benchmarks.side_by_side import Figures, take_turns
@@ -93,3 +93,15 @@ def test_parts_at_toy_size() -> None:
     assert [row[2] for row in recorded.tables[0].rows] == ["1,024", "3,072"], "bytes of the spectra"
     probed = imports.measure(rounds=1, sides={"scipy": "import scipy", "nothing": "pass"})
     assert [(row[0], row[3]) for row in probed.tables[0].rows] == [("scipy", "scipy"), ("nothing", "none")]
+
+
+def test_few_rows_of_healthy_clouds_are_judged_by_the_rule(capsys: pytest.CaptureFixture[str]) -> None:
+    small_batches.main(["--draws", "5"])
+    lines = capsys.readouterr().out.splitlines()
+    rows = {cells[0]: cells[1:] for cells in (line.strip("| ").split(" | ") for line in lines) if cells[1:]}
+    assert rows["cloud"] == ["std", "effective rank", "2 rows", "4", "8", "16", "32", "64"]
+    assert rows["isotropic"] == ["1.00", "127.8", "100", "0", "0", "0", "0", "0"]
+    std, rank, *shares = rows["ten classes, equally often"]
+    assert (0.9 < float(std) < 0.95, 9.8 < float(rank) <= 10) == (True, True)
+    assert shares[0] == "100", "two rows have an effective rank of at most 2"
+    assert shares[-1] == "0"

@@ -29,6 +29,7 @@ LABELS_SUFFIX = ".labels.npy"
 
 _REPRESENTATION, _PROJECTION, _LABELS = ("embedding", "representation"), "projection", ("labels", "label")
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_WHOLE = ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64")  # as safetensors names them
 _BATCH = 4_096  # rows of a Parquet file that are in memory twice
 
 
@@ -114,10 +115,21 @@ def _safetensors(path: Path) -> tuple[Tensor, Tensor | None, npt.NDArray[Any] | 
             if tensor.dtype not in _FLOATS:
                 raise ConfigError(f"{path}: {key}", str(tensor.dtype), "must hold floating-point numbers")
             tensors.append(tensor)
-        labels = next((file.get_tensor(key).numpy() for key in _LABELS if key in shapes), None)
+        label = next((key for key in _LABELS if key in shapes), None)
+        labels = None if label is None else _label_tensor(file, path, label, rows=len(tensors[0]))
     projection_ND = tensors[1] if len(tensors) > 1 else None
     _check_pair(path, tensors[0], projection_ND)
     return tensors[0], projection_ND, labels
+
+
+def _label_tensor(file: Any, path: Path, name: str, *, rows: int) -> npt.NDArray[Any]:
+    """Labels, of which type and shape stand in the header."""
+    header = file.get_slice(name)
+    if header.get_dtype() not in _WHOLE:
+        raise ConfigError(f"{path}: {name}", header.get_dtype(), "must be whole numbers")
+    _check_labels(f"{path}: {name}", tuple(header.get_shape()), rows)
+    labels: npt.NDArray[Any] = file.get_tensor(name).numpy()
+    return labels
 
 
 def _check_pair(path: Path, representation_ND: Tensor, projection_ND: Tensor | None) -> None:
@@ -209,7 +221,11 @@ def _classes(labels: npt.NDArray[Any], rows: int, place: Path) -> Tensor:
     """Labels as numbers from 0."""
     if labels.dtype.kind not in "biuUS":
         raise ConfigError(f"{place}: labels", str(labels.dtype), "must be whole numbers or text")
-    if labels.shape != (rows,):
-        rule = f"must be one for each of the {rows} rows: a shape [{rows}]"
-        raise ConfigError(f"{place}: labels", list(labels.shape), rule)
+    _check_labels(f"{place}: labels", labels.shape, rows)
     return torch.from_numpy(np.unique(labels, return_inverse=True)[1].astype(np.int64))
+
+
+def _check_labels(place: str, shape: tuple[int, ...], rows: int) -> None:
+    if shape != (rows,):
+        rule = f"must be one for each of the {rows} rows: a shape [{rows}]"
+        raise ConfigError(place, list(shape), rule)

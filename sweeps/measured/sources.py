@@ -5,6 +5,7 @@ step. A folder of such folders is a trial each.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +41,13 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
     if not named:
         raise RequestError(f"{paths[0]}: must be embeddings, but is a file of labels by its name")
     found = [entry for path in named for entry in _of_path(path)]
-    places = [place.resolve() for place, _, _ in found]
-    for place in places:
-        if places.count(place) > 1:
-            raise RequestError(f"{place}: must be named once, but is named {places.count(place)} times")
-    if sum(len(files) for _, files, _ in found) > MOST_FILES:
-        total = sum(len(files) for _, files, _ in found)
+    total = sum(len(files) for _, files, _ in found)
+    if total > MOST_FILES:
         raise RequestError(f"{paths[0]}: must be at most {MOST_FILES:,} files in all, but got {total:,}")
+    places = [place.resolve() for place, _, _ in found]
+    for place, times in Counter(places).items():
+        if times > 1:
+            raise RequestError(f"{place}: must be named once, but is named {times} times")
     return [
         Source(name=name, files=tuple(files), is_series=series)
         for name, (_, files, series) in zip(_names(places), found, strict=True)

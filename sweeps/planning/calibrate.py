@@ -50,16 +50,19 @@ def calibrate(study: Study, trainer: Trainer, *, data_root: Path | None) -> Iter
     """Trains a few steps of each shape of the study's cells, in this process; yields shape and cost.
 
     Raises:
-        ValueError: the data cannot be loaded, or does not fit a cell.
+        ValueError: a part of the user's own fails, or the data cannot be loaded, or does not fit a cell.
     """
     if not study.cells():
         raise ValueError(
             f"{study.name}: --calibrate needs a study with a design; a search draws its cells as it runs"
         )
     trainer.prepare(study.resources)
+    by_shape = shapes(study.cells())
+    for cells in by_shape.values():
+        trainer.check(cells[0].config)
     data: dict[DataKey, Images] = {}
     warm = False
-    for shape, cells in shapes(study.cells()).items():
+    for shape, cells in by_shape.items():
         config = cells[0].config
         key = data_key(config.to_settings())
         if key not in data:
@@ -89,7 +92,7 @@ def calibrated(
         show: is called with a line for each shape, once it is measured.
 
     Raises:
-        RequestError: the data cannot be loaded, or does not fit a cell.
+        RequestError: a part of the user's own fails, or the data cannot be loaded, or does not fit a cell.
     """
     costs = {}
     try:

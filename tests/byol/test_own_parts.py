@@ -1,8 +1,12 @@
 """Parts of the user's own: found without being run, identified, checked, built, and called."""
 
 import itertools
+import os
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from byol import checkpoint, files
+from byol import checkpoint, files, own_parts, part_source
 from byol.config import TrialConfig
 from byol.data import DataError, ImageData, load_data
 from byol.encoder_file import load_encoder
@@ -216,6 +220,50 @@ def test_another_source_is_not_run(package: Path) -> None:
         build_encoder(from_settings({**ENCODER, **SMALL}))
 
 
+def test_what_was_imported_before_is_used_only_if_it_is_the_source(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_module("mypkg.models")
+    models = package / "models.py"
+    models.write_text(models.read_text().replace("width=32", "width=8"))
+    forget()
+    changed = from_settings({**ENCODER, **SMALL})
+    with pytest.raises(OtherPartError) as refused:
+        build_encoder(changed)
+    problem = "this process has imported mypkg already, and "
+    assert str(refused.value).startswith(f"encoder mypkg.models:make_encoder: {problem}{package}/")
+    assert str(refused.value).endswith(".py may have changed since; start a new process")
+    os.utime(models, (0, 0))
+    os.utime(package / "__init__.py", (0, 0))
+    with pytest.raises(OtherPartError, match="may have changed"):  # by the time of the change itself
+        build_encoder(changed)
+    monkeypatch.setattr(part_source, "_STARTED", time.time() + 1)
+    build_encoder(changed)  # as if the process had begun after the last change
+
+
+def test_a_module_that_has_stayed_as_it_is_may_be_imported_before(package: Path) -> None:
+    """As a package does that trains by itself; only what is imported counts."""
+    lines = (
+        "import sys, pathlib, mypkg.models",
+        "from byol import backbones, presets",
+        "pathlib.Path('mypkg/losses.py').open('a').write('# changed')",
+        f"settings = {dict(ENCODER, image_size=12)!r}",
+        "print(backbones.own_encoder(presets.from_settings(settings))[1])",
+        "pathlib.Path('mypkg/models.py').touch()",
+        "from byol import own_parts; own_parts._imported.clear()",
+        "backbones.own_encoder(presets.from_settings(settings))",
+    )
+    time.sleep(0.05)  # a clock tick and more, in which the process's start is known
+    root = str(Path(__file__).parents[2])
+    shown = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)],
+        cwd=package.parent, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert shown.stdout == "32\n", shown.stderr
+    assert "models.py may have changed since; start a new process" in shown.stderr
+
+
 def test_a_source_that_is_not_here_is_no_missing_setting(package: Path) -> None:
     with pytest.raises(OtherPartError, match="encoder nowhere:make: there is no module nowhere"):
         check_source("encoder", "nowhere:make", "abc")
@@ -324,7 +372,10 @@ def test_metrics_are_those_of_the_measured_embeddings(package: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("return y", "must return a number, or a mapping to numbers, but returned a tensor of shape [8, 16]"),
+        (
+            "return y",
+            "must return a number, or a mapping to numbers, but returned a tensor of shape [8, 128]",
+        ),
         ("return {'a b': 1}", "must have columns of their own"),
         ("return y.nonsense", "raised AttributeError: "),
     ],
@@ -345,6 +396,29 @@ def test_a_trial_that_diverges_does_not_fail_on_a_metric(package: Path) -> None:
     found = metrics_of({**SMALL, "metrics": "single:make", "lr": 1e30, "lr_schedule": "constant"})
     assert [each.own for each in found] == [{"make": 1.0}, {}]
     assert np.isnan(found[-1].representation_std)
+
+
+def test_parts_are_tried_out_on_the_sizes_of_a_trial(package: Path) -> None:
+    (package.parent / "single.py").write_text(
+        "def metric(y, z, labels):\n"
+        "    assert (y.shape[1], z.shape[1]) == (F, D), (y.shape, z.shape)\n"
+        "    return 1\n"
+        "def loss(predictions, targets, projections):\n"
+        "    assert {x.shape[1] for x in (*predictions, *targets, *projections)} == {D}, targets[0].shape\n"
+        "    return predictions[0].mean()\n"
+    )
+    forget()
+    single = import_module("single")
+    own_parts._imported["single"] = find("single:loss").code
+    parts = {**SMALL, "metrics": "single:metric", "objective": "single:loss"}
+    for settings, features, size in (
+        ({}, 128, 8),
+        ({"projector_depth": 0}, 128, 128),
+        ({**ENCODER, "encoder.width": 24}, 24, 8),
+        ({**ENCODER, "encoder.width": 24, "projector_depth": 0}, 24, 24),
+    ):
+        vars(single).update(F=features, D=size)
+        check_parts(from_settings({**parts, **settings}))
 
 
 def test_data_of_a_function(package: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from byol.config import Scalar
+from byol.tensor_file import CheckpointError, verified_header
 from sweeps import __version__, files
 from sweeps.model_card import model_card
 from sweeps.record import directory
@@ -176,3 +177,13 @@ def card_of_sample(folder: Path, study: Study, values: Mapping[str, Scalar]) -> 
         found, facts = ledger.trial(trial.trial_id), ledger.facts()
     assert found is not None
     return model_card(found, CONTROLS, facts, ENCODER, "x.onnx")
+
+
+def test_a_damaged_encoder_is_named_and_its_bytes_are_not_printed(tmp_path: Path, small: Study) -> None:
+    row, facts = finished(tmp_path, small, 0)
+    with pytest.raises(CheckpointError) as raised:
+        model_card(row, CONTROLS, facts, ENCODER[:-1] + b"!", "x")
+    problem = "is damaged: its content is not that of its digest"
+    assert str(raised.value) == f"the encoder of {row.trial_id}: {problem}"
+    with pytest.raises(CheckpointError, match=r"^the file: is not a readable safetensors file \(7 bytes\)$"):
+        verified_header(ENCODER[:7])

@@ -169,3 +169,29 @@ def test_labels_and_projections_need_a_row_each(tmp_path: Path) -> None:
     assert "projection: must have a row for each of the 9000" in refused(tmp_path / "x.safetensors")
     save_file({"a": x, "b": x.clone()}, tmp_path / "x.safetensors")
     assert "must hold a tensor named embedding" in refused(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.ones(4, dtype=torch.bfloat16), ": labels: must be whole numbers, but got 'BF16'"),
+        (torch.ones(4).to(torch.float8_e4m3fn), ": labels: must be whole numbers, but got 'F8_E4M3'"),
+        (torch.ones(4), ": labels: must be whole numbers, but got 'F32'"),
+        (torch.ones(4, 2, dtype=torch.int64), ": labels: must be one for each of the 4 rows: a shape [4]"),
+    ],
+)
+def test_a_tensor_that_is_no_labels_is_refused_by_its_header(
+    labels: torch.Tensor, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file({"embedding": torch.ones(4, 2), "labels": labels}, tmp_path / "x.safetensors")
+    monkeypatch.setattr(torch.Tensor, "numpy", lambda tensor: pytest.fail("the labels are read"))
+    assert message in refused(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.int16, torch.uint32, torch.uint64])
+def test_labels_of_every_whole_type(kind: torch.dtype, tmp_path: Path) -> None:
+    labels = torch.tensor([1, 0, 1, 0]).to(kind)
+    save_file({"embedding": torch.ones(4, 2), "labels": labels}, tmp_path / "x.safetensors")
+    found = read_embeddings(tmp_path / "x.safetensors").labels_N
+    assert found is not None
+    assert found.tolist() == [1, 0, 1, 0]

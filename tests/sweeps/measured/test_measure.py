@@ -12,6 +12,7 @@ from analysis.load import load_results
 from run_sweep import main
 from sweeps import files
 from sweeps.errors import RequestError
+from sweeps.measured import sources
 from sweeps.measured.sources import find_sources
 from tests.cli.test_cli import snapshot
 
@@ -64,6 +65,30 @@ def test_files_of_labels_among_the_paths_are_no_embeddings(runs: Path) -> None:
     paths = sorted((runs / "kept").glob("*.npy"))
     assert len(paths) == 8
     assert len(find_sources(paths)) == 4
+
+
+def test_too_many_files_are_refused_before_they_are_compared(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice = [runs / "kept", runs / "kept"]
+    with pytest.raises(RequestError, match=r"kept: must be named once, but is named 2 times$"):
+        find_sources(twice)
+    monkeypatch.setattr(sources, "MOST_FILES", 7)
+    with pytest.raises(RequestError, match=r"must be at most 7 files in all, but got 8$"):
+        find_sources(twice)
+
+
+def test_paths_are_not_compared_pair_by_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [save(tmp_path / f"run-{number}.npy", SPREAD[:2]) for number in range(100)]
+    compared: list[Path] = []
+
+    def equal(one: Path, other: object) -> bool:
+        compared.append(one)
+        return str(one) == str(other)
+
+    monkeypatch.setattr(Path, "__eq__", equal)
+    assert len(find_sources(paths)) == 100
+    assert len(compared) < 200
 
 
 def test_verdicts_and_onset(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,12 +5,14 @@ import itertools
 import json
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
+from byol.config import TrialConfig
+from byol.own_parts import PartError
 from sweeps import files, simulated
-from sweeps.errors import DirectoryError
+from sweeps.errors import DirectoryError, RequestError
 from sweeps.planning import calibrate
 from sweeps.planning.calibrate import document
 from sweeps.planning.estimates import (
@@ -173,6 +175,23 @@ def test_a_calibration_measures_each_shape_once(
     assert set(estimate.seconds.values()) == {14.25}
     assert estimate.source.startswith("calibrated on ")
     directory.check(tmp_path, small, set())  # and a sweep may start there
+
+
+def test_a_part_that_fails_ends_a_calibration_before_anything_is_timed(small: Study) -> None:
+    checked = []
+
+    def check(config: TrialConfig) -> None:
+        checked.append(config)
+        if len(checked) == 4:
+            raise PartError("objective", "mypkg.losses:distance", "raised OSError: no")
+
+    def train(*arguments: object, **options: object) -> NoReturn:
+        pytest.fail("trains")
+
+    trainer = dataclasses.replace(simulated.TRAINER, check=check, train=train)
+    with pytest.raises(RequestError, match=r"^objective mypkg\.losses:distance: raised OSError: no$"):
+        calibrate.calibrated(small, trainer, data_root=None, out=None, show=pytest.fail)
+    assert checked == [cells[0].config for cells in shapes(small.cells()).values()]
 
 
 def test_a_damaged_calibration_is_refused(tmp_path: Path, small: Study) -> None:
