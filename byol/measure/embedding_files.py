@@ -4,6 +4,8 @@ The shape stands in a file's header and is checked before any value is read, so 
 no memory. Shape suffixes: N rows, D dimensions.
 """
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,21 +61,30 @@ def read_embeddings(path: Path, labels: Path | None = None) -> EmbeddingFile:
     readers = {".npy": _npy, ".parquet": _parquet, ".safetensors": _safetensors}
     if path.suffix not in readers:
         raise ConfigError(str(path), path.suffix, f"must end in {', '.join(SUFFIXES)}")
-    try:
-        representation_ND, projection_ND, own_labels_N = readers[path.suffix](path)
-        beside = path.with_name(path.stem + LABELS_SUFFIX)
-        place = labels or (beside if path.suffix == ".npy" and beside.exists() else None)
-        labels_N = _mapped(place) if place else own_labels_N
-    except ConfigError:
-        raise
-    except (OSError, ValueError, EOFError, SafetensorError, pa.ArrowException, SyntaxError) as error:
-        detail = shortened(" ".join(str(error).split()), 200)
-        raise ConfigError(str(path), detail, "must be a readable file of its kind") from None
+    with _readable(path):
+        representation_ND, projection_ND, labels_N = readers[path.suffix](path)
+    beside = path.with_name(path.stem + LABELS_SUFFIX)
+    place = labels or (beside if path.suffix == ".npy" and beside.exists() else None)
+    if place:
+        with _readable(place):
+            labels_N = _mapped(place)
     return EmbeddingFile(
         representation_ND=representation_ND,
         projection_ND=projection_ND,
         labels_N=None if labels_N is None else _classes(labels_N, len(representation_ND), place or path),
     )
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Says of whatever a library finds wrong with a file which file it is."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (OSError, ValueError, EOFError, SafetensorError, pa.ArrowException, SyntaxError) as error:
+        detail = shortened(" ".join(str(error).split()), 200)
+        raise ConfigError(str(path), detail, "must be a readable file of its kind") from None
 
 
 def _check_shape(place: str, shape: tuple[int, ...]) -> None:
@@ -88,7 +99,14 @@ def _check_shape(place: str, shape: tuple[int, ...]) -> None:
 
 def _mapped(path: Path) -> npt.NDArray[Any]:
     """An array that is not read yet. Object arrays, which are pickles, are refused."""
-    array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    try:
+        array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except ValueError as error:
+        if "Python objects" not in str(error):
+            raise
+        raise ConfigError(
+            str(path), "pickled objects", "must hold an array, for nothing is unpickled"
+        ) from None
     return array
 
 

@@ -3,10 +3,12 @@
 Shape suffixes: N rows, D dimensions.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from byol.measure import metrics
@@ -17,6 +19,8 @@ from byol.measure.sample import Sample, sample_of
 
 MOST_QUERIES = 10_000
 """Rows that kNN labels; of more, so many are taken, evenly spaced. All others vote."""
+_SMALL = 2.0**-10
+"""A largest value below this, or above its inverse, is brought near 1; others keep every bit."""
 UNIFORM_UP_TO = 10_000
 """Rows up to which uniformity is computed, which takes time in proportion to their square."""
 
@@ -49,21 +53,23 @@ def measure_embeddings(file: EmbeddingFile, *, k: int, temperature: float) -> Me
         k: neighbours. With k rows or fewer, no kNN accuracy is measured.
         temperature: of the votes, > 0.
     """
-    sample = sample_of(file.representation_ND, file.labels_N)
-    values, spectra = _of_level("representation", file.representation_ND)
+    representation_ND = _scaled(file.representation_ND)
+    sample = sample_of(representation_ND, file.labels_N)
+    values, spectra = _of_level("representation", representation_ND)
     if file.projection_ND is not None:
-        of_projection, spectrum = _of_level("projection", file.projection_ND)
+        projection_ND = _scaled(file.projection_ND)
+        of_projection, spectrum = _of_level("projection", projection_ND)
         values |= of_projection
         spectra |= spectrum
         if sample.rows <= UNIFORM_UP_TO:
-            values["uniformity"] = metrics.uniformity(file.projection_ND).item()
+            values["uniformity"] = metrics.uniformity(projection_ND).item()
     chance = neighbours = queries = None
     if file.labels_N is not None:
         chance = file.labels_N.bincount().max().item() / sample.rows
         if (sample.classes or 0) > 1 and not sample.not_finite and sample.rows > k:
             neighbours = k
             values["knn_accuracy"], queries = leave_one_out_accuracy(
-                file.representation_ND,
+                representation_ND,
                 file.labels_N,
                 k=neighbours,
                 temperature=temperature,
@@ -77,6 +83,14 @@ def measure_embeddings(file: EmbeddingFile, *, k: int, temperature: float) -> Me
         neighbours=neighbours,
         queries=queries,
     )
+
+
+def _scaled(x_ND: Tensor) -> Tensor:
+    """All rows by one power of two, where lengths would over- or underflow: no metric depends on it."""
+    largest = x_ND.abs().max().item()
+    if not math.isfinite(largest) or largest == 0 or _SMALL < largest < 1 / _SMALL:
+        return x_ND
+    return torch.ldexp(x_ND.double(), torch.tensor(-math.frexp(largest)[1])).to(x_ND.dtype)
 
 
 def _of_level(level: str, x_ND: Tensor) -> tuple[dict[str, float], dict[str, npt.NDArray[np.float32]]]:

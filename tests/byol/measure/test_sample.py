@@ -39,6 +39,21 @@ POINT = torch.ones(64) + 1e-3 * draw(500, 64)
 LINE = draw(500, 1) * draw(1, 64, seed=1)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-6, 1e30, 1e155, 1e200, 1e-200])
+def test_no_length_is_too_small_or_too_large(scale: float) -> None:
+    x = draw(500, 16).double()
+    x = (x * scale).float() if 1e-38 < scale < 1e38 else x * scale
+    labels = torch.arange(500) % 5
+    expected, found = (
+        measure_embeddings(
+            EmbeddingFile(representation_ND=each, projection_ND=None, labels_N=labels), k=20, temperature=0.1
+        )
+        for each in (draw(500, 16), x)
+    )
+    assert found.values == pytest.approx(expected.values, rel=1e-4)
+    assert found.sample.different == 500
+
+
 @pytest.mark.parametrize(
     ("x", "collapsed", "dimensional"),
     [
