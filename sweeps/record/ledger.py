@@ -155,6 +155,10 @@ class Ledger:
             if self._db.in_transaction:  # a full disk may have ended it
                 self._db.execute("ROLLBACK")
 
+    def version(self) -> int:
+        """A number that changes whenever others have written, and never by what is written through this."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
     def stop_reading(self) -> None:
         """Ends what another thread reads at this moment, which then raises sqlite3.OperationalError."""
         self._db.interrupt()
