@@ -15,9 +15,8 @@ from sweeps import files
 from sweeps.inspect import OF_TRIALS, status
 from sweeps.progress import Display, RunningTrial, Snapshot, ended_line, seconds_left
 from sweeps.record import directory
-from sweeps.record.ledger import count_trials
 from sweeps.record.result_digests import TABLES
-from sweeps.record.rows import Ending, EndReason, Fact, TrialRow, TrialState
+from sweeps.record.rows import Ending, EndReason, Fact, TrialRow, TrialState, count_trials
 from sweeps.study.designs import describe
 
 _ENDS_WITHIN_S = 45.0
