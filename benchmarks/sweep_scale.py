@@ -19,8 +19,8 @@ import numpy as np
 from byol.measure.collapse import CollapseRule
 from sweeps.planning.plan import make_plan
 from sweeps.progress import Display
-from sweeps.record.ledger import Ledger, count_trials
-from sweeps.record.rows import METRICS, Measurement
+from sweeps.record.ledger import Ledger
+from sweeps.record.rows import METRICS, Measurement, count_trials
 from sweeps.record.tables import write_tables
 from sweeps.study import study_from_text
 from sweeps.tracker import Tracker

@@ -8,6 +8,7 @@ from sweeps.errors import DirectoryError
 from sweeps.planning import estimates
 from sweeps.progress import clock
 from sweeps.record import directory
+from sweeps.record.result_digests import TABLES
 from sweeps.record.tables import write_tables
 from sweeps.record.texts import check_rule, recorded_manifest, restore
 
@@ -51,8 +52,9 @@ def planned_and_measured(plan: dict[str, Any]) -> str:
 
 
 def refresh_tables(out: Path) -> list[str]:
-    """Writes the tables of `out` again from its ledger, even while a driver is running there.
+    """Writes the tables of `out` again from its ledger.
 
+    A driver at work there keeps them up to date itself: then they are written only if there are none yet.
     Tables without a ledger, which were made elsewhere, stay as they are.
 
     Returns:
@@ -69,7 +71,10 @@ def refresh_tables(out: Path) -> list[str]:
             )
         return []
     with directory.open_ledger(out) as ledger:
-        write_tables(ledger, out)
-        lines = [] if directory.is_locked(out) else restore(ledger, out)  # a driver writes them itself
+        at_work = directory.is_locked(out)
+        # A driver's ledger says which tables it has written; others would look damaged if it were killed.
+        if not at_work or not all((out / name).exists() for name in TABLES):
+            write_tables(ledger, out)
+        lines = [] if at_work else restore(ledger, out)
         check_rule(ledger, out)
         return lines

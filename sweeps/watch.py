@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sweeps import files
 from sweeps.inspect import OF_TRIALS, status
 from sweeps.progress import Display, RunningTrial, Snapshot, ended_line, seconds_left
 from sweeps.record import directory
-from sweeps.record.ledger import count_trials
-from sweeps.record.refresh import changed_ns
-from sweeps.record.rows import Ending, EndReason, Fact, TrialRow, TrialState
+from sweeps.record.result_digests import TABLES
+from sweeps.record.rows import Ending, EndReason, Fact, TrialRow, TrialState, count_trials
 from sweeps.study.designs import describe
 
 _ENDS_WITHIN_S = 45.0
@@ -36,7 +36,7 @@ class Progress:
     text: str
     """How many trials have ended."""
     stamp: str
-    """Changes when anything was recorded."""
+    """Changes when a report would: with the tables while a driver writes them, and else with the ledger."""
 
 
 def progress(folders: Sequence[Path]) -> Progress:
@@ -45,15 +45,27 @@ def progress(folders: Sequence[Path]) -> Progress:
     Raises:
         DirectoryError: one holds no sweep.
     """
-    running = any(directory.is_locked(folder) for folder in folders)  # before the ledger is read
-    stamp = "-".join(str(changed_ns(folder)) for folder in folders)
+    at_work = [directory.is_locked(folder) for folder in folders]  # before anything is read
+    stamps = [
+        [*map(_written_ns, (folder / table for table in TABLES))] if busy else [_recorded_ns(folder)]
+        for folder, busy in zip(folders, at_work, strict=True)
+    ]
     counts = [status(folder) for folder in folders if directory.has_ledger(folder)]
-    planned, waiting, at_work, collapsed = (
+    planned, waiting, running, collapsed = (
         sum(count.get(key, 0) for count in counts) for key in ("planned", "waiting", "running", "collapsed")
     )
-    ended = planned - waiting - at_work
-    text = f"{ended:,} of {planned:,} trials ended, {at_work:,} running, {collapsed:,} collapsed"
-    return Progress(running=running, text=text, stamp=stamp)
+    ended = planned - waiting - running
+    text = f"{ended:,} of {planned:,} trials ended, {running:,} running, {collapsed:,} collapsed"
+    return Progress(running=any(at_work), text=text, stamp=str(stamps))
+
+
+def _recorded_ns(out: Path) -> int:
+    """When the ledger in `out` was last written; its latest rows are in a file beside it."""
+    return max(_written_ns(out / name) for name in (files.LEDGER, f"{files.LEDGER}-wal"))
+
+
+def _written_ns(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def has_begun(
@@ -130,7 +142,7 @@ class _Sweep:
 
     def news(self) -> list[TrialRow]:
         """The trials that have ended since this was last asked."""
-        stamp = changed_ns(self._out)
+        stamp = _recorded_ns(self._out)
         if stamp == self._stamp:
             return []
         self._stamp = stamp

@@ -9,6 +9,7 @@ from byol.errors import shortened
 from sweeps.errors import one_line
 from sweeps.loggers.run import Logger, Run
 from sweeps.record.rows import AT_THE_END, METRICS, Ending, EndReason, Measurement, TrialState
+from sweeps.record.tables import OWN_PREFIX
 from sweeps.study.designs import Trial
 
 PATIENCE_SECONDS = 120.0
@@ -50,6 +51,7 @@ class Feed:
     def measured(self, trial_id: str, measurement: Measurement) -> None:
         """Logs a measurement. A step that the run has already, as after a restart, is left as it is."""
         values = {name: getattr(measurement, name) for name in _NUMBERS}
+        values |= {f"{OWN_PREFIX}{name}": value for name, value in measurement.own.items()}
         numbers = {name: float(value) for name, value in values.items() if value is not None}
         self._put(lambda: self._log(trial_id, measurement.step, numbers))
 

@@ -18,9 +18,9 @@ class TensorBoard:
         """Writes below `folder`, which is created with the first run."""
         self._folder = folder
         self._writers: dict[str, Any] = {}
-        """Id of an open run -> its writer."""
-        self._last: dict[str, Mapping[str, float]] = {}
-        """Id of an open run -> its last numbers."""
+        """Id of a run that has a file since it was started -> its writer."""
+        self._last: dict[str, tuple[int, Mapping[str, float]]] = {}
+        """Likewise -> its last step and numbers."""
 
     def folder(self, run: Run) -> Path:
         """The folder of a run. TensorBoard calls a run by its path, so this is its name."""
@@ -29,42 +29,47 @@ class TensorBoard:
         return self._folder / f"{cell} {run.trial.cell_id}" / f"seed {run.trial.seed}"
 
     def start(self, run: Run) -> int:
-        """Opens a file. The measurements come again from the first step on, so those of earlier files go."""
-        from tensorboardX import SummaryWriter
-
-        folder = self.folder(run)
-        again = any(folder.glob("events.*"))
-        writer = SummaryWriter(
-            str(folder),
-            flush_secs=30,
-            purge_step=0 if again else None,
-            filename_suffix=f".{time.time_ns()}",  # two files of one second would have one name
-        )
-        self._writers[run.run_id] = writer
-        self._last[run.run_id] = {}
-        writer.add_text("trial", _table({**_labels(run), **run.facts}), 0)
+        """Opens no file yet: the first measurement tells which of those of earlier files still hold."""
         return -1
 
     def log(self, run: Run, step: int, numbers: Mapping[str, float]) -> None:
-        """Writes a point of each curve."""
+        """Writes a point of each curve. The first replaces all that earlier files have from its step on."""
+        if run.run_id not in self._writers:
+            again = any(self.folder(run).glob("events.*"))
+            self._writers[run.run_id] = self._opened(run, step, purge_step=step if again else None)
         writer = self._writers[run.run_id]
         for name, value in numbers.items():
             writer.add_scalar(name, value, step)
         writer.flush()
-        self._last[run.run_id] = numbers
+        self._last[run.run_id] = step, numbers
 
     def end(self, run: Run, ending: Ending) -> None:
         """Writes levels, verdict and last numbers for the page of hyperparameters, and closes the file."""
         from tensorboardX.summary import hparams
 
-        writer = self._writers.pop(run.run_id)
-        last = self._last.pop(run.run_id)
+        writer = self._writers.pop(run.run_id, None)
+        step, last = self._last.pop(run.run_id, (0, {}))
         if ending.end_reason != EndReason.INTERRUPTED:
+            writer = writer or self._opened(run, step)
             facts = {**_labels(run), **run.facts, **verdict(ending)}
-            writer.add_text("verdict", _table(verdict(ending)), 0)
+            writer.add_text("verdict", _table(verdict(ending)), step)
             for summary in hparams(hparam_dict=facts, metric_dict=dict(last)):
                 writer.file_writer.add_summary(summary)
-        writer.close()
+        if writer is not None:
+            writer.close()
+
+    def _opened(self, run: Run, step: int, *, purge_step: int | None = None) -> Any:
+        """A writer to a new file, which hides what earlier files have from `purge_step` on."""
+        from tensorboardX import SummaryWriter
+
+        writer = SummaryWriter(
+            str(self.folder(run)),
+            flush_secs=30,
+            purge_step=purge_step,
+            filename_suffix=f".{time.time_ns()}",  # two files of one second would have one name
+        )
+        writer.add_text("trial", _table({**_labels(run), **run.facts}), step)
+        return writer
 
 
 def _labels(run: Run) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from sweeps.record.rows import (
     MetricsRow,
     TrialRow,
     TrialState,
+    count_trials,
 )
 from sweeps.record.schema import ADDED, FORMAT, OWN, PAGE_BYTES, PROVENANCE, create_tables, signed_columns
 from sweeps.study.designs import Trial
@@ -154,6 +155,10 @@ class Ledger:
         finally:
             if self._db.in_transaction:  # a full disk may have ended it
                 self._db.execute("ROLLBACK")
+
+    def version(self) -> int:
+        """A number that changes whenever others have written, and never by what is written through this."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
     def stop_reading(self) -> None:
         """Ends what another thread reads at this moment, which then raises sqlite3.OperationalError."""
@@ -418,33 +423,3 @@ def _trial_row(row: sqlite3.Row) -> TrialRow:
         settings_json=columns.pop("settings"),
         **columns,
     )
-
-
-def count_trials(trials: Sequence[TrialRow], *, planned: int = 0) -> dict[str, int]:
-    """Counts trials for `status`, by state and by outcome.
-
-    Args:
-        trials: all trials in the ledger.
-        planned: how many there will be, if a search has yet to draw some.
-    """
-    to_draw = max(0, planned - len(trials))
-
-    def in_state(state: TrialState) -> int:
-        return sum(trial.state == state for trial in trials)
-
-    def ended_by(reason: EndReason) -> int:
-        return sum(trial.end_reason == reason for trial in trials)
-
-    return {
-        "planned": len(trials) + to_draw,
-        "waiting": in_state(TrialState.WAITING) + to_draw,
-        "running": in_state(TrialState.RUNNING),
-        "complete": in_state(TrialState.COMPLETE),
-        "pruned": in_state(TrialState.PRUNED),
-        "failed": ended_by(EndReason.ERROR),
-        "interrupted": ended_by(EndReason.INTERRUPTED),
-        "collapsed": sum(trial.collapsed is True for trial in trials),
-        "projection_collapsed": sum(trial.projection_collapsed is True for trial in trials),
-        "dimensional_collapse": sum(trial.dimensional_collapse is True for trial in trials),
-        "diverged": ended_by(EndReason.DIVERGED),
-    }

@@ -7,10 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
-
 from sweeps import files
-from sweeps.errors import DirectoryError
 from sweeps.record import result_digests
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Fact
@@ -36,13 +33,6 @@ def renew(ledger: Ledger, out: Path) -> None:
         ledger.set_fact(Fact.TABLES, result_digests.tables_text(new, before))
 
 
-def changed_ns(out: Path) -> int:
-    """When the ledger in `out` was last written; its latest rows are in a file beside it."""
-    ledger = out / files.LEDGER
-    written = [path for path in (ledger, ledger.with_name(f"{ledger.name}-wal")) if path.exists()]
-    return max((path.stat().st_mtime_ns for path in written), default=0)
-
-
 class TableRefresh:
     """Renews the tables in a thread of its own, which reads the ledger through its own connection."""
 
@@ -52,7 +42,8 @@ class TableRefresh:
         self._writing = threading.Lock()
         self._stopped = threading.Event()
         self._ledger: Ledger | None = None
-        self._seen = 0
+        self._seen: int | None = None
+        """The version of the ledger that the tables have at least."""
 
     def renew(self, ledger: Ledger) -> None:
         """Writes the tables now, in this thread."""
@@ -76,17 +67,19 @@ class TableRefresh:
 
     def _repeat(self) -> None:
         pause = self._every
-        while not self._stopped.wait(pause):
-            began = time.monotonic()
-            # A full disk, a damaged ledger: the driver meets them, too, and says so.
-            with contextlib.suppress(OSError, sqlite3.Error, DirectoryError, pa.ArrowException):
-                self._renew_if_changed()
-            pause = max(self._every, (time.monotonic() - began) / SHARE)
+        with contextlib.ExitStack() as opened:
+            while not self._stopped.wait(pause):
+                began = time.monotonic()
+                # A full disk, a damaged ledger, whatever it is: the driver meets it, too, and says so.
+                with contextlib.suppress(Exception):
+                    if self._ledger is None:
+                        self._ledger = opened.enter_context(Ledger(self._out / files.LEDGER))
+                    self._renew_if_changed(self._ledger)
+                pause = max(self._every, (time.monotonic() - began) / SHARE)
 
-    def _renew_if_changed(self) -> None:
-        if changed_ns(self._out) == self._seen:
-            return
-        with self._writing, Ledger(self._out / files.LEDGER) as ledger:
-            self._ledger = ledger
-            renew(ledger, self._out)
-            self._seen = changed_ns(self._out)
+    def _renew_if_changed(self, ledger: Ledger) -> None:
+        with self._writing:
+            version = ledger.version()  # before the tables: what is recorded meanwhile is for the next time
+            if version != self._seen:
+                renew(ledger, self._out)
+                self._seen = version

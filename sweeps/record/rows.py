@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -330,3 +330,33 @@ class TrialRow:
         """Returns the value of a column of numbers: one of LAST_VALUES, or `wall_seconds`."""
         value: float | None = getattr(self, column)
         return value
+
+
+def count_trials(trials: Sequence[TrialRow], *, planned: int = 0) -> dict[str, int]:
+    """Counts trials for `status`, by state and by outcome.
+
+    Args:
+        trials: all trials in the ledger.
+        planned: how many there will be, if a search has yet to draw some.
+    """
+    to_draw = max(0, planned - len(trials))
+
+    def in_state(state: TrialState) -> int:
+        return sum(trial.state == state for trial in trials)
+
+    def ended_by(reason: EndReason) -> int:
+        return sum(trial.end_reason == reason for trial in trials)
+
+    return {
+        "planned": len(trials) + to_draw,
+        "waiting": in_state(TrialState.WAITING) + to_draw,
+        "running": in_state(TrialState.RUNNING),
+        "complete": in_state(TrialState.COMPLETE),
+        "pruned": in_state(TrialState.PRUNED),
+        "failed": ended_by(EndReason.ERROR),
+        "interrupted": ended_by(EndReason.INTERRUPTED),
+        "collapsed": sum(trial.collapsed is True for trial in trials),
+        "projection_collapsed": sum(trial.projection_collapsed is True for trial in trials),
+        "dimensional_collapse": sum(trial.dimensional_collapse is True for trial in trials),
+        "diverged": ended_by(EndReason.DIVERGED),
+    }

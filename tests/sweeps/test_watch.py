@@ -21,6 +21,7 @@ from sweeps.options import RunOutcome
 from sweeps.progress import Display
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
+from sweeps.record.refresh import renew
 from sweeps.record.rows import Ending, EndReason, TrialRow, TrialState
 from sweeps.study import Study
 from sweeps.watch import follow, has_begun, progress
@@ -56,6 +57,25 @@ def test_a_driver_has_begun_once_it_has_a_plan(tmp_path: Path, small: Study) -> 
     with directory.driver_lock(tmp_path):
         assert has_begun([tmp_path], lambda _: None, within_s=0.0)
         assert progress([tmp_path]).text.startswith("0 of 8 trials")
+
+
+def test_a_page_is_built_again_when_the_driver_has_written_its_tables_and_when_it_has_ended(
+    tmp_path: Path, small: Study
+) -> None:
+    trial_id = small.trials()[0].trial_id
+    with plan_sweep(tmp_path, small) as ledger:
+        with directory.driver_lock(tmp_path):
+            renew(ledger, tmp_path)
+            stamps = [progress([tmp_path]).stamp]
+            time.sleep(0.02)
+            ledger.append(trial_id, ledger.start(trial_id), measurement(0))
+            stamps.append(progress([tmp_path]).stamp)
+            assert stamps[1] == stamps[0], "the tables do not have it yet"
+            renew(ledger, tmp_path)
+            stamps.append(progress([tmp_path]).stamp)
+            ledger.append(trial_id, 1, measurement(5))
+        stamps.append(progress([tmp_path]).stamp)  # it was killed: a report now has what is in the ledger
+    assert len({*stamps}) == 3
 
 
 def test_beside_a_driver_its_end_alone_ends_the_waiting(tmp_path: Path, small: Study) -> None:

@@ -77,10 +77,14 @@ class LoggedSweep:
                 tracker.measured(collapsing.trial_id, row)
             tracker.returned(collapsing.trial_id)
 
-    def resume(self, healthy: Trial) -> None:
-        """The interrupted trial goes on from its checkpoint to its end: a worker reports all steps again."""
+    def resume(self, healthy: Trial, *, first: int = 15) -> None:
+        """The interrupted trial goes on to its end.
+
+        From its checkpoint a worker reports later steps alone; with a store, or without a checkpoint, also
+        earlier ones: from `first` on.
+        """
         with self.driver() as tracker:
             tracker.started(healthy.trial_id)
-            for step in (0, 5, 10, 15, 20):
+            for step in range(first, 21, 5):
                 tracker.measured(healthy.trial_id, measurement(step, loss=0.1 * step))
             tracker.returned(healthy.trial_id)

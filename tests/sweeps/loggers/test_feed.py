@@ -1,5 +1,6 @@
 """A logger that is slow or broken costs the sweep nothing but its copy."""
 
+import dataclasses
 import threading
 from collections.abc import Mapping
 
@@ -61,6 +62,20 @@ def test_events_arrive_in_order_without_what_is_unknown(healthy: Trial) -> None:
         *(("log", step, 0.5, []) for step in (0, 5, 10)),
         ("end", name, "finished"),
     ]
+
+
+def test_metrics_of_the_users_own_have_the_names_of_their_columns(healthy: Trial) -> None:
+    logged: dict[str, float] = {}
+
+    class Numbers(Written):
+        def log(self, run: Run, step: int, numbers: Mapping[str, float]) -> None:
+            logged.update(numbers)
+
+    feed = Feed("wandb", Numbers(), SWEEP, pytest.fail)
+    feed.started(healthy)
+    feed.measured(healthy.trial_id, dataclasses.replace(measurement(5), own={"loss": 2.0, "norm": 3.0}))
+    feed.close()
+    assert (logged["m_loss"], logged["m_norm"], logged["loss"]) == (2.0, 3.0, 0.5)
 
 
 def test_steps_that_a_run_has_are_not_sent_again(healthy: Trial) -> None:

@@ -55,7 +55,7 @@ def test_runs_say_what_they_are_and_a_resumed_trial_goes_on_in_its_run(
     assert collapsed.info.status == "FINISHED"
     assert (interrupted.info.status, interrupted.data.tags["end_reason"]) == ("KILLED", "interrupted")
 
-    sweep.resume(healthy)
+    sweep.resume(healthy, first=0)
     client, found = runs(tmp_path)
     resumed = found[healthy.trial_id]
     assert resumed.info.run_id == interrupted.info.run_id

@@ -43,6 +43,11 @@ def hyperparameters(file: Path) -> dict[str, Any]:
     return {}
 
 
+def purged_from(file: Path) -> list[int]:
+    """From which steps on the file hides those of the files before it."""
+    return [event.step for event in events(file) if event.HasField("session_log")]
+
+
 @pytest.fixture
 def folder(tmp_path: Path, study: Study, healthy: Trial, collapsing: Trial) -> Path:
     sweep = LoggedSweep(tmp_path, study, "tensorboard")
@@ -76,19 +81,49 @@ def test_a_run_is_named_by_levels_and_seed_and_says_how_it_ended(
     assert shown["report"] == str(folder.parent / "report.html")
 
 
-def test_a_resumed_trial_takes_the_place_of_its_first_part(folder: Path) -> None:
+def test_a_resumed_trial_goes_on_in_a_second_file(folder: Path) -> None:
     first, second = sorted(folder.glob("encoder_norm=batch*/*/events.*"))
     assert [step for step, _ in curve(first, "loss")] == [0, 5, 10], "a step that is there is not sent again"
-    assert [step for step, _ in curve(second, "loss")] == [0, 5, 10, 15, 20]
+    assert [step for step, _ in curve(second, "loss")] == [15, 20]
     assert hyperparameters(first) == {}
     assert hyperparameters(second)["end_reason"] == "finished"
-    assert any(event.HasField("session_log") and event.step == 0 for event in events(second)), (
-        "what is purged"
-    )
+    assert purged_from(second) == [15]
 
 
-def test_tensorboard_shows_each_step_once(folder: Path) -> None:
+@pytest.mark.parametrize("first", [0, 5, 15])
+def test_only_what_is_measured_again_takes_the_place_of_what_was(
+    tmp_path: Path, study: Study, healthy: Trial, collapsing: Trial, first: int
+) -> None:
+    sweep = LoggedSweep(tmp_path, study, "tensorboard")
+    sweep.run_interrupted(healthy, collapsing)
+    sweep.resume(healthy, first=first)
+    before, after = sorted((tmp_path / "tensorboard").glob("encoder_norm=batch*/*/events.*"))
+    assert purged_from(before) == []
+    assert purged_from(after) == [first]
+    kept = [step for step, _ in curve(before, "loss") if step < first]
+    assert kept + [step for step, _ in curve(after, "loss")] == [0, 5, 10, 15, 20]
+
+
+def test_a_trial_that_ends_before_it_measures_again_keeps_its_curves(
+    tmp_path: Path, study: Study, healthy: Trial, collapsing: Trial
+) -> None:
+    """As one whose driver was killed after its last measurement: a worker has nothing more to report."""
+    sweep = LoggedSweep(tmp_path, study, "tensorboard")
+    sweep.run_interrupted(healthy, collapsing)
+    sweep.resume(healthy, first=25)
+    before, after = sorted((tmp_path / "tensorboard").glob("encoder_norm=batch*/*/events.*"))
+    assert (purged_from(before), purged_from(after)) == ([], [])
+    assert "end_reason" in hyperparameters(after)
+
+
+@pytest.mark.parametrize("first", [0, 5, 15])
+def test_tensorboard_shows_each_step_once(
+    tmp_path: Path, study: Study, healthy: Trial, collapsing: Trial, first: int
+) -> None:
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    [run] = folder.glob("encoder_norm=batch*/seed 7")
+    sweep = LoggedSweep(tmp_path, study, "tensorboard")
+    sweep.run_interrupted(healthy, collapsing)
+    sweep.resume(healthy, first=first)
+    [run] = (tmp_path / "tensorboard").glob("encoder_norm=batch*/seed 7")
     shown = reader.EventAccumulator(str(run)).Reload()
     assert [point.step for point in shown.Scalars("loss")] == [0, 5, 10, 15, 20]

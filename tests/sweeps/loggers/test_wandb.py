@@ -96,9 +96,9 @@ def test_offline_runs_land_in_the_directory_and_keep_their_id(
     first, second = map(Recorded, files[healthy.trial_id])
     assert first.run.run_id == second.run.run_id
     assert ([row["_step"] for row in first.rows], first.exit_code) == ([0, 5, 10], 1)
-    assert ([row["_step"] for row in second.rows], second.exit_code) == ([0, 5, 10, 15, 20], 0)
+    assert ([row["_step"] for row in second.rows], second.exit_code) == ([15, 20], 0)
     assert (first.summary["end_reason"], second.summary["end_reason"]) == ("interrupted", "finished")
-    assert [row["loss"] for row in second.rows] == pytest.approx([0, 0.5, 1, 1.5, 2])
+    assert [row["loss"] for row in second.rows] == pytest.approx([1.5, 2])
 
 
 def test_online_without_a_key_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

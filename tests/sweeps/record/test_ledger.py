@@ -16,8 +16,8 @@ import pytest
 
 from sweeps.errors import DirectoryError
 from sweeps.record.checksums import checksum
-from sweeps.record.ledger import Ledger, count_trials
-from sweeps.record.rows import METRICS, Ending, EndReason, Measurement, TrialState
+from sweeps.record.ledger import Ledger
+from sweeps.record.rows import METRICS, Ending, EndReason, Measurement, TrialState, count_trials
 from sweeps.record.tables import write_tables
 from sweeps.study import Study
 

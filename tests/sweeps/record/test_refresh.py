@@ -75,11 +75,35 @@ def test_tables_follow_the_ledger_while_trials_run(tmp_path: Path, small: Study,
 def test_nothing_is_written_while_nothing_is_recorded(
     tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A refresh itself records digests, which are no reason for another."""
     times: list[float] = []
-    monkeypatch.setattr(refresh, "renew", lambda *_: times.append(time.monotonic()))
+
+    def counted(ledger: Ledger, out: Path) -> None:
+        times.append(time.monotonic())
+        renew(ledger, out)
+
+    monkeypatch.setattr(refresh, "renew", counted)
+    monkeypatch.setattr(refresh, "SHARE", 1.0)
     with TableRefresh(tmp_path, every=0.01).running():
-        time.sleep(0.3)
+        time.sleep(0.5)
     assert len(times) == 1, "the first time, for what came before"
+
+
+@pytest.mark.timeout(60)
+def test_what_is_recorded_during_a_refresh_is_in_the_next(
+    tmp_path: Path, small: Study, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = iter([5])
+
+    def overtaken(ledger: Ledger, out: Path) -> None:
+        renew(ledger, out)
+        for step in late:
+            with Ledger(out / files.LEDGER) as driver:
+                measure(driver, small, step)
+
+    monkeypatch.setattr(refresh, "renew", overtaken)
+    with TableRefresh(tmp_path, every=0.01).running():
+        wait_for([0, 5], tmp_path)
 
 
 @pytest.mark.timeout(60)
@@ -179,7 +203,7 @@ def test_the_end_does_not_wait_for_a_refresh(
 def test_a_refresh_that_fails_is_tried_again(
     tmp_path: Path, small: Study, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failures = iter([OSError("disk full"), sqlite3.OperationalError("locked")])
+    failures = iter([OSError("disk full"), sqlite3.OperationalError("locked"), MemoryError(), KeyError("m_")])
 
     def failing(ledger: Ledger, out: Path) -> None:
         for error in failures:
