@@ -96,7 +96,7 @@ def refused(path: Path) -> str:
         (np.ones((0, 3)), ": must have rows and dimensions: a shape [N, D], but got [0, 3]"),
         (np.ones((3, 3), int), ": must hold float16, float32 or float64, but got 'int64'"),
         (np.ones((3, 3), complex), ": must hold float16, float32 or float64, but got 'complex128'"),
-        (np.array([[None]]), "Python objects in dtype"),
+        (np.array([[None]]), "must hold an array, for nothing is unpickled"),
     ],
 )
 def test_arrays_that_are_no_embeddings(array: object, message: str, tmp_path: Path) -> None:
