@@ -42,8 +42,8 @@ def faults_table(by_test: Mapping[str, Mapping[str, Mapping[str, int]]]) -> str:
     return "\n".join((*lines, "", f"{total:,} faults, of which {total - failed:,} were survived. {_where()}"))
 
 
-def _where() -> str:
-    machine, commit = hardware({}), (git_state()["commit"] or "unknown")[:7]
+def _where(commit: str | None = None) -> str:
+    machine, commit = hardware({}), (commit or git_state()["commit"] or "unknown")[:7]
     known = ", ".join(f"{name} {versions()[name]}" for name in ("python", "ray", "pyarrow"))
     date = datetime.now(UTC).date()
     return f"{date}, {machine['cores']} cores of {machine['cpu']}, {known}, commit {commit}."
@@ -56,8 +56,8 @@ def soak_text(soak: Mapping[str, Any]) -> str:
         f"{soak['minutes']:.0f} minutes in {soak['parts']} parts; {sum(kills.values())} kills: "
         + ", ".join(f"{number} of a {kind}" for kind, number in kills.items())
         + f". {soak['complete']:,} trials are complete, {soak['failed']} failed, {soak['started again']} "
-        f"were started again. {soak['wrong']} of the complete ones differ from an undisturbed trial, "
-        f"{soak['lost'] + soak['vanished']} were lost. {_where()}",
+        f"were started again. {soak['wrong']:,} of the complete ones differ from an undisturbed trial, "
+        f"{soak['lost'] + soak['vanished']} were lost. {_where(soak['commit'])}",
         "",
         "| Process | lives | minutes, median | MiB, median | slope in MiB/h, median | largest slope |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",

@@ -27,6 +27,7 @@ from byol.presets import from_settings
 from sweeps import files, simulated
 from sweeps.inspect import refresh_tables
 from sweeps.record import directory
+from sweeps.record.manifest import git_state
 from sweeps.record.rows import EndReason, TrialState
 from sweeps.study import load_study
 from tests import processes
@@ -131,6 +132,7 @@ def part(soak: Soak, minutes: float) -> None:
         running.send_signal(signal.SIGTERM)
         running.wait(timeout=120)
     soak.figures["parts"] += 1
+    soak.figures["commit"] = git_state()["commit"]
     soak.figures["minutes"] += (time.monotonic() - began) / 60
     for (kind, _), samples in lives.items():
         rises = slope(samples)
