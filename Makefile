@@ -52,7 +52,7 @@ test: .venv/.development
 faults: .venv/.development
 	@mkdir -p build
 	@FAULTS=all FAULTS_RESULTS=$(CURDIR)/build/faults.json $(BIN)/python -m pytest tests/faults \
-	  tests/sweeps/engine/test_driver.py
+	  tests/sweeps/engine/test_driver.py tests/sweeps/engine/test_stopping.py
 
 # `ray job submit` to Ray's own job server, which needs more packages than all the rest.
 jobs: .venv/.jobs

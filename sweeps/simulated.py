@@ -16,6 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from byol.config import OnBroken, TrialConfig
+from byol.pulse import Stopped, is_told_to_end
+from byol.pulse import Stopped, is_told_to_end
+from byol.pulse import Stopped, is_told_to_end
 from sweeps.record.rows import Baselines, MetricsRow
 from sweeps.trainer import Images, Trainer
 
@@ -85,6 +88,12 @@ def train(
         yield _metrics(config, step, total, float(noise.random()))
         if config.lr > 100 and step >= total / 2:
             return
+        if checkpoint_every != 0 and step < total and is_told_to_end():
+            raise Stopped  # there is nothing to save: it begins again
+        if checkpoint_every != 0 and step < total and is_told_to_end():
+            raise Stopped  # there is nothing to save: it begins again
+        if checkpoint_every != 0 and step < total and is_told_to_end():
+            raise Stopped  # there is nothing to save: it begins again
 
 
 def _metrics(config: TrialConfig, step: int, total: int, noise: float) -> SimulatedMetrics:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 import ray
 from ray.experimental import internal_kv
 
-from byol.pulse import beats, tell_to_end
+from byol.pulse import Stopped, beats, tell_to_end
 
 _SECONDS = 5.0
 """Most seconds between two looks at the count in a worker."""
@@ -54,6 +54,15 @@ class Heartbeat:
             yield self
         finally:
             self._ended.set()
+
+    def check_end(self) -> None:
+        """Before a trial begins. Ray starts one in a place that becomes free while the sweep ends.
+
+        Raises:
+            Stopped: the trials were told to end, so that this one does not begin.
+        """
+        if _read(f"{self._run}/{_END}") is not None:
+            raise Stopped
 
     def saved(self) -> None:
         """Tells the driver that this trial can be ended: nothing more is lost by it."""

@@ -94,8 +94,9 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
             check_source(*part)
         trial, key = _config(settings, job.precision), data_key(settings)
         with Heartbeat(job.run, config["trial"]["id"], limit=job.hung_after).beating() as heartbeat:
-            images = job.node_data.get(key) if job.node_data else ray.get(job.data[key])
             try:
+                heartbeat.check_end()
+                images = job.node_data.get(key) if job.node_data else ray.get(job.data[key])
                 with job.checkpoints.workspace(config["trial"]["id"]) as workspace:
                     heartbeat.loading = False
                     _train(trial, images, workspace, job, began)

@@ -28,6 +28,7 @@ from sweeps.record.directory import has_ledger
 from sweeps.record.ledger import Ledger
 from sweeps.study import Study
 from sweeps.tracker import Tracker
+from tests.faults import ALL
 from tests.sweeps.conftest import plan_sweep
 from tests.sweeps.engine.real_sweeps import table
 from tests.sweeps.record.test_ledger import measurement
@@ -219,6 +220,7 @@ def wait_for_a_trial(driver: "subprocess.Popen[str]", out: Path) -> None:
 
 @pytest.mark.ray
 @pytest.mark.timeout(400)
+@pytest.mark.skipif(not ALL, reason="takes minutes: make faults")
 def test_a_sweep_that_is_stopped_with_ctrl_c_resumes_where_it_was_bit_for_bit(tmp_path: Path) -> None:
     """With the learner in byol/, whose trials have no checkpoint but that of the moment of the stop."""
     study, out, whole = tmp_path / "study.yaml", tmp_path / "out", tmp_path / "whole"

@@ -16,6 +16,7 @@ import pytest
 
 from byol.config import TrialConfig
 from byol.files import ENCODER, STATE
+from byol.pulse import Stopped, is_told_to_end
 from sweeps import files, simulated
 from sweeps.export import export_encoder
 from sweeps.inspect import status
@@ -46,6 +47,8 @@ def train(
         if metrics.step > start:
             yield metrics
             state.write_bytes(tensor_file(str(metrics.step).encode(), checkpoint_folder.name))
+            if is_told_to_end():
+                raise Stopped
     weights = tensor_file(f"weights of {config.seed}".encode(), checkpoint_folder.name)
     (checkpoint_folder / ENCODER).write_bytes(weights)
     state.unlink()
@@ -85,7 +88,7 @@ def interrupt_later(out: Path, store: Store, early: list[bytes]) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("one_ray")
 def test_a_sweep_resumes_from_the_store_alone(tmp_path: Path, object_store: ObjectStore) -> None:
-    text = SMALL.replace("steps: 20", "steps: 20, weight_decay: 2").replace("seeds: 2", "seeds: 1")
+    text = SMALL.replace("steps: 20", "steps: 20, weight_decay: 4").replace("seeds: 2", "seeds: 1")
     study = study_from_text(text, "f")
     run_study(tmp_path / "uninterrupted", study)
 
