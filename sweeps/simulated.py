@@ -17,8 +17,6 @@ import numpy.typing as npt
 
 from byol.config import OnBroken, TrialConfig
 from byol.pulse import Stopped, is_told_to_end
-from byol.pulse import Stopped, is_told_to_end
-from byol.pulse import Stopped, is_told_to_end
 from sweeps.record.rows import Baselines, MetricsRow
 from sweeps.trainer import Images, Trainer
 
