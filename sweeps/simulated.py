@@ -88,10 +88,6 @@ def train(
             return
         if checkpoint_every != 0 and step < total and is_told_to_end():
             raise Stopped  # there is nothing to save: it begins again
-        if checkpoint_every != 0 and step < total and is_told_to_end():
-            raise Stopped  # there is nothing to save: it begins again
-        if checkpoint_every != 0 and step < total and is_told_to_end():
-            raise Stopped  # there is nothing to save: it begins again
 
 
 def _metrics(config: TrialConfig, step: int, total: int, noise: float) -> SimulatedMetrics:
