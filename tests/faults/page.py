@@ -57,7 +57,7 @@ def soak_text(soak: Mapping[str, Any]) -> str:
         + ", ".join(f"{number} of a {kind}" for kind, number in kills.items())
         + f". {soak['complete']:,} trials are complete, {soak['failed']} failed, {soak['started again']} "
         f"were started again. {soak['wrong']:,} of the complete ones differ from an undisturbed trial, "
-        f"{soak['lost'] + soak['vanished']} were lost. {_where(soak['commit'])}",
+        f"{soak['lost'] + soak['vanished']} were lost. {_where(soak.get('commit'))}",
         "",
         "| Process | lives | minutes, median | MiB, median | slope in MiB/h, median | largest slope |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
