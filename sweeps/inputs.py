@@ -95,11 +95,15 @@ _OF_PARTS = frozenset(
 
 def _check_parts(trials: Sequence[Trial], trainer: Trainer) -> None:
     """Tries out each part of the user's own, and each model of timm, with each of its settings."""
-    by_parts: dict[frozenset[tuple[str, Scalar]], Trial] = {}
+    # By type, too: to a part, 1, 1.0 and true are different arguments.
+    by_parts: dict[frozenset[tuple[str, type, Scalar]], Trial] = {}
     for trial in trials:
         if named_parts(trial.settings) or is_timm(str(trial.settings["encoder"])):
-            pairs = trial.settings.items()
-            parts = frozenset(pair for pair in pairs if pair[0] in _OF_PARTS or is_part_setting(pair[0]))
+            parts = frozenset(
+                (name, type(value), value)
+                for name, value in trial.settings.items()
+                if name in _OF_PARTS or is_part_setting(name)
+            )
             by_parts.setdefault(parts, trial)
     for trial in by_parts.values():
         try:

@@ -1,5 +1,6 @@
 """Parts of the user's own in a study, in the record and on real workers, as docs/extending.md shows them."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ from byol.train import train
 from sweeps import files
 from sweeps.datasets import DataSets
 from sweeps.errors import DirectoryError, RequestError, StudyError
-from sweeps.inputs import prepare
+from sweeps.inputs import _check_parts, prepare
 from sweeps.options import RunOptions
 from sweeps.planning.estimates import shape
 from sweeps.record import directory
@@ -201,3 +202,16 @@ def test_the_study_of_the_page_runs_from_another_folder(path: Path, tmp_path: Pa
     )
     assert again.returncode == 2
     assert "the source of" in again.stderr
+
+
+def test_arguments_that_only_equal_are_each_tried_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = path.read_text().partition("factors:")[0]
+    levels = "{a: {objective.power: 1}, b: {objective.power: 1.0}}"
+    path.write_text(f"{text}factors: {{kind: {levels}}}\nseeds: 1\n")
+    tried: list[type] = []
+    trainer = dataclasses.replace(
+        byol_trainer(),
+        check=lambda config: tried.append(type(config.to_settings()["objective.power"])),
+    )
+    _check_parts(load_study(path).trials(), trainer)
+    assert tried == [int, float]
