@@ -61,9 +61,9 @@ def _of_path(path: Path) -> Iterator[tuple[Path, list[tuple[int, Path]], bool]]:
         return
     if not path.is_dir():
         raise RequestError(f"{path}: must be a file or a folder of embeddings, but is not there")
-    inside = sorted(one for one in path.iterdir() if not one.name.startswith("."))
+    inside = _visible(path)
     folders = [one for one in inside if one.is_dir()]
-    files = [one for one in inside if one.suffix in SUFFIXES and not one.name.endswith(LABELS_SUFFIX)]
+    files = _embeddings(inside)
     if files and folders:
         rule = "must hold files of embeddings, or folders of them"
         raise RequestError(f"{path}: {rule}, but has {files[0].name} beside the folder {folders[0].name}")
@@ -79,12 +79,20 @@ def _of_path(path: Path) -> Iterator[tuple[Path, list[tuple[int, Path]], bool]]:
 
 def _of_folder(folder: Path) -> Iterator[tuple[Path, list[tuple[int, Path]], bool]]:
     """The trial in a folder of a folder."""
-    files = [one for one in sorted(folder.iterdir()) if one.suffix in SUFFIXES]
-    files = [one for one in files if not one.name.endswith(LABELS_SUFFIX)]
+    files = _embeddings(_visible(folder))
     if not files:
         rule = f"must hold files that end in {', '.join(SUFFIXES)}"
         raise RequestError(f"{folder}: {rule}, but holds none")
     yield folder, _by_step(folder, files), True
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+
+
+def _embeddings(paths: Sequence[Path]) -> list[Path]:
+    """The files of embeddings among them, without those of labels."""
+    return [one for one in paths if one.suffix in SUFFIXES and not one.name.endswith(LABELS_SUFFIX)]
 
 
 def _by_step(folder: Path, files: Sequence[Path]) -> list[tuple[int, Path]]:
