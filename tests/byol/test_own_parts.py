@@ -55,10 +55,15 @@ def package(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path / "mypkg"
 
 
+def write_single(folder: Path, text: str) -> None:
+    """Writes the module `single` to a folder; what was found of it before is forgotten."""
+    (folder / "single.py").write_text(text)
+    forget()
+
+
 def own(folder: Path, text: str) -> dict[str, Any]:
     """Settings with an encoder of this source, which is named `make`."""
-    (folder.parent / "single.py").write_text(text)
-    forget()
+    write_single(folder.parent, text)
     return {**SMALL, "encoder": "single:make", "encoder_norm": "native"}
 
 
@@ -147,8 +152,7 @@ def test_a_setting_without_a_default_is_asked_for(package: Path) -> None:
 
 def test_the_arguments_of_a_class_are_those_of_its_init(package: Path) -> None:
     text = "class make:\n    def __init__(self, width, *, depth=2):\n        ...\n"
-    (package.parent / "single.py").write_text(text)
-    forget()
+    write_single(package.parent, text)
     settings = {"encoder": "single:make", "encoder_norm": "native"}
     assert from_settings({**settings, "encoder.width": 3, "encoder.depth": 4}).encoder == "single:make"
     with pytest.raises(ConfigError, match=r"needs the setting encoder\.width, which has no default"):
@@ -320,14 +324,14 @@ def test_layers_may_share_weights(tmp_path: Path, package: Path) -> None:
 
 def test_the_built_in_loss_as_an_objective_trains_alike(package: Path) -> None:
     """BYOL's loss, written as a part: the same losses as the built-in one."""
-    (package.parent / "single.py").write_text(
+    write_single(
+        package.parent,
         "from byol.losses import views_loss\n"
         "def make(predictions, targets, projections):\n"
         "    assert len(predictions) == len(targets) == len(projections) == 2\n"
         "    assert not targets[0].requires_grad and projections[0].requires_grad\n"
-        "    return views_loss(predictions, dict(enumerate(targets)), average_targets=False, norm='l2')\n"
+        "    return views_loss(predictions, dict(enumerate(targets)), average_targets=False, norm='l2')\n",
     )
-    forget()
     for changes in (
         {},
         {"tau_base": 0, "tau_schedule": "constant"},
@@ -349,21 +353,20 @@ def test_the_built_in_loss_as_an_objective_trains_alike(package: Path) -> None:
 )
 def test_an_objective_that_does_not_fit_is_named(package: Path, body: str, message: str) -> None:
     source = f"import torch\ndef make(predictions, targets, projections):\n    {body}\n"
-    (package.parent / "single.py").write_text(source)
-    forget()
+    write_single(package.parent, source)
     with pytest.raises(PartError) as raised:
         check_parts(from_settings({**SMALL, "objective": "single:make"}))
     assert str(raised.value).startswith(f"objective single:make: {message}")
 
 
 def test_metrics_are_those_of_the_measured_embeddings(package: Path) -> None:
-    (package.parent / "single.py").write_text(
+    write_single(
+        package.parent,
         "def std(y, z, labels):\n"
         "    return (y / y.norm(dim=1, keepdim=True)).std(dim=0, correction=0).mean() * y.shape[1] ** 0.5\n"
         "def shapes(y, z, labels):\n"
-        "    return {'y': y.shape[1], 'z': z.shape[1], 'n': len(labels)}\n"
+        "    return {'y': y.shape[1], 'z': z.shape[1], 'n': len(labels)}\n",
     )
-    forget()
     for metrics in metrics_of({**SMALL, "metrics": "single:std, single:shapes"}):
         assert metrics.own["std"] == pytest.approx(metrics.representation_std, rel=1e-5)
         assert {key: metrics.own[f"shapes_{key}"] for key in "yzn"} == {"y": 128, "z": 8, "n": 32}
@@ -381,33 +384,29 @@ def test_metrics_are_those_of_the_measured_embeddings(package: Path) -> None:
     ],
 )
 def test_a_metric_that_does_not_fit_is_named(package: Path, body: str, message: str) -> None:
-    (package.parent / "single.py").write_text(f"def make(y, z, labels):\n    {body}\n")
-    forget()
+    write_single(package.parent, f"def make(y, z, labels):\n    {body}\n")
     with pytest.raises(PartError) as raised:
         check_parts(from_settings({**SMALL, "metrics": "single:make"}))
     assert str(raised.value).startswith(f"metrics single:make: {message}")
 
 
 def test_a_trial_that_diverges_does_not_fail_on_a_metric(package: Path) -> None:
-    (package.parent / "single.py").write_text(
-        "def make(y, z, labels):\n    assert y.isfinite().all()\n    return 1.0\n"
-    )
-    forget()
+    write_single(package.parent, "def make(y, z, labels):\n    assert y.isfinite().all()\n    return 1.0\n")
     found = metrics_of({**SMALL, "metrics": "single:make", "lr": 1e30, "lr_schedule": "constant"})
     assert [each.own for each in found] == [{"make": 1.0}, {}]
     assert np.isnan(found[-1].representation_std)
 
 
 def test_parts_are_tried_out_on_the_sizes_of_a_trial(package: Path) -> None:
-    (package.parent / "single.py").write_text(
+    write_single(
+        package.parent,
         "def metric(y, z, labels):\n"
         "    assert (y.shape[1], z.shape[1]) == (F, D), (y.shape, z.shape)\n"
         "    return 1\n"
         "def loss(predictions, targets, projections):\n"
         "    assert {x.shape[1] for x in (*predictions, *targets, *projections)} == {D}, targets[0].shape\n"
-        "    return predictions[0].mean()\n"
+        "    return predictions[0].mean()\n",
     )
-    forget()
     single = import_module("single")
     own_parts._imported["single"] = find("single:loss").code
     parts = {**SMALL, "metrics": "single:metric", "objective": "single:loss"}
@@ -450,8 +449,7 @@ def test_data_that_does_not_fit_is_named(package: Path, returned: str, message: 
     source = (
         f"import numpy as np\ndef make():\n    x = np.zeros((6, 9, 9, 3), np.uint8)\n    return {returned}\n"
     )
-    (package.parent / "single.py").write_text(source)
-    forget()
+    write_single(package.parent, source)
     with pytest.raises(DataError) as raised:
         load_data("single:make")
     assert message in str(raised.value)
@@ -460,8 +458,7 @@ def test_data_that_does_not_fit_is_named(package: Path, returned: str, message: 
 
 def test_gray_images_without_labels(package: Path) -> None:
     source = "import numpy as np\ndef make():\n    x = np.arange(324, dtype=np.uint16).astype(np.uint8)"
-    (package.parent / "single.py").write_text(f"{source}.reshape(4, 9, 9)\n    return x, None, x[:2], None\n")
-    forget()
+    write_single(package.parent, f"{source}.reshape(4, 9, 9)\n    return x, None, x[:2], None\n")
     data = load_data("single:make")
     assert data.test_images.shape == (2, 1, 9, 9)
     assert (data.train_labels, data.test_labels) == (None, None)
