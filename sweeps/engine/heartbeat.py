@@ -5,7 +5,8 @@ the count into the key-value table of Ray's control service, from which the driv
 is stopped puts nothing there, and of a loop that hangs the count stays. Time is measured by the driver alone,
 but for the hours that a trial may wait for its data.
 
-By the same table the driver tells all trials to end, and each tells it when its state is saved.
+By the same table the driver tells all trials to end, each tells it when its state is saved, and the driver
+tells that the run is over.
 """
 
 import contextlib
@@ -23,9 +24,14 @@ _SECONDS = 5.0
 """Most seconds between two looks at the count in a worker."""
 _TOLD_SECONDS = 0.5
 """Most seconds until a worker notices that it is told to end."""
+_OVER_SECONDS = 0.2
+"""Seconds between two looks at whether the run is over."""
 _TABLE = "byol-sweeps"
 _END = "end"
 _SAVED = "saved"
+_OVER = "over"
+_IDLE_SECONDS = 600.0
+"""Most seconds that a trial which has saved its state waits for the run to be over."""
 LOADING_SECONDS = 6 * 3600.0
 """How long a trial may wait for its data and its checkpoint: one process of a node downloads for all."""
 
@@ -68,6 +74,12 @@ class Heartbeat:
         """Tells the driver that this trial can be ended: nothing more is lost by it."""
         _write(f"{self._key}/{_SAVED}", "")
 
+    def wait_for_end(self) -> None:
+        """Waits until the run is over: one that returned earlier would make Ray start the next one."""
+        until = self._now() + _IDLE_SECONDS
+        while self._now() < until and _read(f"{self._run}/{_OVER}") is None:
+            time.sleep(_OVER_SECONDS)
+
     def _repeat(self) -> None:
         count, due = 0, self._now()
         while True:
@@ -108,6 +120,11 @@ def _read(key: str) -> bytes | None:
 def tell_all_to_end(run: str) -> None:
     """Tells all trials of the run with this token to save their states and end."""
     _write(f"{run}/{_END}", "")
+
+
+def tell_run_is_over(run: str) -> None:
+    """Tells the idle trials of a run that Ray starts no others. Ray would wait some 10 s before it kills them."""
+    _write(f"{run}/{_OVER}", "")
 
 
 def has_saved(run: str, trial_id: str) -> bool:

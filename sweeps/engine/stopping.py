@@ -109,7 +109,9 @@ class Stopping(tune.Stopper):  # type: ignore[misc]
             self._interruption.at_once = True
 
     def _end(self) -> None:
-        self._is_over = True
+        self._is_over = True  # Ray Tune ends all trials as soon as this is returned, and starts no other
+        if self._saved:
+            self._ask(lambda: heartbeat.tell_run_is_over(self._run))
         if self._until is None or not self._saves or not self._tracker.running:
             return
         unsaved = self._unsaved()

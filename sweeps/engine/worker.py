@@ -30,9 +30,6 @@ from sweeps.storage.checkpoints import Checkpoints, Workspace
 from sweeps.study import Resources
 from sweeps.trainer import DataKey, Images, Trainer, data_key
 
-_IDLE_SECONDS = 600.0
-"""How long a trial that has saved its state waits for the driver to end its process."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -102,7 +99,7 @@ def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
                     _train(trial, images, workspace, job, began)
             except Stopped:
                 heartbeat.saved()
-                time.sleep(_IDLE_SECONDS)  # to return would make Ray start the next trial here
+                heartbeat.wait_for_end()
     except Exception as error:
         # An exception is a result of the trial. If it were raised, Ray would start the trial again.
         failure = Failure(

@@ -6,7 +6,14 @@ import pytest
 
 from byol.pulse import beat, beats, is_told_to_end, tell_to_end
 from sweeps.engine import heartbeat
-from sweeps.engine.heartbeat import LOADING_SECONDS, Heartbeat, Watch, has_saved, tell_all_to_end
+from sweeps.engine.heartbeat import (
+    LOADING_SECONDS,
+    Heartbeat,
+    Watch,
+    has_saved,
+    tell_all_to_end,
+    tell_run_is_over,
+)
 
 
 class Table:
@@ -107,3 +114,22 @@ def test_a_worker_hears_that_its_trial_is_to_end(monkeypatch: pytest.MonkeyPatch
         assert has_saved("run", "b"), "it has not begun, so there is nothing to lose"
     finally:
         tell_to_end(False)
+
+
+def test_an_idle_trial_waits_until_its_run_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    table: dict[str, str] = {}
+    monkeypatch.setattr(heartbeat, "_read", table.get)
+    monkeypatch.setattr(heartbeat, "_write", table.__setitem__)
+    looks = 0
+
+    def sleep(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        tell_run_is_over("run" if looks == 3 else "another run")
+
+    monkeypatch.setattr("time.sleep", sleep)
+    Heartbeat("run", "a", limit=60).wait_for_end()
+    assert looks == 3
+    now = iter(range(0, 10**6, 100))
+    Heartbeat("a third run", "a", limit=60, now=lambda: next(now)).wait_for_end()  # the driver is gone
+    assert looks < 12

@@ -40,6 +40,7 @@ class Run:
     def __init__(self, tracker: Tracker, ledger: Ledger, stream: io.StringIO, ids: list[str]) -> None:
         self.tracker, self.ledger, self._stream, self.ids = tracker, ledger, stream, ids
         self.now, self.saved, self.interruption = 0.0, set[str](), Interruption()
+        self.told_over: list[str] = []
         for trial_id in ids:
             tracker.started(trial_id)
 
@@ -67,7 +68,9 @@ def run(tmp_path: Path, small: Study, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setattr(heartbeat, "tell_all_to_end", told.append)
     with plan_sweep(tmp_path, small) as ledger:
         tracker = Tracker(ledger, Display(stream), small.trials(), rule=CollapseRule())
-        yield Run(tracker, ledger, stream, [trial.trial_id for trial in small.trials()[:2]])
+        run = Run(tracker, ledger, stream, [trial.trial_id for trial in small.trials()[:2]])
+        monkeypatch.setattr(heartbeat, "tell_run_is_over", run.told_over.append)
+        yield run
     assert told in ([], ["run"])
 
 
@@ -82,9 +85,11 @@ def test_a_run_ends_when_the_running_trials_have_saved_their_states(run: Run) ->
     run.now, run.saved = 1.0, {run.ids[0]}
     assert not stopping.stop_all()
     assert not run.interruption.at_once
+    assert run.told_over == []
     run.now, run.saved = 2.0, {*run.ids}
     assert stopping.stop_all()
     assert run.interruption.at_once
+    assert run.told_over == ["run"], "idle trials return, or Ray would wait before it kills them"
     assert run.shown() == ["saved 2 running trials"]
     assert stopping.stop_all()
     assert run.shown() == []

@@ -101,7 +101,7 @@ def test_a_trial_that_has_saved_its_state_tells_the_driver_and_stays_idle(
 
     monkeypatch.setattr(worker, "_train", stopped)
     monkeypatch.setattr(Heartbeat, "saved", lambda _: happened.append("told"))
-    monkeypatch.setattr("time.sleep", lambda _: happened.append("idle"))
+    monkeypatch.setattr(Heartbeat, "wait_for_end", lambda _: happened.append("idle"))
     monkeypatch.setattr(tune, "report", lambda failure: pytest.fail(str(failure)))
     checkpoints = SimpleNamespace(workspace=workspace, folder=tmp_path)
     job = a_job(tmp_path, checkpoints=checkpoints, node_data=SimpleNamespace(get=lambda _: None))
