@@ -291,7 +291,9 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
             return
         self._has_measured = True
         measurement = Measurement.from_report(result)
-        del result["spectra"]  # Ray would copy them for every logger
+        # Ray Tune keeps statistics of each number, for every trial; of results without any it prints a line.
+        for column in {field.name for field in dataclasses.fields(Measurement)} - {"step"}:
+            result.pop(column, None)
         with self._recording():
             self._tracker.measured(name, measurement)
 
