@@ -76,6 +76,27 @@ class Opened:
         self.page.locator("h1").first.focus()
         self.page.keyboard.press("Escape")
 
+    def brush(self, figure: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Draws a range in a figure, between two points in shares of its plot's width and height."""
+        area = self.page.locator(f"#{figure} .nsewdrag")
+        box = None
+        while box is None or box != area.bounding_box():  # figures that come into view move what is below
+            self.page.locator(f"#{figure}").evaluate(
+                "one => one.scrollIntoView({block: 'center', behavior: 'instant'})"
+            )
+            self.settle()
+            box = area.bounding_box()
+            self.page.wait_for_timeout(500)
+        (left, top), (right, bottom) = (
+            (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)
+        )
+        self.page.mouse.move(left, top)
+        self.page.mouse.down()
+        self.page.mouse.move((left + right) / 2, (top + bottom) / 2, steps=3)
+        self.page.mouse.move(right, bottom, steps=3)
+        self.page.mouse.up()
+        self.page.wait_for_selector(".chip:nth-child(1)")
+
     def rest(self) -> None:
         """Closes and clears whatever a test has opened, selected and ticked."""
         while self.page.locator("dialog[open]").count():

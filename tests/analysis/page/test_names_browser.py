@@ -168,19 +168,7 @@ def test_means_are_those_of_the_map(close: Opened) -> None:
 
 
 def test_a_range_from_the_floor_holds_what_is_drawn_there(close: Opened) -> None:
-    page = close.page
-    for _ in range(2):  # figures that come into view are drawn, and move what is below them
-        page.locator("#s0-loss-std").evaluate(
-            "one => one.scrollIntoView({block: 'center', behavior: 'instant'})"
-        )
-        close.settle()
-    box = page.locator("#s0-loss-std .nsewdrag").bounding_box()
-    page.mouse.move(box["x"] + 1, box["y"] + 1)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2, steps=3)
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 1, steps=3)
-    page.mouse.up()
-    page.wait_for_selector(".chip:nth-child(1)")
+    close.brush("s0-loss-std", (0.5, 0.05), (-0.05, 1.05))
     assert close.chips[0].startswith("representation_std ≤ ")
     assert close.count.endswith("of 6 (24 in all)")
     assert close.messages == []

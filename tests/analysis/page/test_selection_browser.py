@@ -73,19 +73,7 @@ def test_levels_legends_and_marks_select(wide: Opened) -> None:
 
 def test_a_range_that_is_drawn_selects(wide: Opened, sweep: Path) -> None:
     page = wide.page
-    for _ in range(2):  # figures that come into view are drawn, and move what is below them
-        page.locator("#s0-loss-std").evaluate(
-            "one => one.scrollIntoView({block: 'center', behavior: 'instant'})"
-        )
-        page.wait_for_timeout(1000)
-    box = page.locator("#s0-loss-std .nsewdrag").bounding_box()
-    left, bottom = box["x"] + 4, box["y"] + box["height"] - 3
-    page.mouse.move(left, box["y"] + 4)
-    page.mouse.down()
-    page.mouse.move(left + box["width"] / 4, bottom - 30, steps=3)
-    page.mouse.move(left + box["width"] / 2, bottom, steps=3)
-    page.mouse.up()
-    page.wait_for_selector(".chip:nth-child(1)")
+    wide.brush("s0-loss-std", (0.03, 0.05), (0.5, 0.97))
     column, low, high = address(wide).partition("?s0=")[2].split()[0].replace("..", "=").split("=")
     trials = pd.read_parquet(sweep / "trials.parquet")
     inside = trials[trials[column].between(float(low), float(high))]
