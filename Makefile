@@ -6,6 +6,7 @@
 # make theory   train linear learners, draw docs/theory.svg    make soak     kill something now and then, for MINUTES=20
 # make jobs    submit a sweep to Ray's job server              make plotly  fetch the report's plotly.js again
 # make settings   write docs/settings.md from the configuration's fields
+# make gallery    run two studies, draw docs/gallery.md
 PYTHON ?= python3
 STUDY ?= collapse-quickstart
 OUT ?= runs/$(STUDY)
@@ -20,7 +21,7 @@ INSTALL := UV_LINK_MODE=copy $(BIN)/uv pip install --quiet --python $(BIN)/pytho
   --constraint requirements.lock --requirement
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep reproductions settings theory plotly test faults jobs soak check format bench lock clean
+.PHONY: help sweep reproductions settings theory gallery plotly test faults jobs soak check format bench lock clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -68,6 +69,13 @@ plotly: .venv/.runtime
 	  "from plotly.offline import get_plotlyjs_version; print(get_plotlyjs_version())") > plotly.name
 	@tar xOf build/$$(cat build/plotly.name) package/plotly-cartesian.min.js | gzip -9n \
 	  > analysis/page/plotly-cartesian.min.js.gz
+
+# What the gallery shows: a study, a search and embeddings from elsewhere. Needs Chromium.
+gallery: .venv/.development
+	@for study in collapse-quickstart lr-search; do \
+	  $(BIN)/python run_sweep.py run $$study --out runs/$$study || exit 1; \
+	done
+	@$(BIN)/python -m tests.analysis.page.gallery runs/collapse-quickstart runs/lr-search
 
 check: .venv/.development
 	@$(BIN)/ruff format --check .

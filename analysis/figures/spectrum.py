@@ -21,6 +21,7 @@ from analysis.wording import number, plural, shortened
 _STEPS = 5
 _VALUES = 48
 _VIEWS = 16
+_TICKS = 7
 _SCALE = ("#9fb8cf", "#7f9fc0", "#5d84ae", "#3f6896", "#7a4a9c")
 """From the first step to the last; the last stands out."""
 _RANKS = {"representation": "effective_rank", "projection": "projection_effective_rank"}
@@ -38,7 +39,7 @@ def spectrum(study: StudyResults) -> Panel | None:
         columns=(len(levels), 1),
         row_px=230,
         x=axis("number of the eigenvalue", type="log"),
-        y=axis("eigenvalue", type="log", exponentformat="power", dtick=1),
+        y=axis("eigenvalue", type="log", exponentformat="power"),
     )
     every_group = groups(study, 64)
     # Cells that differ in outcome say more than neighbours: the reference first, then those that collapsed.
@@ -58,6 +59,8 @@ def spectrum(study: StudyResults) -> Panel | None:
                 views.append((name, tuple(range(first, len(figure.data)))))
     if not views:
         return None
+    apart = _decades_apart(figure)
+    figure.update_layout(**{f"yaxis{key(index)}": {"dtick": apart} for index in range(len(levels))})
     medians = "" if study.is_measured else "Medians over the trials. "
     caption = (
         "A healthy spectrum falls slowly; a collapsed one sinks as a whole (towards a point) or keeps a few "
@@ -72,6 +75,12 @@ def spectrum(study: StudyResults) -> Panel | None:
     chooser = "outcome" if study.is_search else "embeddings" if study.is_measured else "cell"
     return Panel(name="spectrum", title="Spectrum of the embeddings", caption=caption, drawing=figure,
                  table=(header, rows), views=tuple(views), chooser=chooser)  # fmt: skip
+
+
+def _decades_apart(figure: Drawing) -> int:
+    """Decades from tick to tick, so that some _TICKS of them fit beside all values."""
+    logs = np.log10([value for trace in figure.data for value in trace["y"] if value])
+    return max(1, math.ceil(float(np.ptp(logs)) / _TICKS))
 
 
 def _draw_group(

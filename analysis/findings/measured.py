@@ -1,8 +1,8 @@
 """What embeddings from elsewhere show. Nothing was varied or repeated, so this is a description of each."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
-
-import pandas as pd
 
 from analysis.findings.finding import Finding, Value
 from analysis.findings.rules import verdict_values
@@ -32,10 +32,10 @@ def measured_findings(study: StudyResults, counts: Counts) -> list[Finding]:
 
 
 def _verdicts(study: StudyResults, counts: Counts) -> Finding:
-    outcomes, names = study.trials["outcome"], study.trials["trial_id"]
+    outcomes, names = study.trials["outcome"], _names(study)
     parts = []
     for outcome, words in _ENDS.items():
-        of_these = [str(name) for name in names[outcomes == outcome]]
+        of_these = [names[trial] for trial in study.trials.loc[outcomes == outcome, "trial_id"]]
         if of_these:
             parts.append(f"{len(of_these)} {words}: {_named(of_these)}")
     text = f"Of {plural(counts.planned, 'set')} of embeddings, {'; '.join(parts)}."
@@ -53,12 +53,11 @@ def _projection(study: StudyResults) -> Finding | None:
         return None
     collapsed = known[known["projection_collapsed"].astype(bool)]
     only = collapsed[collapsed["outcome"] != Outcome.COLLAPSED]
+    names = _names(study)
     text = f"The projection collapsed in {len(collapsed)} of {plural(len(known), 'set')} with a projection"
-    text += (
-        f"; in {len(only)} of them the representation did not ({_named(only['trial_id'])})"
-        if len(only)
-        else ""
-    )
+    if len(only):
+        told = _named([names[trial] for trial in only["trial_id"]])
+        text += f"; in {len(only)} of them the representation did not ({told})"
     values: dict[str, Value] = {"k": len(collapsed), "n": len(known), "only": len(only)}
     return Finding(kind="projection", text=f"{text}.", values=values, n=len(known))
 
@@ -66,8 +65,9 @@ def _projection(study: StudyResults) -> Finding | None:
 def _classes(study: StudyResults) -> Finding | None:
     """Whether kNN is above chance, set by set."""
     known = judged(study.trials)
+    names = _names(study)
     found = {
-        str(row["trial_id"]): information(known[known["trial_id"] == row["trial_id"]])
+        names[row["trial_id"]]: information(known[known["trial_id"] == row["trial_id"]])
         for _, row in known.iterrows()
     }
     results = {name: result for name, result in found.items() if result is not None}
@@ -92,14 +92,22 @@ def _notes(study: StudyResults) -> Finding | None:
     noted = study.trials.dropna(subset=["note"])
     if noted.empty:
         return None
-    pairs = zip(noted["trial_id"].astype(str), noted["note"].astype(str), strict=True)
+    names = _names(study)
+    pairs = zip([names[trial] for trial in noted["trial_id"]], noted["note"].astype(str), strict=True)
     texts = [f"{shortened(name, 60)}: {note}" for name, note in pairs]
     more = f"; and {len(texts) - _NOTES_UP_TO} more" if len(texts) > _NOTES_UP_TO else ""
     text = f"About the rows. {'. '.join(texts[:_NOTES_UP_TO])}{more}."
     return Finding(kind="rows", text=text, values={"n": len(texts)}, n=len(texts), caveat=True)
 
 
-def _named(names: Sequence[str] | pd.Series) -> str:
-    first = [shortened(str(name), 60) for name in list(names)[:_NAMED]]
+def _names(study: StudyResults) -> dict[str, str]:
+    """Trial -> its name, with the digest that `measure` puts behind it only if two have the same."""
+    plain = {trial: re.sub(r"-[0-9a-f]{8}$", "", trial) for trial in study.trials["trial_id"].astype(str)}
+    often = Counter(plain.values())
+    return {trial: name if often[name] == 1 else trial for trial, name in plain.items()}
+
+
+def _named(names: Sequence[str]) -> str:
+    first = [shortened(name, 60) for name in names[:_NAMED]]
     more = len(names) - len(first)
     return listed([*first, *([f"{more} more"] if more else [])])

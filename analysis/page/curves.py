@@ -15,6 +15,7 @@ import pandas as pd
 
 from analysis.curves import places_of_metrics
 from analysis.results import StudyResults
+from analysis.spectra import ROUNDING
 from analysis.stats import Floats
 
 QUANTITIES = (
@@ -110,7 +111,9 @@ def _spectra(study: StudyResults, kept: int) -> tuple[Bytes, float, float, list[
         for row, values in spectra:
             there = places < len(values)
             picked = values[places[there]]
-            logs[index, row, : there.sum()] = np.log10(np.where(picked > 0, picked, np.nan))
+            logs[index, row, : there.sum()] = np.log10(
+                np.where(picked > ROUNDING * max(values[0], 1e-30), picked, np.nan)
+            )
     finite = logs[np.isfinite(logs)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     span = high - low or 1.0

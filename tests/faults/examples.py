@@ -4,12 +4,15 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.faults import ALL
 from tests.faults.injected import REFUSED, REPAIRED
+
+Test = TypeVar("Test", bound=Callable[..., Any])
 
 SECONDS = 2.0
 """Seconds of this process that an answer may take."""
@@ -20,15 +23,20 @@ LONGEST_LINE = 2_000
 _MORE = 10 if ALL else 1
 
 
-def examples(count: int) -> settings:
+_ALL_SECONDS = 60 * _MORE
+"""Seconds of the clock on the wall that all examples of a test may take."""
+
+
+def examples(count: int) -> Callable[[Test], Test]:
     """`count` examples in `make test`, the same each time; many more, and new ones, in `make faults`."""
-    return settings(
+    tried = settings(
         max_examples=count * _MORE,
         derandomize=_MORE == 1,
         deadline=None,  # of the clock on the wall; `answered` counts the process's own time
         database=None,
         suppress_health_check=list(HealthCheck),
     )
+    return lambda test: pytest.mark.timeout(_ALL_SECONDS)(tried(test))
 
 
 def answered(call: Callable[[], Any], refusal: type[Exception], count: Callable[[str], None]) -> Any:

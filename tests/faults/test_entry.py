@@ -65,7 +65,7 @@ def tables(out: Path) -> list[bytes]:
     return [(out / name).read_bytes() for name in TABLES]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(1200 if ALL else 180)
 def test_a_driver_killed_at_any_moment_of_its_entry_leaves_a_directory_to_enter(
     tmp_path: Path, small: Study, injected: Callable[..., None]
 ) -> None:

@@ -77,7 +77,6 @@ def told(folder: Path) -> None:
     api.effects(results)
 
 
-@pytest.mark.timeout(900)
 @examples(60)
 @given(
     st.lists(

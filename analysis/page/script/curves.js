@@ -58,8 +58,15 @@ const PLOTS = [
   { title: "effective rank", quantities: ["effective_rank", "projection_effective_rank"], axis: { rangemode: "tozero" } },
   { title: "kNN accuracy", quantities: ["knn_accuracy"], axis: { tickformat: ".1~%" } },
   { title: "loss", quantities: ["loss"], axis: {} },
-  { title: "last spectrum", quantities: [], axis: { type: "log", dtick: 1, exponentformat: "power" }, spectrum: true },
+  { title: "last spectrum", quantities: [], axis: { type: "log", exponentformat: "power" }, spectrum: true },
 ];
+const DECADE_TICKS = 6;
+
+/** Decades from tick to tick, so that some DECADE_TICKS of them fit beside the values. */
+function decadesApart(values) {
+  const logs = values.filter((value) => value > 0).map(Math.log10);
+  return Math.max(1, Math.ceil((Math.max(...logs) - Math.min(...logs)) / DECADE_TICKS));
+}
 
 /**
  * Draws the curves of some trials.
@@ -114,6 +121,9 @@ async function drawCurves(div, study, lines, figures, name) {
           hovertemplate: `${plain(line.label)}${single ? "" : projection ? ", projection" : ", representation"}: %{y:.4g}<extra></extra>`,
         });
       }
+    }
+    if (plot.spectrum) {
+      layout[`yaxis${suffix}`].dtick = decadesApart(traces.filter((trace) => trace.yaxis === `y${suffix}`).flatMap((trace) => trace.y));
     }
   });
   const painted = isDark() ? figures.inDark({ traces, layout }) : { traces, layout };

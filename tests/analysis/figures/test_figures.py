@@ -15,7 +15,7 @@ from analysis.figures import accuracy, forest, onset, planes, slopes, spectrum, 
 from analysis.figures.drawing import Drawing
 from analysis.load import load_results
 from analysis.results import StudyResults
-from tests.analysis.tables import FACTORS, Row, write_sweep
+from tests.analysis.tables import FACTORS, Row, sink_spectra, write_sweep
 
 MAKERS = (
     trajectories.trajectories,
@@ -236,3 +236,17 @@ def test_a_long_name_is_cut_and_stays_text() -> None:
     assert theme.wrapped("<b>" + "x" * 20_000, 10, 2).startswith("&lt;b&gt;xxxxxxx<br>")
     assert theme.wrapped("x" * 20_000, 10, 2).count("x") < 20
     assert theme.wrapped("no predictor, tau 0", 14) == "no predictor,<br>tau 0"
+
+
+def test_the_ticks_of_spectra_over_many_decades_leave_room_for_their_labels(tmp_path: Path) -> None:
+    write_sweep(tmp_path, factors={"encoder_norm": ["batch", "group"]}, seeds=(0,))
+    first = spectrum.spectrum(load_results([tmp_path]).studies[0])
+    assert first is not None
+    assert first.drawing.layout["yaxis"]["dtick"] == first.drawing.layout["yaxis2"]["dtick"] == 1
+    sink_spectra(tmp_path)
+    sunk = spectrum.spectrum(load_results([tmp_path]).studies[0])
+    assert sunk is not None
+    values = [value for trace in sunk.drawing.data for value in trace["y"] if value]
+    decades = np.ptp(np.log10(values))
+    assert decades > 15
+    assert 4 < decades / sunk.drawing.layout["yaxis"]["dtick"] <= 7

@@ -15,7 +15,8 @@ import pytest
 from tests.analysis.page.opened import ARGUMENTS, Opened, write_report
 
 
-def _chromium() -> str | None:
+def chromium() -> str | None:
+    """Where it is; None if it is not installed."""
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -29,7 +30,7 @@ def browser() -> Iterator[Any]:
         if required:
             raise
         pytest.skip("playwright is not installed")
-    path = _chromium()
+    path = chromium()
     if path is None:
         (pytest.fail if required else pytest.skip)("Chromium is not installed")
     with sync_playwright() as playwright:

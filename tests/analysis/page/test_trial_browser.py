@@ -1,6 +1,7 @@
 """A trial's own view, and cells or trials side by side."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from sweeps.study import load_study, study_from_text
 from tests.analysis.page.opened import Opened, write_report
-from tests.analysis.tables import Row, write_sweep
+from tests.analysis.tables import Row, sink_spectra, write_sweep
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -86,6 +87,23 @@ def test_its_curves_are_those_that_were_measured(wide: Opened, sweep: Path) -> N
         assert np.abs(decades).max() < 0.02
     assert len(found["y"]) == 4  # thin: the reference with the same seed
     page.keyboard.press("Escape")
+
+
+def test_labels_of_a_spectrum_over_many_decades_do_not_overlap(browser: Any, tmp_path: Path) -> None:
+    write_sweep(tmp_path, factors={"encoder_norm": ["batch", "group"]}, seeds=(0,))
+    sink_spectra(tmp_path)
+    opened = Opened(browser, write_report(tmp_path, tmp_path / "report.html"), width=1280)
+    opened.page.locator(".open").first.click()
+    drawn(opened)
+    texts = opened.page.locator("dialog[open] .curves .y5tick text, dialog[open] .curves .y4tick text")
+    boxes = [box for box in (text.bounding_box() for text in texts.all()) if box]
+    assert len(boxes) > 5
+    tops = sorted((round(box["x"] / 300), box["y"], box["height"]) for box in boxes)
+    for (column, top, height), (next_column, next_top, _) in pairwise(tops):
+        assert column != next_column or next_top > top + 0.6 * height, (
+            "a line of small text has air around it"
+        )
+    opened.context.close()
 
 
 def test_next_and_previous_by_keyboard_in_the_order_of_the_table(wide: Opened) -> None:

@@ -160,7 +160,7 @@ def test_tables_and_report(runs: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert metrics[["loss", "tau", "lr", "alignment", "projection_std"]].isna().all(axis=None)
     assert len(pd.read_parquet(out / files.SPECTRA)["eigenvalues"][0]) == 16
     findings = (out / files.FINDINGS).read_text()
-    assert "1 collapsed: lost-" in findings
+    assert "1 collapsed: lost; 1 kept the spread: kept; " in findings
     assert "seed" not in findings
     page = (out / files.REPORT).read_text()
     for absent in (
