@@ -29,6 +29,15 @@ def shortened(text: str, longest: int = LONGEST_SHOWN) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in cut)
 
 
+def plural(number: int, noun: str) -> str:
+    """A count with its noun: `1 trial`, `2 trials`.
+
+    >>> plural(1, "trial"), plural(1200, "finished trial")
+    ('1 trial', '1,200 finished trials')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def listed(names: Iterable[object]) -> str:
     """Names joined by commas; of many, the first."""
     first = [shortened(str(name)) for name in itertools.islice(names, MOST_SHOWN + 1)]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from byol.errors import plural
 from byol.measure.collapse import CollapseRule, Judgement
 
 LEAST_ROWS = 32
@@ -30,7 +31,7 @@ class Sample:
     rows: int
     dimensions: int
     different: int
-    """Rows that differ from each other in any bit. 1 if all are equal but for rounding."""
+    """Finite rows that differ from each other in any bit. 1 if all rows are equal but for rounding."""
     zero: int
     """Rows of zeros, which have no direction."""
     not_finite: tuple[int, ...]
@@ -42,7 +43,8 @@ class Sample:
 def sample_of(x_ND: Tensor, labels_N: Tensor | None) -> Sample:
     """Counts the rows of embeddings as they were kept, [N, D]."""
     broken_N = ~x_ND.isfinite().all(dim=1)
-    different = len(set(map(hash, map(bytes, x_ND.view(torch.uint8).numpy()))))
+    rows = zip(x_ND.view(torch.uint8).numpy(), broken_N.tolist(), strict=True)
+    different = len({hash(bytes(row)) for row, broken in rows if not broken})
     if different > 1 and not broken_N.any() and _is_constant(x_ND):
         different = 1
     return Sample(
@@ -84,7 +86,7 @@ def judge_sample(
     )
     if sample.rows < LEAST_ROWS:
         reason = (
-            f"{_plural(sample.rows, 'row')} cannot tell: at least {LEAST_ROWS} of different inputs are needed"
+            f"{plural(sample.rows, 'row')} cannot tell: at least {LEAST_ROWS} of different inputs are needed"
         )
         return unknown, (reason,)
     inputs_differ = inputs_differ or (sample.different == 1 and (sample.classes or 0) > 1)
@@ -124,11 +126,12 @@ def notes(sample: Sample) -> tuple[str, ...]:
         rows = "row" if len(sample.not_finite) == 1 else "rows"
         found.append(f"{rows} {named} (from 0) {verb} not finite")
     if sample.zero:
-        found.append(f"{_plural(sample.zero, 'row')} of zeros, which have no direction")
-    if 1 < sample.different < sample.rows:
+        found.append(f"{plural(sample.zero, 'row')} of zeros, which have no direction")
+    copies = sample.rows - len(sample.not_finite) - sample.different
+    if copies and sample.different > 1:
         found.append(
-            f"{_plural(sample.rows - sample.different, 'row')} of {sample.rows:,} repeat an earlier one; if "
-            "these are copies of an input, kNN is too high"
+            f"{plural(copies, 'row')} of {sample.rows:,} repeat{'s' if copies == 1 else ''} an earlier one; "
+            "copies of an input make kNN too high"
         )
     if LEAST_ROWS <= sample.rows <= sample.dimensions and sample.different > 1:
         found.append(
@@ -143,7 +146,3 @@ def notes(sample: Sample) -> tuple[str, ...]:
 def known_to_differ(samples: Sequence[Sample], last: Sample) -> bool:
     """Whether some sample of the same inputs shows that they differ: as many rows, enough different."""
     return any(one.rows == last.rows and one.different >= LEAST_ROWS for one in samples)
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

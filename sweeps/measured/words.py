@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from byol.errors import shortened
+from byol.errors import plural, shortened
 from byol.measure.embeddings import Measured
 from sweeps.measured.trials import RULE, MeasuredTrial
 
@@ -48,7 +48,7 @@ def _place(trial: MeasuredTrial, step: int, path: Path) -> str:
 def _numbers(one: Measured) -> str:
     values, sample = one.values, one.sample
     parts = [
-        f"{sample.rows:,} rows of {sample.dimensions:,} dimensions",
+        f"{plural(sample.rows, 'row')} of {plural(sample.dimensions, 'dimension')}",
         f"std {values['representation_std']:.3g}",
         f"effective rank {values['effective_rank']:.1f} of at most {min(sample.rows, sample.dimensions):,}",
     ]
@@ -56,7 +56,7 @@ def _numbers(one: Measured) -> str:
         parts.append(f"projection std {values['projection_std']:.3g}")
     if one.queries is not None:
         parts.append(
-            f"kNN {values['knn_accuracy']:.1%} of {one.queries:,} rows (leave-one-out, k {one.neighbours}), "
+            f"kNN {values['knn_accuracy']:.1%} of {plural(one.queries, 'row')} (leave-one-out, k {one.neighbours}), "
             f"chance {one.chance:.1%}"
         )
     return ", ".join(parts)

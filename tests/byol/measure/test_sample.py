@@ -160,12 +160,23 @@ def test_notes_name_rows() -> None:
     assert notes(sample_of(x, torch.zeros(100))) == (
         "rows 7, 9 (from 0) are not finite",
         "1 row of zeros, which have no direction",
-        "1 row of 100 repeat an earlier one; if these are copies of an input, kNN is too high",
+        "1 row of 100 repeats an earlier one; copies of an input make kNN too high",
         "100 rows in 200 dimensions: no rank exceeds 100 (centred, 99), so ranks and spectrum count rows, "
         "not the dimensions in use",
         "all labels are the same, so there is no kNN accuracy",
     )
     assert notes(sample_of(draw(300, 200), None)) == ()
+
+
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf, -torch.inf])
+def test_rows_that_are_not_finite_are_no_copies_of_each_other(broken: float) -> None:
+    x = draw(100, 8)
+    x[3:6] = broken
+    assert sample_of(x, None).different == 97
+    assert notes(sample_of(x, None)) == ("rows 3, 4, 5 (from 0) are not finite",)
+    x[90:] = x[89]
+    assert notes(sample_of(x, None))[1].startswith("10 rows of 100 repeat an earlier one")
+    assert sample_of(torch.full((40, 8), broken), None).different == 0
 
 
 def test_rows_that_are_not_finite_are_neither_collapse_nor_its_absence() -> None:
