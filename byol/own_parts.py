@@ -203,9 +203,10 @@ def check_source(key: str, name: str, code: str) -> None:
     except PartNotFoundError as error:
         raise OtherPartError(f"{key} {name}: {error}") from None
     if found.code != code:
+        what = "all Python files in" if found.package.is_dir() else "the file"
         raise OtherPartError(
-            f"{key} {name}: {found.package} has the digest {found.code[:12]}, and not {code[:12]} as when "
-            "the trials were planned"
+            f"{key} {name}: the digest of {what} {found.package} is {found.code[:12]}, and not {code[:12]} as "
+            "when the trials were planned"
         )
 
 

@@ -22,7 +22,7 @@ from sweeps.loggers.feed import Feed
 from sweeps.options import RunOptions, RunOutcome
 from sweeps.planning import estimates
 from sweeps.progress import Display
-from sweeps.record import conditions, directory
+from sweeps.record import conditions, directory, same_study
 from sweeps.record.ledger import Ledger
 from sweeps.record.manifest import DriverRecord, git_state, manifest_text
 from sweeps.record.refresh import TableRefresh
@@ -295,9 +295,9 @@ class Sweep:
         with ledger.transaction():
             add_driver(ledger)
             ledger.set_fact(Fact.STUDY, study.name)
-            ledger.set_fact(Fact.COLLAPSE, directory.rule_text(study))
-            ledger.set_fact(Fact.SEARCH, directory.search_text(study))
-            ledger.set_fact(Fact.SEQUENCE, directory.sequence_text(study))
+            ledger.set_fact(Fact.COLLAPSE, same_study.rule_text(study))
+            ledger.set_fact(Fact.SEARCH, same_study.search_text(study))
+            ledger.set_fact(Fact.SEQUENCE, same_study.sequence_text(study))
             ledger.set_fact(Fact.STUDY_FILE, study.to_yaml())
             if store is not None:
                 ledger.set_fact(Fact.STORAGE, store.uri)

@@ -1,6 +1,5 @@
 """The directory of a sweep: which driver may write to it, and which studies it may hold."""
 
-import dataclasses
 import fcntl
 import json
 import os
@@ -11,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from byol.own_parts import OtherPartError, check_source, named_parts
 from sweeps.errors import DirectoryError
 from sweeps.files import CHECKPOINTS, JOURNAL, LEDGER, LOCK, MANIFEST, REPORT, STUDY
+from sweeps.record import same_study
 from sweeps.record.ledger import FROM_STORE, Ledger
-from sweeps.record.rows import SAMPLE, Fact, TrialRow
+from sweeps.record.rows import SAMPLE
 from sweeps.record.schema import FORMAT
 from sweeps.study import Study
 
@@ -49,7 +48,7 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
             )
         return
     with open_ledger(out) as ledger:
-        check_study(ledger, str(out), study, trial_ids)
+        same_study.check(ledger, str(out), study, trial_ids)
         samples = sum(row.design == SAMPLE for row in ledger.trials())
     problem = journal_problem(out) if samples else ""
     if problem:
@@ -57,102 +56,6 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
             f"{out}: holds {samples} samples of a search, but cannot go on: {problem}; an empty --out with "
             "the --storage of the sweep resumes from the copy there"
         )
-
-
-def check_study(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -> None:
-    """Checks that the ledger at `place` is of a sweep that `study` extends, as `check` defines it.
-
-    Raises:
-        DirectoryError: it is not.
-    """
-    facts, rows = ledger.facts(), ledger.trials()
-    if facts[Fact.STUDY] != study.name:
-        raise DirectoryError(f'{place}: holds the study "{facts[Fact.STUDY]}", not "{study.name}"')
-    if facts[Fact.COLLAPSE] != rule_text(study):
-        raise DirectoryError(
-            f"{place}: holds {study.name} with another collapse rule: {facts[Fact.COLLAPSE]}"
-        )
-    _check_same_search(place, study, facts.get(Fact.SEARCH, ""))
-    _check_same_sequence(place, study, facts.get(Fact.SEQUENCE, ""))
-    if study.search:
-        for row in rows:
-            _refuse_changed_parts(place, row)
-        _check_search(place, study, rows)
-        return
-    unplanned = [row for row in rows if row.trial_id not in trial_ids]
-    if unplanned:
-        _refuse_changed_parts(place, unplanned[0])
-        labels = ", ".join(f"{key}={value}" for key, value in unplanned[0].labels.items())
-        raise DirectoryError(
-            f"{place}: holds another study: {len(unplanned)} of its {len(rows)} trials are not planned by "
-            f"{study.name}, such as {labels}, seed {unplanned[0].seed}"
-        )
-
-
-def _refuse_changed_parts(place: str, row: TrialRow) -> None:
-    """Says so where the source of a part of the user's own has changed since a trial was planned."""
-    for key, name, code in named_parts(row.settings):
-        try:
-            check_source(key, name, code)
-        except OtherPartError as error:
-            raise DirectoryError(
-                f"{place}: the source of its trials' {key} has changed ({error}): with another they are "
-                "other trials, which need another directory"
-            ) from None
-
-
-def _check_same_search(place: str, study: Study, recorded: str) -> None:
-    requested = search_text(study)
-    if requested == recorded:
-        return
-    old, new = json.loads(recorded or "{}"), json.loads(requested or "{}")
-    changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-    difference = ", ".join(changed) if old and new else f"it was {'a search' if old else 'a design'}"
-    raise DirectoryError(
-        f"{place}: holds {study.name} with another search: only its trials and seeds may grow "
-        f"(differs: {difference})"
-    )
-
-
-def _check_same_sequence(place: str, study: Study, recorded: str) -> None:
-    """A sequence that is begun must go on as planned: its looks share one error rate."""
-    if recorded and recorded != sequence_text(study):
-        planned = json.loads(recorded)
-        raise DirectoryError(
-            f"{place}: holds {study.name} with seeds: {{min: {planned['least']}, max: {planned['most']}, "
-            "until: decided}, which must not change: their error rate holds for the looks that were planned"
-        )
-
-
-def _check_search(place: str, study: Study, rows: Sequence[TrialRow]) -> None:
-    assert study.search
-    samples = [row for row in rows if row.design == SAMPLE]
-    if len(samples) > study.search.trials:
-        raise DirectoryError(
-            f"{place}: search.trials: must be at least the {len(samples)} samples that it holds, "
-            f"but got {study.search.trials}"
-        )
-    seeds = {row.seed for row in rows if row.design != SAMPLE} - set(study.seeds)
-    if seeds:
-        raise DirectoryError(
-            f"{place}: holds another study: its winner ran with seeds that {study.name} does not name, "
-            f"such as {min(seeds)}"
-        )
-
-
-def search_text(study: Study) -> str:
-    """Returns the parts of a search that must not change, as JSON; empty for a design."""
-    return study.search.text(study.reference) if study.search else ""
-
-
-def sequence_text(study: Study) -> str:
-    """Returns the study's sequence of seeds as JSON; empty where their number is fixed."""
-    return json.dumps(dataclasses.asdict(study.sequence)) if study.sequence else ""
-
-
-def rule_text(study: Study) -> str:
-    """Returns the study's collapse rule as JSON."""
-    return json.dumps(dataclasses.asdict(study.collapse), sort_keys=True)
 
 
 def journal_problem(out: Path) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from byol.files import replacing
 from sweeps import files
 from sweeps.errors import DirectoryError, LastingStorageError, StorageError, is_of_disk, one_line
-from sweeps.record import directory
+from sweeps.record import directory, same_study
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Fact
 from sweeps.storage.lease import Lease
@@ -197,7 +197,7 @@ class Mirror:
             return
         with directory.open_ledger(fetched, name=f"{store}/{files.LEDGER}", remedy=_REMEDY) as ledger:
             ledger.check_rows()  # before it becomes the directory's
-            directory.check_study(ledger, str(store), study, trial_ids)
+            same_study.check(ledger, str(store), study, trial_ids)
             stored_history = _history(ledger)
         if not directory.has_ledger(self._out):
             for name in (files.STUDY, files.MANIFEST, files.JOURNAL):

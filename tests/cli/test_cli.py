@@ -14,7 +14,7 @@ from run_sweep import main
 from sweeps import files
 from sweeps.arguments import duration
 from sweeps.planning.estimates import of_sweep, plan_fact
-from sweeps.record import directory
+from sweeps.record import directory, same_study
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Ending, EndReason, Fact, TrialState
 from sweeps.simulated import TRAINER
@@ -37,7 +37,7 @@ def complete(out: Path, study_file: Path, *, failed: int = 0) -> None:
     study = load_study(study_file)
     with directory.driver_lock(out), Ledger(out / files.LEDGER) as ledger:
         ledger.set_fact("study", study.name)
-        ledger.set_fact("collapse", directory.rule_text(study))
+        ledger.set_fact("collapse", same_study.rule_text(study))
         ledger.set_fact("design", study.design.kind)
         ledger.plan((trial, 5) for trial in study.trials())
         for index, trial in enumerate(study.trials()):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sweeps import files
-from sweeps.record import directory
+from sweeps.record import directory, same_study
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Fact
 from sweeps.study import Resources, Study, study_from_text
@@ -45,7 +45,7 @@ def plan_sweep(out: Path, study: Study) -> Ledger:
     with directory.driver_lock(out):
         ledger = Ledger(out / files.LEDGER)
     ledger.set_fact(Fact.STUDY, study.name)
-    ledger.set_fact(Fact.COLLAPSE, directory.rule_text(study))
+    ledger.set_fact(Fact.COLLAPSE, same_study.rule_text(study))
     ledger.plan((trial, 20) for trial in study.trials())
     return ledger
 

@@ -11,7 +11,7 @@ from byol.config import Scalar
 from byol.tensor_file import CheckpointError, verified_header
 from sweeps import __version__, files
 from sweeps.model_card import model_card
-from sweeps.record import directory
+from sweeps.record import directory, same_study
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Baselines, Ending, EndReason, Fact, TrialRow, TrialState
 from sweeps.record.tables import Controls, controls_of
@@ -171,7 +171,7 @@ def card_of_sample(folder: Path, study: Study, values: Mapping[str, Scalar]) -> 
     trial = sample(study.reference, study.search, values)
     with directory.driver_lock(folder), Ledger(folder / files.LEDGER) as ledger:
         ledger.set_fact(Fact.STUDY, study.name)
-        ledger.set_fact(Fact.COLLAPSE, directory.rule_text(study))
+        ledger.set_fact(Fact.COLLAPSE, same_study.rule_text(study))
         ledger.set_fact(Fact.STUDY_FILE, study.to_yaml())
         ledger.add(trial, 20, design="search")
         found, facts = ledger.trial(trial.trial_id), ledger.facts()

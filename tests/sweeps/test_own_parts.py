@@ -21,7 +21,7 @@ from sweeps.errors import DirectoryError, RequestError, StudyError
 from sweeps.inputs import _check_parts, prepare
 from sweeps.options import RunOptions
 from sweeps.planning.estimates import shape
-from sweeps.record import directory
+from sweeps.record import directory, same_study
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Fact, Measurement, data_of
 from sweeps.record.tables import write_tables
@@ -110,16 +110,18 @@ def test_a_search_does_not_go_on_under_another_source(path: Path, tmp_path: Path
     with directory.driver_lock(out), Ledger(out / files.LEDGER) as ledger:
         for fact, value in (
             (Fact.STUDY, study.name),
-            (Fact.COLLAPSE, directory.rule_text(study)),
-            (Fact.SEARCH, directory.search_text(study)),
+            (Fact.COLLAPSE, same_study.rule_text(study)),
+            (Fact.SEARCH, same_study.search_text(study)),
         ):
             ledger.set_fact(fact, value)
         ledger.add(trial, 20, design="search")
-        directory.check_study(ledger, "DIR", study, set())
+        same_study.check(ledger, "DIR", study, set())
         with (path.parent / "mypkg" / "losses.py").open("a") as file:
             file.write("# changed\n")
-        with pytest.raises(DirectoryError, match="the source of its trials' encoder has changed"):
-            directory.check_study(ledger, "DIR", load_study(path), set())
+        with pytest.raises(DirectoryError) as error:
+            same_study.check(ledger, "DIR", load_study(path), set())
+    assert f"all Python files in {path.parent / 'mypkg'} is" in str(error.value)
+    assert "so --accept-changes does not help: bring the files back, or take another" in str(error.value)
 
 
 def test_a_module_of_the_working_directory_is_found_for_a_study_that_ships(

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import re
 import sqlite3
 import subprocess
 import sys
@@ -13,10 +14,10 @@ import pytest
 from sweeps import files
 from sweeps.errors import DirectoryError
 from sweeps.inspect import status
-from sweeps.record import directory
+from sweeps.record import directory, same_study
 from sweeps.record.directory import check, driver_lock, has_ledger
 from sweeps.record.ledger import Ledger
-from sweeps.study import Study, study_from_text
+from sweeps.study import Study, load_study, study_from_text
 from sweeps.study.samples import corner_samples, fresh_trials
 from tests.sweeps.conftest import SMALL, plan_sweep
 
@@ -51,7 +52,7 @@ def plan_search(out: Path) -> Study:
     ledger = plan_sweep(out, study)
     samples = corner_samples(study.reference, study.search)[:2]
     with ledger:
-        ledger.set_fact("search", directory.search_text(study))
+        ledger.set_fact("search", same_study.search_text(study))
         for trial in samples:
             ledger.add(trial, 20, design="search")
         for trial in fresh_trials(samples[0], study.seeds):
@@ -79,7 +80,8 @@ def test_a_search_may_grow_in_samples_and_seeds(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("low: 0.001", "low: 0.01", r"only its trials and seeds may grow \(differs: space\)"),
-        ("steps: 20", "steps: 30", r"\(differs: reference\)"),
+        ("steps: 20", "steps: 30", r"\(differs: reference: steps is 30 now and was 20\)"),
+        ("{steps: 20}", "{}", r"\(differs: reference: steps is not set now and was 20\)"),
         ("trials: 2", "trials: 2\n  trial_seed: 5", "holds found with another search"),
         (
             "trials: 2",
@@ -152,7 +154,8 @@ def test_the_same_study_and_a_grown_one_fit(tmp_path: Path, small: Study) -> Non
     [
         ("name: small", "name: other", 'holds the study "small", not "other"'),
         ("seeds: 2", "seeds: 1", "4 of its 8 trials are not planned by small, such as"),
-        ("steps: 20", "steps: 40", "8 of its 8 trials are not planned"),
+        ("steps: 20", "steps: 40", "with other settings: steps is 40 now and was 20; `run "),
+        ("[batch, group]", "[batch, layer]", "4 of its 8 trials are not planned by small, such as enc.*group"),
         ("seeds: 2", "seeds: 2\ncollapse: {patience: 9}", "with another collapse rule"),
     ],
 )
@@ -161,6 +164,32 @@ def test_another_study_is_refused(tmp_path: Path, small: Study, good: str, bad: 
     study = study_from_text(SMALL.replace(good, bad), "f")
     with pytest.raises(DirectoryError, match=message):
         check(tmp_path, study, ids(study))
+
+
+@pytest.mark.parametrize(
+    ("begun_with", "now", "message"),
+    [
+        (["lr=0.05"], [], "lr is 0.1 now and was 0.05; "),
+        ([], ["view1.hue=0.2", "lr=0.05"], "lr is 0.05 now and was 0.1, view1.hue is 0.2 now and was 0.1; "),
+        (
+            ["dataset=cifar10", "steps=30"],
+            ["preset=simsiam"],
+            r"dataset is 'fashion-mnist-8k' now and was 'cifar10'(, \w+ is [^,]* was [^,]*){2}, and \d+ more set",
+        ),
+    ],
+)
+def test_settings_that_differ_are_named_with_what_goes_on(
+    tmp_path: Path, begun_with: list[str], now: list[str], message: str
+) -> None:
+    begun = study_from_text(SMALL, "f", begun_with)
+    plan_sweep(tmp_path, begun).close()
+    (tmp_path / files.STUDY).write_text(begun.to_yaml())
+    changed = study_from_text(SMALL, "f", now)
+    with pytest.raises(DirectoryError) as error:
+        check(tmp_path, changed, ids(changed))
+    assert re.search(f"holds small with other settings: {message}", str(error.value))
+    assert f"`run {tmp_path}/study.yaml`, without --set, goes on" in str(error.value)
+    check(tmp_path, load_study(tmp_path / files.STUDY), ids(begun))
 
 
 def test_foreign_and_broken_directories_are_refused(tmp_path: Path, small: Study) -> None:

@@ -17,7 +17,7 @@ from sweeps import files
 from sweeps.errors import DirectoryError, StorageError
 from sweeps.export import export_encoder
 from sweeps.options import RunOptions
-from sweeps.record import directory
+from sweeps.record import directory, same_study
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Ending, EndReason, TrialState
 from sweeps.run import run
@@ -51,7 +51,7 @@ def driving(out: Path, store: Store, study: Study, *, every: float = 60) -> Iter
     ):
         add_driver(ledger)
         ledger.set_fact("study", study.name)
-        ledger.set_fact("collapse", directory.rule_text(study))
+        ledger.set_fact("collapse", same_study.rule_text(study))
         ledger.plan((trial, 20) for trial in study.trials())
         yield mirror, ledger
 
