@@ -2,10 +2,11 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
+from byol.errors import plural
 from sweeps.record.rows import Ending, EndReason
 
 _MAX_LINES = 6
@@ -48,6 +49,26 @@ class Snapshot:
     """Seconds since this run started."""
     seconds_left: float | None
     """Estimated seconds to the end; None before anything is known."""
+
+
+def standing(counts: Mapping[str, int], *, with_state: int = 0) -> str:
+    """How far a sweep is when a driver opens it.
+
+    Args:
+        counts: its trials, as `status` counts them.
+        with_state: trials that go on from their checkpoints.
+
+    >>> standing({"planned": 15, "complete": 7, "pruned": 0, "failed": 1}, with_state=2)
+    '7 of 15 trials are complete, 1 failed, 2 go on from their checkpoints'
+    """
+    complete = counts["complete"]
+    parts = [f"{complete} of {plural(counts['planned'], 'trial')} {'is' if complete == 1 else 'are'} complete"]
+    parts += [f"{counts[key]} {key}" for key in ("pruned", "failed") if counts[key]]
+    if with_state:
+        parts.append(
+            "1 goes on from its checkpoint" if with_state == 1 else f"{with_state} go on from their checkpoints"
+        )
+    return ", ".join(parts)
 
 
 def seconds_left(

@@ -21,7 +21,7 @@ from sweeps.loggers import places
 from sweeps.loggers.feed import Feed
 from sweeps.options import RunOptions, RunOutcome
 from sweeps.planning import estimates
-from sweeps.progress import Display
+from sweeps.progress import Display, standing
 from sweeps.record import conditions, directory, same_study
 from sweeps.record.ledger import Ledger
 from sweeps.record.manifest import DriverRecord, git_state, manifest_text
@@ -231,7 +231,9 @@ class Sweep:
             with self._recording():
                 self._enter({row.trial_id: row.steps_planned for row in self.ledger.trials()}, {})
                 self.tables.renew(self.ledger)
-                self._outcome = RunOutcome(counts=self.ledger.counts(), interrupted=False, ran=False)
+                counts = self.ledger.counts()
+                print(f"nothing is left to run in {self.out}: {standing(counts)}", file=self.stream)
+                self._outcome = RunOutcome(counts=counts, interrupted=False, ran=False)
         return self._outcome
 
     @functools.cached_property
@@ -245,7 +247,23 @@ class Sweep:
         planned = f"{self.study.trials_text} planned"
         for line in self.inputs.changes.lines:
             print(f"Accepted: {line}", file=self.stream)
+        if directory.has_ledger(self.mirror.source):
+            print(f"resuming {self.out}: {self._standing()}", file=self.stream)
         print(f"{self.study.name}: {planned}; starting Ray {where}", file=self.stream, flush=True)
+
+    def _standing(self) -> str:
+        """What the ledger has before this run changes it, in words."""
+        with directory.open_ledger(self.mirror.source) as ledger:
+            counts = ledger.counts()
+            begun = [row.trial_id for row in ledger.trials() if row.attempt and not row.has_ended]
+        # Under other code, versions or data a trial starts again.
+        kept = [] if self.inputs.changes.lines else filter(self._checkpoints.has_state, begun)
+        counts["planned"] = max(counts["planned"], self.study.trial_count)  # it may have grown
+        return standing(counts, with_state=len(list(kept)))
+
+    @property
+    def _checkpoints(self) -> Checkpoints:
+        return Checkpoints(folder=self.out.absolute() / files.CHECKPOINTS, store=self.mirror.store)
 
     @contextlib.contextmanager
     def _recording(self) -> Iterator[None]:
@@ -340,7 +358,7 @@ class Sweep:
             precision=self.ledger.facts()[Fact.PRECISION],
             rule=study.collapse,
             resources=self.inputs.resources,
-            checkpoints=Checkpoints(folder=self.out.absolute() / files.CHECKPOINTS, store=self.mirror.store),
+            checkpoints=self._checkpoints,
             checkpoint_every=options.checkpoint_every,
             code=git_state(),
             conditions={} if options.accept_changes else conditions.of_numbers(),

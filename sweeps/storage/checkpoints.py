@@ -211,6 +211,14 @@ class Checkpoints:
             if not workspace.close():
                 (folder / f"{trial_id}.unsent").touch()
 
+    def has_state(self, trial_id: str) -> bool:
+        """Whether the trial has a state from which it can go on; False if the store does not answer."""
+        if self.store is None:
+            return any((self.folder / trial_id / name).exists() for name in (STATE, PREVIOUS_STATE))
+        with contextlib.suppress(StorageError):
+            return STATE in self.store.names(f"{CHECKPOINTS}/{trial_id}")
+        return False
+
     def encoder(self, trial_id: str) -> bytes | None:
         """Returns the trained encoder, a safetensors file; None if the trial has none.
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import sqlite3
 import subprocess
 import sys
@@ -13,10 +14,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from byol.files import PREVIOUS_STATE, STATE
 from sweeps import files
 from sweeps.errors import DirectoryError, EngineError
 from sweeps.inspect import status
 from sweeps.record import directory
+from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Ending, EndReason, TrialState
 from sweeps.simulated import TRAINER
 from sweeps.study import Study
@@ -85,7 +88,8 @@ def test_finishing_a_complete_sweep_renews_texts_and_tables_without_ray(tmp_path
     retitled = SMALL + "title: New title\n"
     command = [sys.executable, "-c", FINISH, retitled, str(tmp_path)]
     process = subprocess.run(command, capture_output=True, text=True)
-    assert (process.returncode, process.stderr, process.stdout) == (0, "", "[]\n")
+    found = f"nothing is left to run in {tmp_path}: 8 of 8 trials are complete"
+    assert (process.returncode, process.stderr, process.stdout) == (0, "", f"{found}\n[]\n")
     assert "New title" in (tmp_path / files.STUDY).read_text()
     states = pq.read_table(tmp_path / "trials.parquet", columns=["state"])["state"].to_pylist()
     assert states == ["COMPLETE"] * 8
@@ -108,6 +112,40 @@ def test_a_second_driver_is_refused_and_changes_nothing(
         with pytest.raises(DirectoryError, match="is in use by another driver"):
             contextlib.ExitStack().enter_context(Sweep.open(small, tmp_path, trainer=TRAINER))
     assert (status(tmp_path)["complete"], status(tmp_path)["waiting"]) == (count, 8 - count)
+
+
+@pytest.mark.timeout(30)
+def test_a_resumed_sweep_says_what_it_found(
+    tmp_path: Path, small: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweeps.engine import runtime
+
+    def connected(*arguments: Any) -> None:
+        raise EngineError("no cluster answers")
+
+    def shown(study: Study) -> str:
+        stream = io.StringIO()
+        opened = Sweep.open(study, tmp_path, trainer=TRAINER, stream=stream)
+        with opened as sweep, pytest.raises(EngineError):
+            sweep.execute()
+        return stream.getvalue()
+
+    monkeypatch.setattr(runtime, "connected", connected)
+    assert "resuming" not in shown(small)
+    complete_sweep(tmp_path, small, count=4)
+    assert f"resuming {tmp_path}: 4 of 8 trials are complete\nsmall: 8 trials" in shown(small)
+    with directory.driver_lock(tmp_path), Ledger(tmp_path / files.LEDGER) as ledger:
+        failed, *begun = small.trials()[4:]
+        ending = Ending(state=TrialState.FAIL, end_reason=EndReason.ERROR, error="no memory")
+        ledger.end(failed.trial_id, ledger.start(failed.trial_id), ending)
+        for trial in begun:
+            ledger.start(trial.trial_id)
+    for trial, name in zip(small.trials()[3:7], (STATE, STATE, STATE, PREVIOUS_STATE), strict=True):
+        (tmp_path / files.CHECKPOINTS / trial.trial_id).mkdir(parents=True)
+        (tmp_path / files.CHECKPOINTS / trial.trial_id / name).touch()
+    grown = dataclasses.replace(small, seeds=(0, 1, 2))
+    found = "4 of 12 trials are complete, 1 failed, 2 go on from their checkpoints\n"
+    assert f"resuming {tmp_path}: {found}" in shown(grown)
 
 
 @pytest.mark.timeout(30)

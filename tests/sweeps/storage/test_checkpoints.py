@@ -234,6 +234,19 @@ def test_a_failing_store_does_not_fail_the_trial(checkpoints: Checkpoints, objec
     assert list(local_copies(checkpoints.store).iterdir()) == []
 
 
+def test_only_a_trial_with_a_state_goes_on(
+    checkpoints: Checkpoints, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not checkpoints.has_state("trial")
+    run_until_death(checkpoints, 40, monkeypatch)
+    assert checkpoints.has_state("trial")
+    object_store.stop()
+    assert not checkpoints.has_state("trial")
+    object_store.start()
+    run(checkpoints)
+    assert not checkpoints.has_state("trial")
+
+
 def test_a_line_that_a_dying_process_left_unfinished_is_ignored(
     checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
