@@ -62,11 +62,15 @@ def standing(counts: Mapping[str, int], *, with_state: int = 0) -> str:
     '7 of 15 trials are complete, 1 failed, 2 go on from their checkpoints'
     """
     complete = counts["complete"]
-    parts = [f"{complete} of {plural(counts['planned'], 'trial')} {'is' if complete == 1 else 'are'} complete"]
+    parts = [
+        f"{complete} of {plural(counts['planned'], 'trial')} {'is' if complete == 1 else 'are'} complete"
+    ]
     parts += [f"{counts[key]} {key}" for key in ("pruned", "failed") if counts[key]]
     if with_state:
         parts.append(
-            "1 goes on from its checkpoint" if with_state == 1 else f"{with_state} go on from their checkpoints"
+            "1 goes on from its checkpoint"
+            if with_state == 1
+            else f"{with_state} go on from their checkpoints"
         )
     return ", ".join(parts)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import signal
 import socket
 import threading
@@ -22,6 +23,9 @@ from sweeps.study import Resources
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """Signals that end a sweep gracefully: Ctrl-C, an orderly shutdown, the warning of a batch system."""
+
+
+_WAITING = b"Interrupted: the sweep ends as soon as what has begun is done. Ctrl-C again ends it at once.\n"
 
 
 class Interruption:
@@ -59,6 +63,9 @@ class Interruption:
             if self.at_once or not self.in_run:
                 raise KeyboardInterrupt
             self.at_once = True
+        if not self.requested and not self.in_run:  # Ray's start takes seconds, and cannot be left half done
+            with contextlib.suppress(OSError):  # where standard error is closed
+                os.write(2, _WAITING)  # a handler must not print: it may have interrupted a print
         self.requested = True
 
     def install(self) -> None:

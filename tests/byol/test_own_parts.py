@@ -212,7 +212,9 @@ def test_another_source_is_not_run(package: Path) -> None:
     config = from_settings({**ENCODER, **SMALL})
     with (package / "models.py").open("a") as file:
         file.write("# changed\n")
-    with pytest.raises(OtherPartError, match=r"the digest of all Python files in .*mypkg is [0-9a-f]{12}, and not "):
+    with pytest.raises(
+        OtherPartError, match=r"the digest of all Python files in .*mypkg is [0-9a-f]{12}, and not "
+    ):
         build_encoder(config)
     forget()
     changed = from_settings({**ENCODER, **SMALL})

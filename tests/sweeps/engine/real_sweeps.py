@@ -16,6 +16,26 @@ from sweeps.study import Study
 from sweeps.trainer import Trainer
 
 
+def trained(*, steps: int, eval_every: int, seeds: int) -> str:
+    """A study of two cells that the learner trains on 64 images, as the text of its file."""
+    return f"""
+name: trained
+reference:
+  train_images: 64
+  batch_size: 16
+  steps: {steps}
+  eval_every: {eval_every}
+  eval_images: 64
+  projector_width: 32
+  projector_size: 16
+  predictor_width: 32
+  precision: fp32
+factors:
+  encoder_norm: [batch, group]
+seeds: {seeds}
+"""
+
+
 def run_study(
     out: Path, study: Study, *, trainer: Trainer | None = TRAINER, **options: Any
 ) -> tuple[RunOutcome, str]:

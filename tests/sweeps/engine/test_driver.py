@@ -28,26 +28,9 @@ from sweeps.simulated import TRAINER
 from sweeps.study import Study, study_from_text
 from tests.faults import ALL
 from tests.sweeps.conftest import SMALL
-from tests.sweeps.engine.real_sweeps import run_study, table
+from tests.sweeps.engine.real_sweeps import run_study, table, trained
 from tests.sweeps.loggers.test_mlflow import runs as mlflow_runs
 from tests.sweeps.loggers.test_tensorboard import curve, hyperparameters
-
-TRAINED = """
-name: trained
-reference:
-  train_images: 64
-  batch_size: 16
-  steps: 4
-  eval_every: 2
-  eval_images: 64
-  projector_width: 32
-  projector_size: 16
-  predictor_width: 32
-  precision: fp32
-factors:
-  encoder_norm: [batch, group]
-seeds: 2
-"""
 
 FATES = """
 name: fates
@@ -265,7 +248,7 @@ def test_training_is_the_same_in_a_fresh_actor_a_reused_one_and_without_ray(tmp_
     from byol.data import ImageData, load_data
     from byol.train import train
 
-    study = study_from_text(TRAINED, "f")
+    study = study_from_text(trained(steps=4, eval_every=2, seeds=2), "f")
     run_study(tmp_path, study, trainer=None, workers=1)
     data = load_data("fashion-mnist-8k", train_images=64)
     assert isinstance(data, ImageData)

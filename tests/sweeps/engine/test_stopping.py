@@ -30,7 +30,7 @@ from sweeps.study import Study
 from sweeps.tracker import Tracker
 from tests.faults import ALL
 from tests.sweeps.conftest import plan_sweep
-from tests.sweeps.engine.real_sweeps import table
+from tests.sweeps.engine.real_sweeps import table, trained
 from tests.sweeps.record.test_ledger import measurement
 
 
@@ -72,6 +72,27 @@ def run(tmp_path: Path, small: Study, monkeypatch: pytest.MonkeyPatch) -> Iterat
         monkeypatch.setattr(heartbeat, "tell_run_is_over", run.told_over.append)
         yield run
     assert told in ([], ["run"])
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_ray_starts_is_answered_at_once(
+    capfd: pytest.CaptureFixture[str], first: signal.Signals
+) -> None:
+    interruption = Interruption()
+    interruption.handle(first, None)
+    assert interruption.stop_all()
+    assert capfd.readouterr().err.startswith("Interrupted: the sweep ends as soon as ")
+    with pytest.raises(KeyboardInterrupt):
+        interruption.handle(signal.SIGINT, None)
+    assert capfd.readouterr().err == ""
+
+
+def test_an_interruption_while_trials_run_is_answered_by_the_run(capfd: pytest.CaptureFixture[str]) -> None:
+    interruption = Interruption()
+    interruption.in_run = True
+    interruption.handle(signal.SIGINT, None)
+    assert interruption.stop_all()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_run_ends_when_the_running_trials_have_saved_their_states(run: Run) -> None:
@@ -185,24 +206,6 @@ def test_an_error_that_ends_the_sweep_waits_for_nothing(run: Run) -> None:
     assert run.shown() == []
 
 
-TRAINED = """
-name: trained
-reference:
-  train_images: 64
-  batch_size: 16
-  steps: 2000
-  eval_every: 1000
-  eval_images: 64
-  projector_width: 32
-  projector_size: 16
-  predictor_width: 32
-  precision: fp32
-factors:
-  encoder_norm: [batch, group]
-seeds: 1
-"""
-
-
 def run_command(study: Path, out: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "run_sweep", "run", str(study), "--out", str(out), "--workers", "2"]
     return subprocess.Popen(
@@ -229,7 +232,7 @@ def wait_for_a_trial(driver: "subprocess.Popen[str]", out: Path) -> None:
 def test_a_sweep_that_is_stopped_with_ctrl_c_resumes_where_it_was_bit_for_bit(tmp_path: Path) -> None:
     """With the learner in byol/, whose trials have no checkpoint but that of the moment of the stop."""
     study, out, whole = tmp_path / "study.yaml", tmp_path / "out", tmp_path / "whole"
-    study.write_text(TRAINED)
+    study.write_text(trained(steps=2000, eval_every=1000, seeds=1))
     with run_command(study, out) as driver:
         try:
             wait_for_a_trial(driver, out)

@@ -155,7 +155,11 @@ def test_the_same_study_and_a_grown_one_fit(tmp_path: Path, small: Study) -> Non
         ("name: small", "name: other", 'holds the study "small", not "other"'),
         ("seeds: 2", "seeds: 1", "4 of its 8 trials are not planned by small, such as"),
         ("steps: 20", "steps: 40", "with other settings: steps is 40 now and was 20; `run "),
-        ("[batch, group]", "[batch, layer]", "4 of its 8 trials are not planned by small, such as enc.*group"),
+        (
+            "[batch, group]",
+            "[batch, layer]",
+            "4 of its 8 trials are not planned by small, such as enc.*group",
+        ),
         ("seeds: 2", "seeds: 2\ncollapse: {patience: 9}", "with another collapse rule"),
     ],
 )
