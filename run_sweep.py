@@ -399,7 +399,7 @@ def _write_results(folders: list[Path], path: Path) -> tuple[str, str]:
 def _export(options: Namespace) -> int:
     from sweeps.export import export_encoder
 
-    card = export_encoder(options.out, options.trial_id, options.to)
+    card = export_encoder(options.out, options.trial_id, options.to, force=options.force)
     print(f"Encoder: {options.to}\nCard: {card}")
     return 0
 

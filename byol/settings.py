@@ -20,7 +20,7 @@ from byol.config import INHERITED, Scalar, TrialConfig, ViewConfig
 from byol.errors import ConfigError, nearest
 from byol.fields import MOST
 from byol.files import write_text
-from byol.own_parts import PartSettings
+from byol.own_parts import PartSettings, is_part_setting
 from byol.presets import SETTING_NAMES
 from byol.recipes import PRESETS, VIEWS, Bundle
 
@@ -184,8 +184,9 @@ def described(name: str | None = None) -> str:
     found = [bundles[name] for _, bundles in BUNDLES.values() if name in bundles]
     if found:
         return "\n".join(_bundle_block(name, bundle) for bundle in found)
+    key = f"{name.partition('.')[0]}.NAME" if is_part_setting(name) else name  # encoder.width: encoder.NAME
     for setting in settings:
-        if name in setting.keys:
+        if key in setting.keys:
             return "\n".join((_block(setting), *_setters(setting)))
     names = [*BUNDLES, *(key for setting in settings for key in setting.keys), *PRESETS, *VIEWS]
     rule = "must be a setting, or the name of a preset or of a pair of views"

@@ -10,7 +10,10 @@ from sweeps.arguments import add_watch, count, count_or_zero, cpus, duration, gp
 def add_settings(settings: ArgumentParser) -> None:
     """Adds the argument of `settings`."""
     settings.add_argument(
-        "name", nargs="?", metavar="NAME", help="one setting in full; `preset` and `views` list the bundles"
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="one setting in full, named as for --set; `preset` and `views` list the bundles",
     )
 
 
@@ -23,7 +26,12 @@ def add_init(init: ArgumentParser) -> None:
 def add_export(export: ArgumentParser) -> None:
     """Adds the arguments of `export`."""
     export.add_argument("out", type=path, metavar="DIR", help="the sweep's directory")
-    export.add_argument("trial_id", metavar="TRIAL_ID", help="as in trials.parquet and in the report")
+    export.add_argument(
+        "trial_id",
+        type=name,
+        metavar="TRIAL_ID",
+        help="as in trials.parquet and in the report; its first characters do, if no other trial has them",
+    )
     export.add_argument(
         "--to",
         type=path,
@@ -31,6 +39,7 @@ def add_export(export: ArgumentParser) -> None:
         metavar="FILE",
         help="the file to write: ONNX if it ends in .onnx, else safetensors; its card goes to FILE.md",
     )
+    export.add_argument("--force", action="store_true", help="replace FILE and FILE.md if they are there")
 
 
 def add_plan(plan: ArgumentParser) -> None:

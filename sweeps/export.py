@@ -1,9 +1,10 @@
 """A trained encoder of a sweep as a file, with its card."""
 
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 
-from byol.errors import nearest
+from byol.errors import listed, nearest, shortened
 from byol.files import replacing, write_text
 from byol.own_parts import OtherPartError, PartError, is_own
 from byol.part_source import search_in
@@ -22,34 +23,36 @@ ONNX = ".onnx"
 _ONNX_PACKAGES = ("onnx", "onnxscript")
 
 
-def export_encoder(out: Path, trial_id: str, to: Path) -> Path:
+def export_encoder(out: Path, trial_id: str, to: Path, *, force: bool = False) -> Path:
     """Writes the trained online encoder of a trial to the file `to`, and its card beside it.
+
+    Args:
+        out: the sweep's directory.
+        trial_id: the trial's id, or a beginning that no other trial's id has.
+        to: the file to write.
+        force: whether `to` and the card may be there already, and are replaced.
 
     Returns:
         The card: `to` with .md added.
 
     Raises:
         RequestError: there is no such trial, it has no encoder, a package for ONNX is not installed, or `to`
-            cannot be written.
+            is there already or cannot be written.
         StorageError: the encoder is in a store that cannot be read.
     """
     search_in(Path())  # for the source of an encoder of the user's own
-    if to.is_dir():
-        raise RequestError(f"{to}: must name a file to write, but is a folder")
+    card = _card_for(to, force=force)
     if to.suffix == ONNX:
         _check_packages(to)
     with directory.open_ledger(out) as ledger:
         trials, facts = {row.trial_id: row for row in ledger.trials()}, ledger.facts()
-        if trial_id not in trials:
-            raise RequestError(f'{out}: has no trial "{trial_id}"{nearest(trial_id, trials)}')
-        row = trials[trial_id]
+        row = trials[_in_full(trial_id, trials, out)]
         [controls] = controls_of(ledger, [row])
     store = Store(facts[Fact.STORAGE]) if Fact.STORAGE in facts else None
-    content = Checkpoints(folder=out / files.CHECKPOINTS, store=store).encoder(trial_id)
+    content = Checkpoints(folder=out / files.CHECKPOINTS, store=store).encoder(row.trial_id)
     if content is None:
         state = row.end_reason or row.state.lower()
-        raise RequestError(f"{out}: trial {trial_id} has no trained encoder (it is {state})")
-    card = to.with_name(f"{to.name}.md")
+        raise RequestError(f"{out}: trial {row.trial_id} has no trained encoder (it is {state})")
     text = model_card(row, controls, facts, content, to.name)
     try:
         if to.suffix == ONNX:
@@ -61,6 +64,36 @@ def export_encoder(out: Path, trial_id: str, to: Path) -> Path:
     except OSError as error:
         raise RequestError(f"{to}: cannot be written: {error.strerror}") from None
     return card
+
+
+def _card_for(to: Path, *, force: bool) -> Path:
+    """The card's file; checks that it and `to` can be written."""
+    if to.is_dir():
+        raise RequestError(f"{to}: must name a file to write, but is a folder")
+    if not to.parent.is_dir():
+        raise RequestError(f"{to}: must be in a folder that exists, but there is no folder {to.parent}")
+    card = to.with_name(f"{to.name}.md")
+    for path in (to, card):
+        if path.exists() and not force:
+            raise RequestError(f"{path}: must not exist yet, but is there (--force replaces it)")
+    return card
+
+
+def _in_full(beginning: str, trial_ids: Collection[str], out: Path) -> str:
+    """The only trial id that begins so.
+
+    Raises:
+        RequestError: there is none, or there are several.
+    """
+    found = [trial_id for trial_id in trial_ids if trial_id.startswith(beginning)]
+    if len(found) == 1:
+        return found[0]
+    if beginning in found:
+        return beginning
+    if found:
+        raise RequestError(f'{out}: "{beginning}" begins the ids of {len(found):,} trials: {listed(found)}')
+    hint = nearest(beginning, {trial_id[: len(beginning)] for trial_id in trial_ids})
+    raise RequestError(f'{out}: has no trial "{shortened(beginning)}"{hint}')
 
 
 def _check_packages(to: Path) -> None:

@@ -10,7 +10,7 @@ from byol.config import FIELD_NAMES, TrialConfig
 from byol.errors import ConfigError
 from byol.fields import choice, newer, number
 from byol.own_parts import PARTS
-from byol.presets import PRESETS, SETTING_NAMES, VIEWS, from_settings
+from byol.presets import PRESETS, SETTING_NAMES, VIEWS, from_settings, is_setting
 from byol.settings import all_settings, described, main, page
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -96,6 +96,17 @@ def test_a_new_field_appears_by_itself() -> None:
         ("part", "Heads", ""),
         ("width", "Heads", "Its width."),
     ]
+
+
+@pytest.mark.parametrize("name", [*SETTING_NAMES, "encoder.width", "objective.power", "dataset.count"])
+def test_whatever_a_study_can_set_is_described(name: str) -> None:
+    assert is_setting(name)
+    assert described(name)
+
+
+def test_settings_of_parts_are_described_together() -> None:
+    assert described("encoder.width") == described("encoder.NAME")
+    assert described("encoder.width").startswith("encoder.NAME  text, number, true or false; default none")
 
 
 def test_one_setting_by_any_of_its_names() -> None:

@@ -28,6 +28,8 @@ def test_export_copies_the_encoder_or_says_why_it_cannot(tmp_path: Path, small: 
     (folder / "encoder.safetensors").write_bytes(whole)
     export_encoder(tmp_path, finished, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == whole
+    (tmp_path / "copy").unlink()
+    (tmp_path / "copy.md").unlink()
     for broken in (whole[:-1], b"", whole.replace(b"weights", b"weighty"), tensor_file(b"weights", waiting)):
         (folder / "encoder.safetensors").write_bytes(broken)
         with pytest.raises(RequestError, match=r"encoder\.safetensors: is .*; the trial's results stand"):
@@ -41,8 +43,36 @@ def test_export_copies_the_encoder_or_says_why_it_cannot(tmp_path: Path, small: 
     for folder in (tmp_path, Path(), Path("/")):
         with pytest.raises(RequestError, match="must name a file to write, but is a folder"):
             export_encoder(tmp_path, finished, folder)
-    with pytest.raises(RequestError, match="cannot be written: No such file"):
+    with pytest.raises(RequestError, match="must be in a folder that exists, but there is no folder .*missing"):
         export_encoder(tmp_path, finished, tmp_path / "missing" / "copy")
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_trial_is_named_by_the_beginning_of_its_id(tmp_path: Path, small: Study) -> None:
+    wanted = with_encoder(tmp_path, small)
+    ids = [trial.trial_id for trial in small.trials()]
+    unique = next(length for length in range(1, 13) if sum(id.startswith(wanted[:length]) for id in ids) == 1)
+    export_encoder(tmp_path, wanted[:unique], tmp_path / "short")
+    export_encoder(tmp_path, wanted, tmp_path / "long")
+    assert (tmp_path / "short").read_bytes() == (tmp_path / "long").read_bytes()
+    with pytest.raises(RequestError, match=rf'"" begins the ids of 8 trials: {", ".join(ids)}'):
+        export_encoder(tmp_path, "", tmp_path / "copy")
+    with pytest.raises(RequestError, match=rf'has no trial "{wanted[:6]}x" \(did you mean "{wanted[:7]}"\?\)'):
+        export_encoder(tmp_path, f"{wanted[:6]}x", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("there", ["mine", "mine.md"])
+def test_what_is_there_is_overwritten_on_request_alone(tmp_path: Path, small: Study, there: str) -> None:
+    trial_id = with_encoder(tmp_path, small)
+    (tmp_path / there).write_text("precious")
+    with pytest.raises(RequestError, match=rf"{there}: must not exist yet, but is there \(--force replaces it"):
+        export_encoder(tmp_path, trial_id, tmp_path / "mine")
+    assert (tmp_path / there).read_text() == "precious"
+    assert len(list(tmp_path.glob("mine*"))) == 1
+    export_encoder(tmp_path, trial_id, tmp_path / "mine", force=True)
+    assert load_encoder(tmp_path / "mine").features == 128
+    assert (tmp_path / "mine.md").read_text().startswith("#")
 
 
 def with_encoder(out: Path, study: Study, **about: str) -> str:
