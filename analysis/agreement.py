@@ -19,6 +19,7 @@ from analysis.published import Measure, Pair, Table, published
 from analysis.results import StudyResults
 from analysis.stability import knn_fluctuation, spread_ratio
 from analysis.stats import Floats, Interval, mean_interval
+from analysis.wording import plural
 
 ALIKE_WITHIN = 0.02
 """Two accuracies are alike here if the whole interval of their difference lies within this: 2 points."""
@@ -145,7 +146,7 @@ def _collapsed(lower_S: Floats, threshold: float) -> tuple[Agreement, str]:
         return Agreement.AGREES, ""
     if n == 0:
         return Agreement.DISAGREES, "lower, but it did not collapse"
-    return Agreement.CANNOT_TELL, f"it collapsed in {n} of {len(known)} seeds"
+    return Agreement.CANNOT_TELL, f"it collapsed in {n} of {plural(len(known), 'seed')}"
 
 
 def _obstacle(learned: Learning | None) -> str:

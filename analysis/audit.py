@@ -30,7 +30,7 @@ def audit(study: StudyResults, cells: Sequence[Cell], counts: Counts) -> list[tu
     ]
     interval = cadence(study.metrics)
     if interval:
-        measurements = f"{len(study.metrics):,} measurements"
+        measurements = plural(len(study.metrics), "measurement")
         rows.append(("Measured", f"every {plural(interval, 'step')}, {measurements}"))
     rows.append(("Last values missing", _nulls(study)))
     rows += provenance_rows(study)
@@ -86,7 +86,7 @@ def unequal_seeds(cells: Sequence[Cell], seeds: Sequence[int]) -> str:
 def _search(study: StudyResults) -> list[tuple[str, str]]:
     result = search_result(study)
     section = result.section
-    drawn = f"{len(result.samples)} of {section.get('trials', len(result.samples))} samples"
+    drawn = f"{len(result.samples)} of {plural(section.get('trials', len(result.samples)), 'sample')}"
     drawn += " (a configuration drawn twice is run once)"
     sampler, seed = section.get("sampler", "unknown"), section.get("trial_seed", "unknown")
     seeds = [int(value) for value in result.fresh["seed"].dropna()]

@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis.outcomes import TO_COME, Counts, Outcome, outcome_counts
 from analysis.results import StudyResults
-from analysis.wording import listed, number
+from analysis.wording import listed, number, plural
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,9 @@ def _times(study: StudyResults) -> list[Planned]:
         n, planned, actual = (sum(values) for values in zip(*finished, strict=True))
         ratio = f"{duration(actual)} ({number(actual / planned, 2)} times)"
         rows.append(
-            Planned(name=f"time of the {n:,} finished trials", planned=duration(planned), actual=ratio)
+            Planned(
+                name=f"time of {plural(int(n), 'finished trial')}", planned=duration(planned), actual=ratio
+            )
         )
     walls = [
         (plan["wall_seconds"], manifest["wall_seconds"], plan.get("workers"))

@@ -142,7 +142,7 @@ def provenance_rows(study: StudyResults) -> list[tuple[str, str]]:
             parts.append(f"{short[str(value)]} in {plural(int(number), 'trial')}{which}")
         if len(counts) > _GROUPS_UP_TO:
             rest = int(counts.iloc[_GROUPS_UP_TO:].sum())
-            parts.append(f"{len(counts) - _GROUPS_UP_TO} others in {plural(rest, 'trial')}")
+            parts.append(f"{plural(len(counts) - _GROUPS_UP_TO, 'other')} in {plural(rest, 'trial')}")
         if unknown:
             which = f" ({_which(trials, values.isna())})" if unknown < len(trials) else ""
             parts.append(f"unknown in {plural(unknown, 'trial')}{which}")
@@ -227,7 +227,7 @@ def _numbers(groups: Mapping[str, int]) -> str:
     parts = [f"{name} in {number}" for name, number in sorted(largest.items())]
     if len(groups) > len(largest):
         rest = sum(groups.values()) - sum(largest.values())
-        parts.append(f"{len(groups) - len(largest)} others in {rest}")
+        parts.append(f"{plural(len(groups) - len(largest), 'other')} in {rest}")
     return listed(parts)
 
 

@@ -205,8 +205,8 @@ def check_source(key: str, name: str, code: str) -> None:
     if found.code != code:
         what = "all Python files in" if found.package.is_dir() else "the file"
         raise OtherPartError(
-            f"{key} {name}: the digest of {what} {found.package} is {found.code[:12]}, and not {code[:12]} as "
-            "when the trials were planned"
+            f"{key} {name}: the digest of {what} {found.package} is {found.code[:12]}, and not "
+            f"{code[:12]} as when the trials were planned"
         )
 
 

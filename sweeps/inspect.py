@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from byol.errors import plural
 from sweeps import files
 from sweeps.errors import DirectoryError
 from sweeps.planning import estimates
@@ -45,7 +46,7 @@ def planned_and_measured(plan: dict[str, Any]) -> str:
     return (
         f"planned {plan['trial_seconds'] / 3600:.2f} trial-hours, {clock(plan['wall_seconds'])} with "
         f"{plan['workers']} at a time ({plan['source']})\n"
-        f"the {plan['finished_trials']} finished trials took {plan['finished_seconds'] / 3600:.2f} "
+        f"{plural(plan['finished_trials'], 'finished trial')} took {plan['finished_seconds'] / 3600:.2f} "
         f"trial-hours, where {plan['finished_planned_seconds'] / 3600:.2f} were planned"
         + (f"; the sweep has run for {clock(driven)}" if driven else "")
     )

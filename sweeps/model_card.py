@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from byol.config import Scalar, default_value
 from byol.dataset_names import EMBEDDED_SETS
+from byol.errors import plural
 from byol.measure.collapse import CollapseRule
 from byol.own_parts import is_own
 from byol.tensor_file import verified_header
@@ -87,7 +88,9 @@ def _warnings(row: TrialRow, rule: CollapseRule, controls: Controls) -> list[str
     if row.dimensional_collapse:
         lines.append(f"**Its representation has an effective rank below {rule.rank_threshold:g}.**")
     if row.end_reason not in (None, "finished"):
-        lines.append(f"**It did not train to its end**: {row.end_reason}, after {row.steps_run:,} steps.")
+        lines.append(
+            f"**It did not train to its end**: {row.end_reason}, after {plural(row.steps_run, 'step')}."
+        )
     start = controls.knn_accuracy_start
     if row.knn_accuracy is not None and start is not None and row.knn_accuracy <= start:
         lines.append("**It is no better than its own untrained encoder** in kNN accuracy.")
@@ -114,7 +117,7 @@ def _description(
         ("licence of the data", LICENCES.get(dataset, "not known to this tool")),
         (
             "training",
-            f"{row.steps_run:,} of {row.steps_planned:,} steps of {settings['batch_size']:,} images",
+            f"{row.steps_run:,} of {plural(row.steps_planned, 'step')} of {settings['batch_size']:,} images",
         ),
         ("seed", str(row.seed)),
         ("searched values" if row.design in (SAMPLE, WINNER) else "cell", levels or "the only one"),

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from byol.errors import plural
 from byol.files import remove_partial_files, write_text
 from sweeps import files, looks
 from sweeps.beside import beside
@@ -409,7 +410,7 @@ class Sweep:
             for trial_id, trial in self.trials.items():
                 self.tracker.add(trial, self.inputs.steps[trial_id], design=self.study.kind)
         write_text(self.out / files.STUDY, self.study.to_yaml())
-        self.display.note(f"The verdict is not settled after {seeds} seeds: one more.")
+        self.display.note(f"The verdict is not settled after {plural(seeds, 'seed')}: one more.")
         return True
 
     def _is_settled(self, ledger: Ledger) -> bool:

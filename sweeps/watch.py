@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from byol.errors import plural
 from sweeps import files
 from sweeps.inspect import OF_TRIALS, status
 from sweeps.progress import Display, RunningTrial, Snapshot, ended_line, seconds_left
@@ -55,7 +56,7 @@ def progress(folders: Sequence[Path]) -> Progress:
         sum(count.get(key, 0) for count in counts) for key in ("planned", "waiting", "running", "collapsed")
     )
     ended = planned - waiting - running
-    text = f"{ended:,} of {planned:,} trials ended, {running:,} running, {collapsed:,} collapsed"
+    text = f"{ended:,} of {plural(planned, 'trial')} ended, {running:,} running, {collapsed:,} collapsed"
     return Progress(running=any(at_work), text=text, stamp=str(stamps))
 
 

@@ -154,7 +154,8 @@ def _labels(counts: Counts) -> Finding | None:
     if counts.without_knn == counts.judged:
         text = "No trial has a kNN accuracy (no labels); collapse is judged without it."
         return _caveat("labels", text, {"n": counts.judged}, counts.judged)
-    text = f"{counts.without_knn} of {plural(counts.judged, 'judged trial')} have no kNN accuracy."
+    verb = "has" if counts.without_knn == 1 else "have"
+    text = f"{counts.without_knn} of {plural(counts.judged, 'judged trial')} {verb} no kNN accuracy."
     return _caveat("labels", text, {"n": counts.without_knn}, counts.without_knn)
 
 
@@ -168,8 +169,8 @@ def _threshold(study: StudyResults) -> Finding | None:
     if low == middle == high:
         return None
     text = (
-        f"The count depends on the threshold: {low} trials below {as_written(threshold / 2)}, {middle} below "
-        f"{as_written(threshold)} (the study's), {high} below {as_written(threshold * 2)}."
+        f"The count depends on the threshold: {plural(low, 'trial')} below {as_written(threshold / 2)}, "
+        f"{middle} below {as_written(threshold)} (the study's), {high} below {as_written(threshold * 2)}."
     )
     stable_low = threshold_sensitivity(std, threshold).stable.low
     values = {"low": low, "middle": middle, "high": high, "stable_low": stable_low}

@@ -26,7 +26,7 @@ def knn_finding(study: StudyResults) -> Finding | None:
     survivors = sum(1 for cell in cells_of(study) if cell.judged and not cell.collapsed)
     factor, level = study.factors[largest.factors[0]], largest.levels[0]
     which = "the only kNN effect" if len(mains) == 1 else f"the largest of {len(mains)} kNN effects"
-    among = f"Among the {survivors} cells that did not collapse, " if is_conditional(study) else ""
+    among = f"Among the {plural(survivors, 'cell')} that did not collapse, " if is_conditional(study) else ""
     text = f"{among}{which} is that of {factor.name}: {factor.levels[level]} instead of {factor.levels[0]}"
     text += f" changes it by {effect_points(largest)}, over {pairs_text(largest)}"
     if largest.contrast.aliases:

@@ -89,7 +89,7 @@ def _accuracy(study: StudyResults, seeds: Sequence[int]) -> tuple[str, Value]:
     shown = ", ".join(f"{n}: {100 * difference:.1f}" for n, difference in smallest.items())
     text = (
         f"kNN accuracy: differences from the reference have an sd of {100 * found.sd:.1f} points between "
-        f"{found.seeds} seeds ({100 * found.low:.1f} to {100 * found.high:.1f} in single cells; "
+        f"{plural(found.seeds, 'seed')} ({100 * found.low:.1f} to {100 * found.high:.1f} in single cells; "
         f"{plural(found.cells, 'cell')} without collapse). The smallest difference that n seeds show with "
         f"{100 * POWER:.0f} % power at {100 * CONFIDENCE:.0f} %, in points, by n: {shown}"
     )

@@ -100,7 +100,7 @@ def _sentences(study: StudyResults, cells: Sequence[Cell], verdicts: StudyVerdic
             return [
                 *_collapsed_reference(cells),
                 f"{what} cannot be told: {_confounded(study, verdict)}. The representation collapsed in "
-                f"{_of(verdict.collapsed)} trials.",
+                f"{_of(verdict.collapsed)}.",
             ]
         case Case.CLAIMED | Case.TIED:
             assert verdict.found is not None
@@ -124,7 +124,7 @@ def _nothing_collapsed(study: StudyResults, cells: Sequence[Cell], verdicts: Stu
     over = f"in {seeds_text(seeds)}" if seeds.n else "no seed has a result in all of them"
     if min(judged) != max(judged):
         over = f"{min(judged)} to {max(judged)} seeds a cell; over the seeds that all of them have: {over}"
-    trials = f"{verdicts.representation.collapsed.trials} trials of {plural(len(judged), 'cell')}"
+    trials = f"{plural(verdicts.representation.collapsed.trials, 'trial')} of {plural(len(judged), 'cell')}"
     text = f"he representation kept its spread in all {trials} (collapse {over})"
     if verdicts.projection.collapsed.collapsed:
         return f"T{text}: no component is shown to be needed for that at this scale."
@@ -157,11 +157,12 @@ def _claim(study: StudyResults, verdict: Verdict, found: Search, level: str) -> 
 
 
 def _sides(found: Search) -> str:
-    return f"{_of(found.inside)} trials with, {_of(found.outside)} without"
+    outside = found.outside
+    return f"{_of(found.inside)} with, {outside.collapsed} of {outside.trials} without"
 
 
 def _of(side: Side) -> str:
-    return f"{side.collapsed} of {side.trials}"
+    return f"{side.collapsed} of {plural(side.trials, 'trial')}"
 
 
 def _points(share: float) -> str:
@@ -218,14 +219,14 @@ def _collapsed_reference(cells: Sequence[Cell]) -> list[str]:
 
 def _undetermined(study: StudyResults, cells: Sequence[Cell], verdict: Verdict, what: str) -> list[str]:
     found, reference = verdict.found, _collapsed_reference(cells)
-    counts = f"so far the representation collapsed in {_of(verdict.collapsed)} trials"
+    counts = f"so far the representation collapsed in {_of(verdict.collapsed)}"
     counts += ", all of one seed" if verdict.seeds == 1 else ", and no rule over the components passes"
     texts = [f"{what} is undetermined: {counts}."]
     if reference:
         survivors = [cell for cell in cells if cell.judged and not cell.collapsed]
         texts += reference
         if survivors:
-            others = f"Of the other {len(cells) - 1} cells, {len(survivors)} did not collapse"
+            others = f"Of the other {plural(len(cells) - 1, 'cell')}, {len(survivors)} did not collapse"
             texts.append(f"{others}: {_changes(survivors)}.")
     if found is None:
         alone = sum(bool(cell.judged) for cell in cells) == 1
@@ -272,10 +273,10 @@ def _projection(study: StudyResults, representation: Verdict, projection: Verdic
     if projection.case is Case.CONFOUNDED:
         known = projection.confounded == representation.confounded
         why = " either" if known else f": {_confounded(study, projection)}"
-        counts = f"The projection collapsed in {_of(projection.collapsed)} trials"
+        counts = f"The projection collapsed in {_of(projection.collapsed)}"
         return [f"{counts}; what prevents that cannot be told{why}."]
     if projection.collapsed.collapsed and projection.collapsed != representation.collapsed:
-        return [f"The projection collapsed in {_of(projection.collapsed)} trials; no rule passes for it."]
+        return [f"The projection collapsed in {_of(projection.collapsed)}; no rule passes for it."]
     return []
 
 

@@ -58,7 +58,7 @@ def _group(group: CellGroup, scale: tuple[float, float]) -> str:
     n = sum(cell.projection_judged for cell in group.cells)
     counts = (
         f"{plural(len(group.cells), 'cell')}. Representation collapsed in {group.collapsed:,} of "
-        f"{group.judged:,} trials{interval}, projection in {k:,} of {n:,}."
+        f"{plural(group.judged, 'trial')}{interval}, projection in {k:,} of {n:,}."
     )
     title = element("h4", name) + element("p", escaped(counts), class_="note")
     zoom = f"<details><summary>{_ZOOM}</summary></details>" if len(group.cells) > 1 else ""

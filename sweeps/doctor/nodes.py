@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from byol.errors import plural
 from sweeps.doctor.check import UNEXPECTED, Check, Trouble, examined
 from sweeps.doctor.places import skew
 from sweeps.errors import EngineError
@@ -130,7 +131,8 @@ def _versions(found: "list[Node]") -> str:
         ]
     if wrong:
         raise Trouble("; ".join(wrong), _SAME_EVERYWHERE)
-    return f"{len(found)} nodes have the {len(here)} versions of this machine"
+    have = f"{plural(len(found), 'node')} {'has' if len(found) == 1 else 'have'}"
+    return f"{have} the {len(here)} versions of this machine"
 
 
 def _clocks(found: "list[Node]") -> str:

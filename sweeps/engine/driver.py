@@ -23,7 +23,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from byol.config import Scalar
-from byol.errors import shortened
+from byol.errors import plural, shortened
 from sweeps.engine.heartbeat import Watch, kill
 from sweeps.engine.in_order import FirstWaiting, InOrder
 from sweeps.engine.runtime import Interruption
@@ -164,7 +164,7 @@ class Driver:
             waiting = bookkeeper.waiting(planned)
             if waiting:
                 reason = _reason(job, self.interruption) or "Ray does not say why"
-                raise WorkersError(f"{waiting} of {len(planned)} trials were never started: {reason}")
+                raise WorkersError(f"never started: {waiting} of {plural(len(planned), 'trial')}: {reason}")
         finally:
             watch.close()
             shutil.rmtree(scratch, ignore_errors=True)

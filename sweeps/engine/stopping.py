@@ -7,6 +7,7 @@ from typing import Any
 
 from ray import tune
 
+from byol.errors import plural
 from sweeps.beside import beside
 from sweeps.engine import heartbeat
 from sweeps.engine.runtime import Interruption
@@ -128,4 +129,4 @@ class Stopping(tune.Stopper):  # type: ignore[misc]
 
 
 def _trials(count: int) -> str:
-    return f"{count} running trial{'' if count == 1 else 's'}" if count else "no trial is running"
+    return plural(count, "running trial") if count else "no trial is running"

@@ -56,8 +56,8 @@ def _numbers(one: Measured) -> str:
         parts.append(f"projection std {values['projection_std']:.3g}")
     if one.queries is not None:
         parts.append(
-            f"kNN {values['knn_accuracy']:.1%} of {plural(one.queries, 'row')} (leave-one-out, k {one.neighbours}), "
-            f"chance {one.chance:.1%}"
+            f"kNN {values['knn_accuracy']:.1%} of {plural(one.queries, 'row')} (leave-one-out, "
+            f"k {one.neighbours}), chance {one.chance:.1%}"
         )
     return ", ".join(parts)
 

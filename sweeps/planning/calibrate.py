@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from byol.config import TrialConfig
+from byol.errors import plural
 from byol.files import write_text
 from sweeps.errors import RequestError, one_line
 from sweeps.planning.estimates import CALIBRATION, Estimate, of_calibration, shapes
@@ -158,7 +159,8 @@ def _measuring(config: TrialConfig, total: int, measurement: float, knn: float) 
 def line(cost: ShapeCost) -> str:
     """The cost of one shape, for people."""
     return (
-        f"{cost.seconds_per_trial:8.1f} s a trial: {cost.steps} steps of {1000 * cost.step:.1f} ms, "
+        f"{cost.seconds_per_trial:8.1f} s a trial: "
+        f"{plural(cost.steps, 'step')} of {1000 * cost.step:.1f} ms, "
         f"{1000 * cost.measurement:.0f} ms a measurement, {cost.knn:.1f} s kNN, {cost.start:.1f} s to start; "
         f"such as {cost.cell}"
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from byol.config import FIELD_NAMES, Scalar, default_value
+from byol.errors import plural
 from byol.own_parts import is_part_setting
 from byol.presets import from_settings
 from sweeps.errors import DirectoryError
@@ -117,7 +118,7 @@ def of_sweep(cells: Sequence[Cell], out: Path) -> Estimate:
         raise DirectoryError(f"{out}: has no finished trial, so there is nothing to estimate from")
     means = {key: statistics.fmean(seconds) for key, seconds in seconds_by_shape.items()}
     trials = sum(map(len, seconds_by_shape.values()))
-    return _by_shape(cells, means, f"{trials} finished trials of {out}")
+    return _by_shape(cells, means, f"{plural(trials, 'finished trial')} of {out}")
 
 
 def read_calibration(out: Path) -> dict[str, Any]:
@@ -145,7 +146,10 @@ def _by_shape(cells: Sequence[Cell], measured: Mapping[str, float], source: str)
     shape_of = {cell.cell_id: shape(cell.config.to_settings()) for cell in cells}
     matches = sum(key in measured for key in shape_of.values())
     if matches < len(shape_of):
-        source += f"; {matches} of {len(shape_of)} cells have its shapes, the others take its mean"
+        verb = "has" if 1 in (matches, len(shape_of)) else "have"
+        source += (
+            f"; {matches} of {plural(len(shape_of), 'cell')} {verb} its shapes, the others take its mean"
+        )
     seconds = {cell_id: measured.get(key, mean) for cell_id, key in shape_of.items()}
     each = statistics.fmean(seconds.values()) if seconds else mean
     return Estimate(seconds=seconds, each=each, source=source)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from byol.errors import plural
 from sweeps.planning.plan import Plan
 from sweeps.progress import clock
 from sweeps.study import Study, fractional
@@ -128,13 +129,14 @@ def _design_lines(plan: Plan) -> list[str]:
         f"design      {study.design.kind}",
         f"aliases     {_aliases(study)}",
         *(f"{'':<11} {line}" for line in _alias_sets(study)),
-        f"trials      {len(plan.cells)} cells x {_seeds(study)} = {_range(plan.fewest, len(plan.trials))}",
+        f"trials      {plural(len(plan.cells), 'cell')} x {_seeds(study)} = "
+        + _range(plan.fewest, len(plan.trials)),
     ]
 
 
 def _seeds(study: Study) -> str:
     if study.sequence is None:
-        return f"{len(study.seeds)} seeds ({', '.join(map(str, study.seeds))})"
+        return f"{plural(len(study.seeds), 'seed')} ({', '.join(map(str, study.seeds))})"
     return f"{study.sequence.least} to {study.sequence.most} seeds (until the verdict is settled)"
 
 
@@ -149,8 +151,9 @@ def _search_lines(search: Search, seeds: Sequence[int]) -> list[str]:
         f"search      {search.sampler} (seed {search.sampler_seed}): {objectives}",
         *_titled("space", map(_parameter, search.space)),
         f"scheduler   {_scheduler(search.scheduler)}",
-        f"trials      {search.trials} samples with seed {search.trial_seed}, then the best of them with "
-        f"{len(seeds)} fresh seeds ({', '.join(map(str, seeds))}) = {search.trials + len(seeds)}",
+        f"trials      {plural(search.trials, 'sample')} with seed {search.trial_seed}, then the best of them "
+        f"with {plural(len(seeds), 'fresh seed')} ({', '.join(map(str, seeds))}) = "
+        f"{search.trials + len(seeds)}",
     ]
 
 
@@ -194,8 +197,12 @@ def _length(cells: Sequence[Cell]) -> str:
     """Data, image size and length of the trials, which a study may leave to its bundles and defaults."""
     lengths: dict[str, None] = {}  # in order, without duplicates
     for config in (cell.config for cell in cells):
-        length = f"{config.steps} steps" if config.steps else f"{config.epochs:g} epochs"
+        length = plural(config.steps, "step") if config.steps else _epochs(config.epochs)
         images = f"{config.train_images or 'all'} images of {config.dataset} at {config.image_size} px"
         lengths[f"{length} of {config.batch_size} on {images}, {config.encoder}"] = None
     first, *others = lengths
-    return first + (f", and {len(others)} more lengths" if others else "")
+    return first + (f", and {plural(len(others), 'more length')}" if others else "")
+
+
+def _epochs(number: float) -> str:
+    return "1 epoch" if number == 1 else f"{number:g} epochs"

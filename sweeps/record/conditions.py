@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from byol.errors import plural
 from byol.sources import code_digest
 from sweeps.errors import DirectoryError
 from sweeps.record.ledger import Ledger
@@ -123,7 +124,7 @@ def _versions(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
         if was.get(name) != now.get(name)
     ]
     more = len(changed) - _SHOWN
-    return [*changed[:_SHOWN], *([f"{more} more packages"] if more > 0 else [])]
+    return [*changed[:_SHOWN], *([plural(more, "more package")] if more > 0 else [])]
 
 
 def _recorded_versions(facts: Mapping[str, str]) -> dict[str, str]:

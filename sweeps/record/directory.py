@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from byol.errors import plural
 from sweeps.errors import DirectoryError
 from sweeps.files import CHECKPOINTS, JOURNAL, LEDGER, LOCK, MANIFEST, REPORT, STUDY
 from sweeps.record import same_study
@@ -53,8 +54,8 @@ def check(out: Path, study: Study, trial_ids: set[str]) -> None:
     problem = journal_problem(out) if samples else ""
     if problem:
         raise DirectoryError(
-            f"{out}: holds {samples} samples of a search, but cannot go on: {problem}; an empty --out with "
-            "the --storage of the sweep resumes from the copy there"
+            f"{out}: holds {plural(samples, 'sample')} of a search, but cannot go on: {problem}; an "
+            "empty --out with the --storage of the sweep resumes from the copy there"
         )
 
 

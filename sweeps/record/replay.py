@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from byol.errors import plural
 from byol.measure.collapse import CollapseRule, Row, judge, should_stop
 from sweeps import files
 from sweeps.errors import RequestError, one_line
@@ -152,12 +153,14 @@ def as_text(result: Replay, rule: CollapseRule) -> str:
     all_trials = result.trials + result.left_out
     return "\n".join(
         (
-            f"rule      stop after {rule.patience} measurements in a row with representation_std below "
-            f"{rule.representation_threshold:g}",
-            f"replayed  {result.trials} of {all_trials} trials: those that ran to the end",
+            f"rule      stop after {plural(rule.patience, 'measurement')} in a row with "
+            f"representation_std below {rule.representation_threshold:g}",
+            f"replayed  {result.trials} of {plural(all_trials, 'trial')}: those that ran to the end",
             f"stopped   {result.stopped} before their end",
-            f"saved     {result.saved} of {result.steps} steps ({result.saved / max(1, result.steps):.1%})",
-            f"changed   {len(result.changed)} of {result.trials} verdicts, from not collapsed to collapsed",
+            f"saved     {result.saved} of {plural(result.steps, 'step')} "
+            f"({result.saved / max(1, result.steps):.1%})",
+            f"changed   {len(result.changed)} of {plural(result.trials, 'verdict')}, from not collapsed to "
+            "collapsed",
             *(
                 f"          {trial.trial_id}: stopped at step {trial.stopped} of {trial.steps}, "
                 "but it had recovered by its end"

@@ -126,7 +126,7 @@ def _check_search(place: str, study: Study, rows: Sequence[TrialRow]) -> None:
     samples = [row for row in rows if row.design == SAMPLE]
     if len(samples) > study.search.trials:
         raise DirectoryError(
-            f"{place}: search.trials: must be at least the {len(samples)} samples that it holds, "
+            f"{place}: search.trials: must be at least the {plural(len(samples), 'sample')} that it holds, "
             f"but got {study.search.trials}"
         )
     seeds = {row.seed for row in rows if row.design != SAMPLE} - set(study.seeds)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from byol.config import OnBroken
-from byol.errors import ConfigError, listed, nearest, shortened
+from byol.errors import ConfigError, listed, nearest, plural, shortened
 from byol.measure.collapse import CollapseRule
 from byol.part_source import forget, search_in
 from sweeps.errors import StudyError
@@ -267,8 +267,8 @@ def _check_trials(study: Study, entries: Mapping[str, Entry]) -> None:
     count = len(study.cells()) * seeds
     if count > limits.MOST_TRIALS:
         raise entries.get("seeds", entries["factors"]).error(
-            f"must make at most {limits.MOST_TRIALS:,} trials, but {len(study.cells()):,} cells with "
-            f"{seeds:,} seeds make {count:,}"
+            f"must make at most {limits.MOST_TRIALS:,} trials, but {plural(len(study.cells()), 'cell')} with "
+            f"{plural(seeds, 'seed')} make {count:,}"
         )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from byol.config import OnBroken, Scalar
+from byol.errors import plural
 from byol.measure.collapse import CollapseRule
 from sweeps.study import designs
 from sweeps.study.designs import Cell, Design, DesignKind, Factor, Labels, Trial
@@ -119,7 +120,7 @@ class Study:
     @property
     def trials_text(self) -> str:
         """`15 trials`; of a sequence `15 to 50 trials`."""
-        count = f"{self.trial_count} trial{'' if self.trial_count == 1 else 's'}"
+        count = plural(self.trial_count, "trial")
         if self.sequence is None:
             return count
         per_seed = len(self.cells())

@@ -1,12 +1,14 @@
 """The command line: what it prints, its exit status, and that wrong requests start and change nothing."""
 
 import json
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import sweeps
@@ -190,6 +192,33 @@ def test_a_complete_sweep_runs_nothing_and_ends_with_findings_and_the_report(
     beside = sorted(path.name for path in elsewhere.parent.iterdir())
     assert beside == ["effects.parquet", "findings.json", "findings.txt", "report.html"]
     assert elsewhere.read_bytes() == (out / "report.html").read_bytes()
+
+
+@pytest.mark.timeout(60)
+def test_one_of_a_kind_is_no_plural(
+    tmp_path: Path, study_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = SMALL.replace("[batch, group]", "[batch]").replace("seeds: 2", "seeds: 1")
+    study_file.write_text(re.sub(r"    none: .*\n", "", text).replace("steps: 20", "epochs: 1"))
+    out = tmp_path / "out"
+    complete(out, study_file)
+    np.save(tmp_path / "one.npy", np.ones((1, 1), dtype=np.float32))
+    commands = (
+        ["plan", str(study_file), "--from", str(out)],
+        ["run", str(study_file), "--out", str(out)],
+        ["status", str(out)],
+        ["replay", str(out)],
+        ["report", str(out)],
+        ["verify", str(out)],
+        ["measure", str(tmp_path / "one.npy")],
+    )
+    for command in commands:
+        assert main(command, trainer=TRAINER) == 0
+    shown = capsys.readouterr().out
+    for words in ("1 cell x 1 seed (0) = 1", "1 epoch of", "1 of 1 trial is complete", "1 row of 1 dimension"):
+        assert words in shown
+    plural = r"(trials|cells|seeds|steps|epochs|rows|dimensions|measurements|verdicts|are|have)\b"
+    assert re.findall(rf"(?<![\d.,])1 (?:[a-z]+ )?{plural}.*", shown) == []
 
 
 @pytest.mark.timeout(60)
@@ -574,4 +603,4 @@ def test_status_compares_the_plan_with_what_happened(
     assert main(["status", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["plan"]["finished_seconds"] == 4.0
     assert main(["status", str(tmp_path)]) == 0
-    assert "the 8 finished trials took 0.00 trial-hours, where 0.00 were planned" in capsys.readouterr().out
+    assert "\n8 finished trials took 0.00 trial-hours, where 0.00 were planned" in capsys.readouterr().out

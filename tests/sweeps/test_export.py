@@ -43,7 +43,7 @@ def test_export_copies_the_encoder_or_says_why_it_cannot(tmp_path: Path, small: 
     for folder in (tmp_path, Path(), Path("/")):
         with pytest.raises(RequestError, match="must name a file to write, but is a folder"):
             export_encoder(tmp_path, finished, folder)
-    with pytest.raises(RequestError, match="must be in a folder that exists, but there is no folder .*missing"):
+    with pytest.raises(RequestError, match=r"must be in a folder that exists, but there is no .*missing"):
         export_encoder(tmp_path, finished, tmp_path / "missing" / "copy")
     assert not (tmp_path / "missing").exists()
 
@@ -57,7 +57,9 @@ def test_a_trial_is_named_by_the_beginning_of_its_id(tmp_path: Path, small: Stud
     assert (tmp_path / "short").read_bytes() == (tmp_path / "long").read_bytes()
     with pytest.raises(RequestError, match=rf'"" begins the ids of 8 trials: {", ".join(ids)}'):
         export_encoder(tmp_path, "", tmp_path / "copy")
-    with pytest.raises(RequestError, match=rf'has no trial "{wanted[:6]}x" \(did you mean "{wanted[:7]}"\?\)'):
+    with pytest.raises(
+        RequestError, match=rf'has no trial "{wanted[:6]}x" \(did you mean "{wanted[:7]}"\?\)'
+    ):
         export_encoder(tmp_path, f"{wanted[:6]}x", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
 
@@ -66,7 +68,9 @@ def test_a_trial_is_named_by_the_beginning_of_its_id(tmp_path: Path, small: Stud
 def test_what_is_there_is_overwritten_on_request_alone(tmp_path: Path, small: Study, there: str) -> None:
     trial_id = with_encoder(tmp_path, small)
     (tmp_path / there).write_text("precious")
-    with pytest.raises(RequestError, match=rf"{there}: must not exist yet, but is there \(--force replaces it"):
+    with pytest.raises(
+        RequestError, match=rf"{there}: must not exist yet, but is there \(--force replaces it"
+    ):
         export_encoder(tmp_path, trial_id, tmp_path / "mine")
     assert (tmp_path / there).read_text() == "precious"
     assert len(list(tmp_path.glob("mine*"))) == 1

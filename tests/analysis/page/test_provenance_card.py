@@ -61,7 +61,7 @@ def test_plan_against_actual(tmp_path: Path) -> None:
     assert rows == {
         "trials": ("48", "48 judged"),
         "optimiser steps": ("4,800", "4,800"),
-        "time of the 48 finished trials": ("4 min 0 s", "6 min 0 s (1.5 times)"),
+        "time of 48 finished trials": ("4 min 0 s", "6 min 0 s (1.5 times)"),
         "time on the clock": ("2 min 0 s with 2 at a time", "3 min 0 s"),
         "time of a trial, by the study file": ("5.0 s on a core", "median 7.5 s, 7.5 s to 7.5 s"),
     }
