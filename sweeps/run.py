@@ -1,6 +1,5 @@
 """Runs a study from Python, as the command `run` does."""
 
-import sys
 from pathlib import Path
 from typing import TextIO
 
@@ -18,7 +17,7 @@ def run(
     *,
     options: RunOptions | None = None,
     trainer: Trainer | None = None,
-    stream: TextIO = sys.stdout,
+    stream: TextIO | None = None,
 ) -> RunOutcome:
     """Runs what is missing of `study` in `out`, and writes the tables.
 
@@ -27,7 +26,7 @@ def run(
         out: the sweep's directory, created if it does not exist.
         options: how to run it.
         trainer: trains the trials; None means the learner in byol/.
-        stream: where progress is shown.
+        stream: where progress is shown; None means standard output.
 
     Raises:
         DirectoryError: `out` holds another study, or another driver is using it.

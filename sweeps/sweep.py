@@ -92,7 +92,7 @@ class Sweep:
         *,
         options: RunOptions | None = None,
         trainer: Trainer | None = None,
-        stream: TextIO = sys.stdout,
+        stream: TextIO | None = None,
     ) -> Iterator["Sweep"]:
         """Checks that `out` may hold a sweep of `study`. While it is open, no other driver may use the store.
 
@@ -101,7 +101,7 @@ class Sweep:
             out: the sweep's directory, which need not exist.
             options: how to run it.
             trainer: trains the trials; None means the learner in byol/.
-            stream: where progress is shown.
+            stream: where progress is shown; None means standard output.
 
         Raises:
             DirectoryError: `out` holds another study, or another driver is using it.
@@ -113,7 +113,12 @@ class Sweep:
         store = Store.at(options.storage) if options.storage else None
         with Mirror(out, store, every=options.mirror_every).opened(study, trial_ids) as mirror:
             yield cls(
-                _begun(study, mirror.source), out, mirror, options=options, trainer=trainer, stream=stream
+                _begun(study, mirror.source),
+                out,
+                mirror,
+                options=options,
+                trainer=trainer,
+                stream=stream or sys.stdout,
             )
 
     @property

@@ -215,7 +215,12 @@ def test_one_of_a_kind_is_no_plural(
     for command in commands:
         assert main(command, trainer=TRAINER) == 0
     shown = capsys.readouterr().out
-    for words in ("1 cell x 1 seed (0) = 1", "1 epoch of", "1 of 1 trial is complete", "1 row of 1 dimension"):
+    for words in (
+        "1 cell x 1 seed (0) = 1",
+        "1 epoch of",
+        "1 of 1 trial is complete",
+        "1 row of 1 dimension",
+    ):
         assert words in shown
     plural = r"(trials|cells|seeds|steps|epochs|rows|dimensions|measurements|verdicts|are|have)\b"
     assert re.findall(rf"(?<![\d.,])1 (?:[a-z]+ )?{plural}.*", shown) == []
