@@ -80,7 +80,7 @@ def spectrum(study: StudyResults) -> Panel | None:
 def _decades_apart(figure: Drawing) -> int:
     """Decades from tick to tick, so that some _TICKS of them fit beside all values."""
     logs = np.log10([value for trace in figure.data for value in trace["y"] if value])
-    return max(1, math.ceil(float(np.ptp(logs)) / _TICKS))
+    return max(1, math.ceil(float(np.ptp(logs)) / _TICKS)) if len(logs) else 1
 
 
 def _draw_group(

@@ -123,7 +123,7 @@ def tell_all_to_end(run: str) -> None:
 
 
 def tell_run_is_over(run: str) -> None:
-    """Tells the idle trials of a run that Ray starts no others. Ray would wait some 10 s before it kills them."""
+    """Tells the idle trials of a run that no other starts. Ray would wait some 10 s before it kills them."""
     _write(f"{run}/{_OVER}", "")
 
 
