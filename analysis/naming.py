@@ -1,5 +1,7 @@
 """Names for readers: a cell is called by what differs from the reference, never by a bare level."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 
 NONE = frozenset({"none", "false", "off", "no"})
@@ -42,3 +44,14 @@ def cell_words(changes: Iterable[tuple[str, str]]) -> str:
     ('no predictor, tau 0', 'the reference')
     """
     return ", ".join(level_words(name, level) for name, level in changes) or "the reference"
+
+
+def measured_names(trial_ids: Iterable[str]) -> dict[str, str]:
+    """Trial -> its name, with the digest that `measure` puts behind it only if two have the same.
+
+    >>> measured_names(["ours-0a1b2c3d", "ours-11112222", "theirs-aaaa0000"])["theirs-aaaa0000"]
+    'theirs'
+    """
+    plain = {trial: re.sub(r"-[0-9a-f]{8}$", "", trial) for trial in map(str, trial_ids)}
+    often = Counter(plain.values())
+    return {trial: name if often[name] == 1 else trial for trial, name in plain.items()}

@@ -56,22 +56,18 @@ def standing(counts: Mapping[str, int], *, with_state: int = 0) -> str:
 
     Args:
         counts: its trials, as `status` counts them.
-        with_state: trials that go on from their checkpoints.
+        with_state: trials that were begun and have checkpoints.
 
     >>> standing({"planned": 15, "complete": 7, "pruned": 0, "failed": 1}, with_state=2)
-    '7 of 15 trials are complete, 1 failed, 2 go on from their checkpoints'
+    '7 of 15 trials are complete, 1 failed, 2 have checkpoints'
     """
     complete = counts["complete"]
     parts = [
-        f"{complete} of {plural(counts['planned'], 'trial')} {'is' if complete == 1 else 'are'} complete"
+        f"{complete:,} of {plural(counts['planned'], 'trial')} {'is' if complete == 1 else 'are'} complete"
     ]
-    parts += [f"{counts[key]} {key}" for key in ("pruned", "failed") if counts[key]]
+    parts += [f"{counts[key]:,} {key}" for key in ("pruned", "failed") if counts[key]]
     if with_state:
-        parts.append(
-            "1 goes on from its checkpoint"
-            if with_state == 1
-            else f"{with_state} go on from their checkpoints"
-        )
+        parts.append("1 has a checkpoint" if with_state == 1 else f"{with_state:,} have checkpoints")
     return ", ".join(parts)
 
 

@@ -262,8 +262,7 @@ class Sweep:
         with directory.open_ledger(self.mirror.source) as ledger:
             counts = ledger.counts()
             begun = [row.trial_id for row in ledger.trials() if row.attempt and not row.has_ended]
-        # Under other code, versions or data a trial starts again.
-        kept = [] if self.inputs.changes.lines else filter(self._checkpoints.has_state, begun)
+        kept = filter(self._checkpoints.has_state, begun)
         counts["planned"] = max(counts["planned"], self.study.trial_count)  # it may have grown
         return standing(counts, with_state=len(list(kept)))
 

@@ -1,5 +1,6 @@
 """Trials grouped for figures: by cell where cells are few, more coarsely where they are many."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -10,6 +11,7 @@ import pandas as pd
 from analysis.cell_groups import CellGroup, grouped
 from analysis.cells import cells_of
 from analysis.figures.selection import cell_term, level_term, term
+from analysis.naming import measured_names
 from analysis.outcomes import JUDGED, Outcome, is_judged
 from analysis.results import StudyResults
 from analysis.stats import Floats
@@ -52,16 +54,17 @@ def groups(study: StudyResults, most: int) -> tuple[Group, ...]:
     A search is grouped by outcome. Embeddings from elsewhere are a group each, unless there are too many.
     """
     if study.is_measured and len(study.trials) <= most:
-        return tuple(_single(study.trials, row) for row in range(len(study.trials)))
+        names = measured_names(study.trials["trial_id"])
+        return tuple(_single(study.trials, row, names) for row in range(len(study.trials)))
     cells = cells_of(study)
     made = grouped(cells, most) if cells else None
     return _by_outcome(study.trials) if made is None else tuple(map(_group, made))
 
 
-def _single(trials: pd.DataFrame, row: int) -> Group:
+def _single(trials: pd.DataFrame, row: int, names: Mapping[str, str]) -> Group:
     trial, outcome = str(trials["trial_id"].iloc[row]), trials["outcome"].iloc[row]
     return Group(
-        name=trial,
+        name=names[trial],
         filter=term("trial_id", trial),
         table=trials,
         rows=np.array([row]),

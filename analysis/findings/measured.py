@@ -1,12 +1,11 @@
 """What embeddings from elsewhere show. Nothing was varied or repeated, so this is a description of each."""
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 
 from analysis.findings.finding import Finding, Value
 from analysis.findings.rules import verdict_values
 from analysis.information import information
+from analysis.naming import measured_names
 from analysis.outcomes import Counts, Outcome, judged
 from analysis.results import StudyResults
 from analysis.verdict import Case, Side, Verdict
@@ -32,7 +31,7 @@ def measured_findings(study: StudyResults, counts: Counts) -> list[Finding]:
 
 
 def _verdicts(study: StudyResults, counts: Counts) -> Finding:
-    outcomes, names = study.trials["outcome"], _names(study)
+    outcomes, names = study.trials["outcome"], measured_names(study.trials["trial_id"])
     parts = []
     for outcome, words in _ENDS.items():
         of_these = [names[trial] for trial in study.trials.loc[outcomes == outcome, "trial_id"]]
@@ -53,7 +52,7 @@ def _projection(study: StudyResults) -> Finding | None:
         return None
     collapsed = known[known["projection_collapsed"].astype(bool)]
     only = collapsed[collapsed["outcome"] != Outcome.COLLAPSED]
-    names = _names(study)
+    names = measured_names(study.trials["trial_id"])
     text = f"The projection collapsed in {len(collapsed)} of {plural(len(known), 'set')} with a projection"
     if len(only):
         told = _named([names[trial] for trial in only["trial_id"]])
@@ -65,7 +64,7 @@ def _projection(study: StudyResults) -> Finding | None:
 def _classes(study: StudyResults) -> Finding | None:
     """Whether kNN is above chance, set by set."""
     known = judged(study.trials)
-    names = _names(study)
+    names = measured_names(study.trials["trial_id"])
     found = {
         names[row["trial_id"]]: information(known[known["trial_id"] == row["trial_id"]])
         for _, row in known.iterrows()
@@ -92,19 +91,12 @@ def _notes(study: StudyResults) -> Finding | None:
     noted = study.trials.dropna(subset=["note"])
     if noted.empty:
         return None
-    names = _names(study)
+    names = measured_names(study.trials["trial_id"])
     pairs = zip([names[trial] for trial in noted["trial_id"]], noted["note"].astype(str), strict=True)
     texts = [f"{shortened(name, 60)}: {note}" for name, note in pairs]
     more = f"; and {len(texts) - _NOTES_UP_TO} more" if len(texts) > _NOTES_UP_TO else ""
     text = f"About the rows. {'. '.join(texts[:_NOTES_UP_TO])}{more}."
     return Finding(kind="rows", text=text, values={"n": len(texts)}, n=len(texts), caveat=True)
-
-
-def _names(study: StudyResults) -> dict[str, str]:
-    """Trial -> its name, with the digest that `measure` puts behind it only if two have the same."""
-    plain = {trial: re.sub(r"-[0-9a-f]{8}$", "", trial) for trial in study.trials["trial_id"].astype(str)}
-    often = Counter(plain.values())
-    return {trial: name if often[name] == 1 else trial for trial, name in plain.items()}
 
 
 def _named(names: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ class Sample:
     rows: int
     dimensions: int
     different: int
-    """Finite rows that differ from each other in any bit. 1 if all rows are equal but for rounding."""
+    """Finite rows that differ from each other in any bit. 1 if they are equal but for rounding."""
     zero: int
     """Rows of zeros, which have no direction."""
     not_finite: tuple[int, ...]
@@ -45,7 +45,7 @@ def sample_of(x_ND: Tensor, labels_N: Tensor | None) -> Sample:
     broken_N = ~x_ND.isfinite().all(dim=1)
     rows = zip(x_ND.view(torch.uint8).numpy(), broken_N.tolist(), strict=True)
     different = len({hash(bytes(row)) for row, broken in rows if not broken})
-    if different > 1 and not broken_N.any() and _is_constant(x_ND):
+    if different > 1 and _is_constant(x_ND[~broken_N]):
         different = 1
     return Sample(
         rows=len(x_ND),

@@ -292,6 +292,7 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         self._has_measured = True
         measurement = Measurement.from_report(result)
         # Ray Tune keeps statistics of each number, for every trial; of results without any it prints a line.
+        # The last result goes to the scheduler once more when the trial ends, and must not count again.
         for column in {field.name for field in dataclasses.fields(Measurement)} - {"step"}:
             result.pop(column, None)
         with self._recording():

@@ -49,6 +49,8 @@ class Stopping(tune.Stopper):  # type: ignore[misc]
         self._look_at = 0.0
         self._saved: set[str] = set()
         self._is_over = False
+        self._answers = True
+        """Whether Ray's control service has answered so far."""
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray pickles stoppers for a restore that never happens; the ledger cannot be pickled.
@@ -107,11 +109,11 @@ class Stopping(tune.Stopper):  # type: ignore[misc]
         try:
             beside(call).result(_ANSWER_SECONDS)
         except TimeoutError:
-            self._interruption.at_once = True
+            self._interruption.at_once, self._answers = True, False
 
     def _end(self) -> None:
         self._is_over = True  # Ray Tune ends all trials as soon as this is returned, and starts no other
-        if self._saved:
+        if self._until is not None and self._saves and self._answers:
             self._ask(lambda: heartbeat.tell_run_is_over(self._run))
         if self._until is None or not self._saves or not self._tracker.running:
             return

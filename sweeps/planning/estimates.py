@@ -146,10 +146,7 @@ def _by_shape(cells: Sequence[Cell], measured: Mapping[str, float], source: str)
     shape_of = {cell.cell_id: shape(cell.config.to_settings()) for cell in cells}
     matches = sum(key in measured for key in shape_of.values())
     if matches < len(shape_of):
-        verb = "has" if 1 in (matches, len(shape_of)) else "have"
-        source += (
-            f"; {matches} of {plural(len(shape_of), 'cell')} {verb} its shapes, the others take its mean"
-        )
+        source += f"; of its shapes {matches:,} of {plural(len(shape_of), 'cell')}, its mean for the rest"
     seconds = {cell_id: measured.get(key, mean) for cell_id, key in shape_of.items()}
     each = statistics.fmean(seconds.values()) if seconds else mean
     return Estimate(seconds=seconds, each=each, source=source)

@@ -9,7 +9,6 @@ from byol.errors import plural, shown
 from byol.own_parts import OtherPartError, check_source, named_parts
 from byol.presets import is_setting
 from sweeps.errors import DirectoryError
-from sweeps.files import STUDY
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import SAMPLE, Fact, TrialRow
 from sweeps.study import Study
@@ -17,6 +16,7 @@ from sweeps.study.designs import Trial
 
 _SHOWN = 3
 """Settings that a message names."""
+_TO_GO_ON = "; go on with the study and the --set that it was begun with, or take another place for this one"
 
 
 def check(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -> None:
@@ -44,16 +44,16 @@ def check(ledger: Ledger, place: str, study: Study, trial_ids: set[str]) -> None
         _refuse_changed_parts(place, unplanned[0])
         planned = {_place_in(trial): trial.settings for trial in study.at_most().trials()}
         pairs = ((row.settings, planned.get(_place_in(row), row.settings)) for row in unplanned)
-        different = {name: values for was, now in pairs for name, values in _different(was, now).items()}
+        different = [change for was, now in pairs for change in _different(was, now)]
         if different:
             raise DirectoryError(
-                f"{place}: holds {study.name} with other settings: {_in_words(different)}{_to_go_on(place)}"
+                f"{place}: holds {study.name} with other settings: {_in_words(different)}{_TO_GO_ON}"
             )
         labels = ", ".join(f"{key}={value}" for key, value in unplanned[0].labels.items())
-        verb = "is" if len(rows) == 1 else "are"
+        verb = "is" if len(unplanned) == 1 else "are"
         raise DirectoryError(
             f"{place}: holds another study: {len(unplanned)} of its {plural(len(rows), 'trial')} {verb} not "
-            f"planned by {study.name}, such as {labels}, seed {unplanned[0].seed}{_to_go_on(place)}"
+            f"planned by {study.name}, such as {labels}, seed {unplanned[0].seed}{_TO_GO_ON}"
         )
 
 
@@ -62,26 +62,21 @@ def _place_in(trial: Trial | TrialRow) -> tuple[object, ...]:
     return (*trial.labels.items(), trial.seed)
 
 
-def _different(was: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> dict[str, tuple[str, str]]:
-    """Setting -> its value in the sweep and its value now, both as text."""
+def _different(was: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> list[str]:
+    """What differs between the settings of the sweep and those of now: `steps is 40 now and was 20`."""
 
     def value(settings: Mapping[str, Scalar], name: str) -> str:
         return shown(settings[name]) if name in settings else "not set"
 
-    pairs = {name: (value(was, name), value(now, name)) for name in {**was, **now} if is_setting(name)}
-    return {name: (before, after) for name, (before, after) in pairs.items() if before != after}
+    triples = [(name, value(now, name), value(was, name)) for name in {**was, **now} if is_setting(name)]
+    return [f"{name} is {after} now and was {before}" for name, after, before in triples if after != before]
 
 
-def _in_words(different: Mapping[str, tuple[str, str]]) -> str:
-    """`steps is 40 now and was 20`; of many settings, the first."""
-    words = [f"{name} is {now} now and was {was}" for name, (was, now) in different.items()]
+def _in_words(different: Sequence[str]) -> str:
+    """The changes, each once; of many, the first."""
+    words = list(dict.fromkeys(different))
     more = len(words) - _SHOWN
     return ", ".join(words[:_SHOWN]) + (f", and {plural(more, 'more setting')}" if more > 0 else "")
-
-
-def _to_go_on(place: str) -> str:
-    """What to type, as the end of a message."""
-    return f"; `run {place}/{STUDY}`, without --set, goes on with the sweep; yours needs another place"
 
 
 def _refuse_changed_parts(place: str, row: TrialRow) -> None:
@@ -104,10 +99,10 @@ def _check_same_search(place: str, study: Study, recorded: str) -> None:
     old, new = json.loads(recorded or "{}"), json.loads(requested or "{}")
     changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     difference = ", ".join(changed) if old and new else f"it was {'a search' if old else 'a design'}"
-    settings = _different(old.get("reference", {}), new.get("reference", {})) if old and new else {}
+    settings = _different(old.get("reference", {}), new.get("reference", {})) if old and new else []
     raise DirectoryError(
         f"{place}: holds {study.name} with another search: only its trials and seeds may grow "
-        f"(differs: {difference}{f': {_in_words(settings)}' if settings else ''}){_to_go_on(place)}"
+        f"(differs: {difference}{f': {_in_words(settings)}' if settings else ''}){_TO_GO_ON}"
     )
 
 

@@ -588,7 +588,7 @@ def test_plan_says_what_a_sweep_costs_and_what_may_surprise(
     ]
     assert main(command) == 0
     shown = capsys.readouterr().out
-    assert "0 of 4 cells have its shapes" in shown
+    assert "of its shapes 0 of 4 cells, its mean for the rest" in shown
     assert "cost        8.00, at the price of a worker's hour" in shown  # 8 trials of half a second
     assert "cifar10 is downloaded unless --data-root holds it" in shown
     assert "What n seeds could show is unknown" in shown, "there are no tables"

@@ -144,7 +144,7 @@ def test_a_resumed_sweep_says_what_it_found(
         (tmp_path / files.CHECKPOINTS / trial.trial_id).mkdir(parents=True)
         (tmp_path / files.CHECKPOINTS / trial.trial_id / name).touch()
     grown = dataclasses.replace(small, seeds=(0, 1, 2))
-    found = "4 of 12 trials are complete, 1 failed, 2 go on from their checkpoints\n"
+    found = "4 of 12 trials are complete, 1 failed, 2 have checkpoints\n"
     assert f"resuming {tmp_path}: {found}" in shown(grown)
 
 

@@ -152,6 +152,7 @@ def main(quickstart: Path, search: Path) -> None:
             measure_embeddings(folder): [
                 Picture(
                     name="gallery-measured",
+                    part="s0-when",
                     text="Two runs of embeddings over their steps, of which one shrinks towards a point.",
                 )
             ],

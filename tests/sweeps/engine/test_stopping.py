@@ -156,6 +156,16 @@ def test_a_trial_that_starts_while_the_sweep_ends_is_recorded_and_saved_too(run:
     assert stopping.stop_all()
 
 
+def test_of_a_measurement_ray_tune_keeps_the_step_alone(run: Run) -> None:
+    """It would keep statistics of each number for every trial, until the sweep ends."""
+    bookkeeper = Bookkeeper(run.tracker, run.interruption, set())
+    result = {**measurement(5).to_report(), "done": False, "pid": 1}
+    bookkeeper.on_trial_result(0, [], SimpleNamespace(config={"trial": {"id": run.ids[0]}}), result)
+    assert result == {"step": 5, "done": False, "pid": 1}
+    (recorded,) = run.ledger.rows(run.ids[0])
+    assert recorded.loss == measurement(5).loss
+
+
 def test_a_second_ctrl_c_says_what_is_lost(run: Run) -> None:
     stopping = run.stopping()
     with stopping.in_run():

@@ -140,7 +140,7 @@ def test_times_of_an_earlier_sweep_go_by_shape_and_fall_back_to_the_mean(
     by_norm = {cell.labels["encoder_norm"]: estimate.seconds[cell.cell_id] for cell in wider.cells()}
     assert by_norm == {"batch": 4.0, "group": 2.0, "none": 3.0}
     assert "8 finished trials" in estimate.source
-    assert "4 of 6 cells have its shapes" in estimate.source
+    assert "of its shapes 4 of 6 cells, its mean for the rest" in estimate.source
 
 
 def test_a_sweep_without_a_finished_trial_tells_nothing(tmp_path: Path, small: Study) -> None:

@@ -154,7 +154,7 @@ def test_the_same_study_and_a_grown_one_fit(tmp_path: Path, small: Study) -> Non
     [
         ("name: small", "name: other", 'holds the study "small", not "other"'),
         ("seeds: 2", "seeds: 1", "4 of its 8 trials are not planned by small, such as"),
-        ("steps: 20", "steps: 40", "with other settings: steps is 40 now and was 20; `run "),
+        ("steps: 20", "steps: 40", "with other settings: steps is 40 now and was 20; go on "),
         (
             "[batch, group]",
             "[batch, layer]",
@@ -192,8 +192,17 @@ def test_settings_that_differ_are_named_with_what_goes_on(
     with pytest.raises(DirectoryError) as error:
         check(tmp_path, changed, ids(changed))
     assert re.search(f"holds small with other settings: {message}", str(error.value))
-    assert f"`run {tmp_path}/study.yaml`, without --set, goes on" in str(error.value)
+    assert str(error.value).endswith("the --set that it was begun with, or take another place for this one")
     check(tmp_path, load_study(tmp_path / files.STUDY), ids(begun))
+
+
+def test_settings_that_differ_in_several_levels_are_all_named(tmp_path: Path) -> None:
+    levels = "  speed:\n    slow: {lr: 0.1}\n    fast: {lr: 0.2}\n    faster: {lr: 0.4}\n"
+    text = SMALL.replace("factors:\n", f"factors:\n{levels}")
+    plan_sweep(tmp_path, study_from_text(text, "f")).close()
+    changed = study_from_text(text.replace("0.2", "0.25").replace("0.4", "0.5"), "f")
+    with pytest.raises(DirectoryError, match=r"lr is 0\.25 now and was 0\.2, lr is 0\.5 now and was 0\.4; "):
+        check(tmp_path, changed, ids(changed))
 
 
 def test_foreign_and_broken_directories_are_refused(tmp_path: Path, small: Study) -> None:

@@ -59,6 +59,18 @@ def test_a_scheduler_learns_from_earlier_runs(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["asha", "median"])
+def test_the_result_that_ray_repeats_at_the_end_decides_nothing(kind: str) -> None:
+    """The driver takes all numbers but the step out of it, so that none counts twice."""
+    scheduler = pruner(kind)
+    for name in ("a", "b", "c", "d"):
+        decisions(scheduler, name, 0.7)
+    bad = RayTrial("bad")
+    scheduler.on_trial_add(None, bad)
+    assert scheduler.on_trial_result(None, bad, {"step": 10}) == TrialScheduler.CONTINUE
+    assert scheduler.stopped == set()
+
+
+@pytest.mark.parametrize("kind", ["asha", "median"])
 def test_what_the_untrained_encoder_was_worth_saves_no_sample(kind: str) -> None:
     """The median rule compares a sample's best value so far: of one that collapses, that of step 0."""
     scheduler = pruner(kind)
