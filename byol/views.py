@@ -22,9 +22,6 @@ from byol.seeding import stream
 CROP_ATTEMPTS = 10
 """Boxes that torchvision's RandomResizedCrop tries before it falls back to the central crop."""
 
-_PART_BYTES = 1.6e6
-"""Bytes of a part of a batch, as float32 (benchmarks/log.md)."""
-
 _COLUMN_COUNTS = {
     "crop_area": CROP_ATTEMPTS,
     "crop_ratio": CROP_ATTEMPTS,
@@ -134,45 +131,28 @@ def make_view(
         float32 [B, 3, size, size], contiguous.
     """
     with torch.no_grad(), torch.autocast(images_BCHW.device.type, enabled=False):
-        parts = _parts(images_BCHW, size)
-        views = [
-            _normalise_(_augmented(images, draws, settings, size, cropped=cropped), mean, std)
-            for images, draws in zip(images_BCHW.chunk(parts), draws_BS.chunk(parts), strict=True)
-        ]
-        return torch.cat(views) if len(views) > 1 else views[0]
-
-
-def _augmented(
-    images_BCHW: Tensor, draws_BS: Tensor, settings: ViewConfig, size: int, *, cropped: bool
-) -> Tensor:
-    flip_B = _column(draws_BS, "flip") < settings.flip_p
-    if cropped:
-        assert images_BCHW.shape[2:] == (size, size), "crops must have the size of the view"
-        scaled = images_BCHW.float() / 255 if images_BCHW.dtype == torch.uint8 else images_BCHW.float()
-        x_BCHW = image_ops.flip(scaled, flip_B)
-    else:
-        boxes_B4 = crop_boxes(draws_BS, images_BCHW.shape[2], images_BCHW.shape[3], settings)
-        x_BCHW = image_ops.crop_and_resize(images_BCHW, boxes_B4, flip_B, size)
-    if settings.jitter_p > 0:
-        x_BCHW = jitter_(x_BCHW, draws_BS, settings)
-    if settings.grayscale_p > 0:
-        x_BCHW = image_ops.grayscale_(x_BCHW, _column(draws_BS, "grayscale") < settings.grayscale_p)
-    if settings.blur_p > 0:
-        sigma_B = _uniform(_column(draws_BS, "blur_sigma"), settings.blur_sigma_min, settings.blur_sigma_max)
-        fires_B = _column(draws_BS, "blur") < settings.blur_p
-        x_BCHW = image_ops.gaussian_blur(x_BCHW, sigma_B * fires_B)
-    if settings.solarize_p > 0:
-        fires_B = _column(draws_BS, "solarize") < settings.solarize_p
-        x_BCHW = image_ops.solarize(x_BCHW, settings.solarize_threshold, fires_B)
-    return x_BCHW
-
-
-def _parts(images_BCHW: Tensor, size: int) -> int:
-    """Into how many parts a batch is split on a CPU, so that what an operation leaves stays in the cache."""
-    if images_BCHW.device.type != "cpu":
-        return 1
-    batch, channels = images_BCHW.shape[:2]
-    return min(batch, math.ceil(4 * batch * channels * size**2 / _PART_BYTES))
+        flip_B = _column(draws_BS, "flip") < settings.flip_p
+        if cropped:
+            assert images_BCHW.shape[2:] == (size, size), "crops must have the size of the view"
+            scaled = images_BCHW.float() / 255 if images_BCHW.dtype == torch.uint8 else images_BCHW.float()
+            x_BCHW = image_ops.flip(scaled, flip_B)
+        else:
+            boxes_B4 = crop_boxes(draws_BS, images_BCHW.shape[2], images_BCHW.shape[3], settings)
+            x_BCHW = image_ops.crop_and_resize(images_BCHW, boxes_B4, flip_B, size)
+        if settings.jitter_p > 0:
+            x_BCHW = jitter_(x_BCHW, draws_BS, settings)
+        if settings.grayscale_p > 0:
+            x_BCHW = image_ops.grayscale_(x_BCHW, _column(draws_BS, "grayscale") < settings.grayscale_p)
+        if settings.blur_p > 0:
+            sigma_B = _uniform(
+                _column(draws_BS, "blur_sigma"), settings.blur_sigma_min, settings.blur_sigma_max
+            )
+            fires_B = _column(draws_BS, "blur") < settings.blur_p
+            x_BCHW = image_ops.gaussian_blur(x_BCHW, sigma_B * fires_B)
+        if settings.solarize_p > 0:
+            fires_B = _column(draws_BS, "solarize") < settings.solarize_p
+            x_BCHW = image_ops.solarize(x_BCHW, settings.solarize_threshold, fires_B)
+        return _normalise_(x_BCHW, mean, std)
 
 
 def clean_view(images_BCHW: Tensor, *, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:

@@ -232,21 +232,6 @@ def test_view_without_hue_is_the_pillow_pipeline_to_rounding() -> None:
         assert difference.max() <= 6
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("batch", "part_images"), [(37, 10), (64, 16), (5, 0.5)])
-def test_parts_of_a_batch_change_no_bit(
-    monkeypatch: pytest.MonkeyPatch, channels: int, batch: int, part_images: float
-) -> None:
-    settings = ViewConfig(jitter_p=0.8, blur_p=0.5, solarize_p=0.5)
-    images = torch.randint(0, 256, (batch, channels, 20, 24), dtype=torch.uint8)
-    draws = views.draw(torch.Generator().manual_seed(1), batch)
-    made = [views.make_view(images, draws, settings, size=16, mean=[0.5], std=[0.2])]
-    monkeypatch.setattr(views, "_PART_BYTES", part_images * channels * 4 * 16 * 16)
-    made.append(views.make_view(images, draws, settings, size=16, mean=[0.5], std=[0.2]))
-    assert torch.equal(*made)
-    assert made[1].is_contiguous()
-
-
 def test_crops_made_elsewhere_give_the_same_view() -> None:
     """What a worker cropped with the boxes of the same draws ends as the view made here, to rounding."""
     images, table = soft(32, 3, 28), draws(32)
