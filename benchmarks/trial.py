@@ -51,8 +51,8 @@ def measure(*, long: bool = False, batch: int = BATCH, steps: int = 10, peer_ste
         side()
     figures = take_turns(sides, rounds, lambda line: print(line, file=sys.stderr, flush=True))
     setup = (
-        f"Tiny encoder, gray images at 32 px, batch {batch}, {THREADS} threads, augmentations of BYOL; n = {rounds} rounds "
-        f"in turns of {steps} steps, the peers' of {peer_steps}. Median (least to largest). The default "
+        f"Tiny encoder, gray images at 32 px, batch {batch}, {THREADS} threads, augmentations of BYOL; "
+        f"n = {rounds} rounds in turns of {steps} steps, the peers' of {peer_steps}. Median (least to largest). The default "
         f"precision here is {default}; the peers have fp32 alone. `ready tensors`: `Learner.step` alone on "
         "views that lie ready."
     )
