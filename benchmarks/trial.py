@@ -52,9 +52,9 @@ def measure(*, long: bool = False, batch: int = BATCH, steps: int = 10, peer_ste
     figures = take_turns(sides, rounds, lambda line: print(line, file=sys.stderr, flush=True))
     setup = (
         f"Tiny encoder, gray images at 32 px, batch {batch}, {THREADS} threads, augmentations of BYOL; "
-        f"n = {rounds} rounds in turns of {steps} steps, the peers' of {peer_steps}. Median (least to largest). The default "
-        f"precision here is {default}; the peers have fp32 alone. `ready tensors`: `Learner.step` alone on "
-        "views that lie ready."
+        f"n = {rounds} rounds in turns of {steps} steps, the peers' of {peer_steps}. Median (least to "
+        f"largest). The default precision here is {default}; the peers have fp32 alone. `ready tensors`: "
+        "`Learner.step` alone on views that lie ready."
     )
     return Report(
         title="One trial on the CPU", setup=setup, tables=[_rates(figures), _ratios(figures, default)]
