@@ -84,6 +84,18 @@ def test_the_page_on_the_analysis_shows_what_its_blocks_print(
     assert (tmp_path / "report.html").stat().st_size > 500_000
 
 
+def test_links_and_pictures_of_the_documents_are_there() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/**/*.md")]
+    found = [
+        (page, target)
+        for page in pages
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+        if "://" not in target
+    ]
+    assert len(found) > 100
+    assert [(page.name, target) for page, target in found if not (page.parent / target).exists()] == []
+
+
 def test_a_wrong_example_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
     example = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "example", None, None)
     assert doctest.DocTestRunner().run(example) == (1, 1)
