@@ -203,7 +203,7 @@ def test_the_study_of_the_page_runs_from_another_folder(path: Path, tmp_path: Pa
         [*command, *options], cwd=elsewhere, env=environment, capture_output=True, text=True, check=False
     )
     assert again.returncode == 2
-    assert "the source of" in again.stderr
+    assert "planned with another source of their" in again.stderr
 
 
 def test_arguments_that_only_equal_are_each_tried_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,9 @@ def test_a_sweep_its_tables_and_its_growth(tmp_path: Path, small: Study) -> None
     grown = study_from_text(SMALL.replace("seeds: 2", "seeds: 3"), "f")
     outcome, shown = run_study(tmp_path, grown, workers=1)
     assert outcome.counts["complete"] == 12
-    assert len(shown.splitlines()) == 5, "only the new seed's trials ran"
+    first, *others = shown.splitlines()
+    assert first == f"resuming {tmp_path}: 8 of 12 trials are complete"
+    assert len(others) == 5, "only the new seed's trials ran"
     assert {row["attempt"] for row in table(tmp_path, "trials")} == {1}
 
 
@@ -126,7 +128,8 @@ def test_collapse_divergence_and_errors_are_distinguished(tmp_path: Path) -> Non
     assert {row["error"] for row in trials} == {None, "RuntimeError: simulated failure of two lines"}
     assert {row["attempt"] for row in trials} == {1}, "an error is not retried without a request"
     outcome, shown = run_study(tmp_path, study)
-    assert (outcome.ran, shown) == (False, "")
+    left = f"nothing is left to run in {tmp_path}: 4 of 6 trials are complete, 2 failed\n"
+    assert (outcome.ran, shown) == (False, left)
     outcome, shown = run_study(tmp_path, study, retry_failed=True, workers=1)
     assert outcome.ran
     assert sorted(row["attempt"] for row in table(tmp_path, "trials")) == [1, 1, 1, 1, 2, 2]

@@ -114,7 +114,7 @@ def test_a_sweep_resumes_from_the_store_alone(tmp_path: Path, object_store: Obje
         assert {path.name for path in copies.iterdir()} == {STARTS}
         assert not (second / files.CHECKPOINTS).exists()
         for trial in study.trials():
-            export_encoder(second, trial.trial_id, tmp_path / "encoder")
+            export_encoder(second, trial.trial_id, tmp_path / "encoder", force=True)
             assert data_of((tmp_path / "encoder").read_bytes()) == f"weights of {trial.seed}".encode()
     finally:
         shutil.rmtree(copies, ignore_errors=True)
