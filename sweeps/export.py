@@ -68,12 +68,12 @@ def export_encoder(out: Path, trial_id: str, to: Path, *, force: bool = False) -
 
 def _card_for(to: Path, *, force: bool) -> Path:
     """The card's file; checks that it and `to` can be written."""
-    for path in (to, Path(f"{to}.md")):
+    card = Path(f"{to}.md")
+    for path in (to, card):
         if path.is_dir():
             raise RequestError(f"{path}: must name a file to write, but is a folder")
     if not to.parent.is_dir():
         raise RequestError(f"{to}: must be in a folder that exists, but there is no folder {to.parent}")
-    card = to.with_name(f"{to.name}.md")
     for path in (to, card):
         if path.exists() and not force:
             raise RequestError(f"{path}: must not exist yet, but is there (--force replaces it)")

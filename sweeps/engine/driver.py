@@ -48,6 +48,11 @@ _AT_ONCE_SECONDS = 60
 _NOTICE_SECONDS = 30
 """Longer than Ray takes to notice that a node is dead, which was some 15 s with its defaults."""
 
+# Ray Tune keeps statistics of each number of a result, for every trial; if there is none, it prints a line.
+# A trial's last result goes to the scheduler once more when it ends, and must not count again.
+_OF_THE_LEDGER = frozenset(field.name for field in dataclasses.fields(Measurement)) - {"step"}
+"""Of a measurement, what Ray Tune does not get to keep."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Driver:
@@ -291,9 +296,7 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
             return
         self._has_measured = True
         measurement = Measurement.from_report(result)
-        # Ray Tune keeps statistics of each number, for every trial; of results without any it prints a line.
-        # The last result goes to the scheduler once more when the trial ends, and must not count again.
-        for column in {field.name for field in dataclasses.fields(Measurement)} - {"step"}:
+        for column in _OF_THE_LEDGER:
             result.pop(column, None)
         with self._recording():
             self._tracker.measured(name, measurement)

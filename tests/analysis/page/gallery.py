@@ -48,7 +48,7 @@ class Picture:
     part: str = ""
     """Id of the part that the page is scrolled to."""
     address: str = ""
-    """What is selected or open, as the page's address says it after `?`."""
+    """What is selected or open, as the page's address says it from `#` on."""
     width: int = 1280
     height: int = 900
     scheme: str = "light"
@@ -56,12 +56,9 @@ class Picture:
 
 def draw(browser: Any, report: Path, picture: Picture) -> None:
     """Opens the report at a picture's part and saves it below docs/."""
-    opened = Opened(browser, report, width=picture.width, scheme=picture.scheme)
+    opened = Opened(browser, report, width=picture.width, scheme=picture.scheme, hash=picture.address)
     page = opened.page
     page.set_viewport_size({"width": picture.width, "height": picture.height})
-    if picture.address:
-        page.goto(f"{report.as_uri()}#?{picture.address}")
-        page.reload()
     for _ in range(3):  # figures that come into view are drawn, and move what is below them
         opened.settle()
         if picture.part:
@@ -90,12 +87,12 @@ def of_quickstart(directory: Path) -> list[Picture]:
         ),
         Picture(
             name="gallery-compare",
-            address=f"s0.compare=cells:{reference.cell_id},{worst.cell_id}",
+            address=f"#?s0.compare=cells:{reference.cell_id},{worst.cell_id}",
             text="Two cells side by side, the reference and one that collapsed; what differs is marked.",
         ),
         Picture(
             name="gallery-trial",
-            address=f"s0.open={worst.trials['trial_id'].iloc[0]}",
+            address=f"#?s0.open={worst.trials['trial_id'].iloc[0]}",
             scheme="dark",
             text="One trial that collapsed: its curves, thin behind them those of the reference of that "
             "seed, and the commands that run it again.",
