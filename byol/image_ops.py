@@ -49,9 +49,9 @@ def bicubic_weights(
     distance_BSN = (place_BN[:, None, :] - centre_BS[:, :, None]).abs_()
     # With r = max(1 - d, -1) and q = max(r, 0) twice the two cubic pieces are r ((1 + r)^2 + q (2 - 4 q)):
     # no branches, and the factor 2 goes when the rows are normalised.
-    r_BSN = distance_BSN.neg_().add_(1).clamp_(min=-1)
+    r_BSN = torch.rsub(distance_BSN, 1).clamp_(min=-1)
     q_BSN = r_BSN.clamp(min=0)
-    weights_BSN = (r_BSN + 1).square_().addcmul_(q_BSN, q_BSN * -4 + 2).mul_(r_BSN)
+    weights_BSN = (r_BSN + 1).square_().addcmul_(q_BSN, torch.rsub(q_BSN, 2, alpha=4)).mul_(r_BSN)
     return weights_BSN.div_(weights_BSN.sum(dim=2, keepdim=True))
 
 
@@ -128,9 +128,10 @@ def shift_hue_(images_BCHW: Tensor, shift_B: Tensor, fires_B: Tensor) -> Tensor:
     sixths = turns.sub_(turns.floor()).mul_(6)
     weight_B11 = fires_B[:, None, None].float()
     # Each channel falls from the value by up to the chroma, as a trapezoid wave of the hue.
-    for channel, centre, top, slope in ((red, 3, 2, -1), (green, 2, -1, 1), (blue, 4, -1, 1)):
-        fall = (sixths - centre).abs_().mul_(slope).add_(top).clamp_(0, 1).mul_(chroma)
-        channel.lerp_(fall.neg_().add_(value), weight_B11)
+    for channel, centre, rises in ((red, 3, False), (green, 2, True), (blue, 4, True)):
+        distance = (sixths - centre).abs_()
+        share = distance.sub_(1) if rises else torch.rsub(distance, 2)
+        channel.lerp_(torch.sub(value, share.clamp_(0, 1).mul_(chroma), out=share), weight_B11)
     return images_BCHW
 
 
@@ -175,9 +176,8 @@ def gaussian_blur(images_BCHW: Tensor, sigma_B: Tensor) -> Tensor:
     return _separable(images_BCHW, matrix_BNN, matrix_BNN).clamp_(0, 1)
 
 
-def solarize(images_BCHW: Tensor, threshold: float, fires_B: Tensor) -> Tensor:
-    """Inverts the pixels at or above the threshold (0 to 1) where fires_B is true."""
-    threshold_B = torch.where(fires_B, threshold, torch.inf)
+def solarize(images_BCHW: Tensor, threshold_B: Tensor) -> Tensor:
+    """Inverts the pixels at or above each image's threshold (0 to 1); infinity changes none."""
     inverts_BCHW = torch.ge(images_BCHW, _per_image(threshold_B), out=torch.empty_like(images_BCHW))
     return inverts_BCHW.sub_(images_BCHW).abs_()
 
@@ -186,7 +186,7 @@ def _separable(images_BCHW: Tensor, rows_BSH: Tensor, columns_BSW: Tensor) -> Te
     """rows @ image @ columns^T for each channel: [B, C, S, S]."""
     batch, channels, height, width = images_BCHW.shape
     narrow_BXS = torch.bmm(images_BCHW.reshape(batch, channels * height, width), columns_BSW.transpose(1, 2))
-    narrow_BCHS = narrow_BXS.view(batch, channels, height, -1)
+    narrow_BCHS = narrow_BXS.view(batch, channels, height, columns_BSW.shape[1])
     if channels == 1:
         return torch.bmm(rows_BSH, narrow_BCHS[:, 0])[:, None]
     return torch.matmul(rows_BSH[:, None], narrow_BCHS)

@@ -10,7 +10,7 @@ Shape suffixes: B images, C channels (1 or 3), H x W pixels, S draws; operations
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -141,17 +141,18 @@ def make_view(
             x_BCHW = image_ops.crop_and_resize(images_BCHW, boxes_B4, flip_B, size)
         if settings.jitter_p > 0:
             x_BCHW = jitter_(x_BCHW, draws_BS, settings)
-        if settings.grayscale_p > 0:
-            x_BCHW = image_ops.grayscale_(x_BCHW, _column(draws_BS, "grayscale") < settings.grayscale_p)
+        if settings.grayscale_p > 0 and x_BCHW.shape[1] == 3:
+            fires_B = _column(draws_BS, "grayscale") < settings.grayscale_p
+            x_BCHW = _where_fires(image_ops.grayscale_, x_BCHW, fires_B, fires_B)
         if settings.blur_p > 0:
-            sigma_B = _uniform(
-                _column(draws_BS, "blur_sigma"), settings.blur_sigma_min, settings.blur_sigma_max
-            )
             fires_B = _column(draws_BS, "blur") < settings.blur_p
-            x_BCHW = image_ops.gaussian_blur(x_BCHW, sigma_B * fires_B)
+            sigmas = settings.blur_sigma_min, settings.blur_sigma_max
+            sigma_B = _uniform(_column(draws_BS, "blur_sigma"), *sigmas) * fires_B
+            x_BCHW = _where_fires(image_ops.gaussian_blur, x_BCHW, fires_B, sigma_B)
         if settings.solarize_p > 0:
             fires_B = _column(draws_BS, "solarize") < settings.solarize_p
-            x_BCHW = image_ops.solarize(x_BCHW, settings.solarize_threshold, fires_B)
+            threshold_B = torch.where(fires_B, settings.solarize_threshold, torch.inf)
+            x_BCHW = _where_fires(image_ops.solarize, x_BCHW, fires_B, threshold_B)
         return _normalise_(x_BCHW, mean, std)
 
 
@@ -169,7 +170,8 @@ def jitter_(images_BCHW: Tensor, draws_BS: Tensor, settings: ViewConfig) -> Tens
 
     Brightness, contrast and saturation are blends. So that shapes are static, every blend is computed twice,
     before and after the hue, in the image's order; on one of the two sides its factor is 1, which changes
-    nothing.
+    nothing. On a CPU each blend is computed on its side alone, with the same bits: there, images are sorted by
+    how many blends come before their hue.
     """
     has_colour = images_BCHW.shape[1] == 3
     names = [n for n in ("brightness", "contrast", "saturation") if getattr(settings, n) > 0]
@@ -185,21 +187,62 @@ def jitter_(images_BCHW: Tensor, draws_BS: Tensor, settings: ViewConfig) -> Tens
     if not has_hue:
         return _blends(images_BCHW, factor_BK, order_BK, names)
     is_before_BK = key_BK < _column(draws_BS, "hue_order")[:, None]
+    if _may_wait(images_BCHW):
+        fires_N = fires_B.nonzero()[:, 0]
+        before_N, order_N = is_before_BK[fires_N].sum(dim=1).sort()
+        rows_N = fires_N[order_N]
+        # The images from which on the blend at each place comes before the hue.
+        first_K = torch.searchsorted(before_N, torch.arange(len(names)), right=True).tolist()
+        blends = factor_BK[rows_N], order_BK[rows_N], names
+        x_NCHW = images_BCHW[rows_N]
+        x_NCHW = _blends(x_NCHW, *blends, [slice(first, None) for first in first_K])
+        x_NCHW = image_ops.shift_hue_(x_NCHW, shift_B[rows_N], fires_B[rows_N])
+        x_NCHW = _blends(x_NCHW, *blends, [slice(first) for first in first_K])
+        return images_BCHW.index_copy_(0, rows_N, x_NCHW)
     x_BCHW = _blends(images_BCHW, torch.where(is_before_BK, factor_BK, 1.0), order_BK, names)
     x_BCHW = image_ops.shift_hue_(x_BCHW, shift_B, fires_B)
     return _blends(x_BCHW, torch.where(is_before_BK, 1.0, factor_BK), order_BK, names)
 
 
-def _blends(images_BCHW: Tensor, factor_BK: Tensor, order_BK: Tensor, names: Sequence[str]) -> Tensor:
-    """The blends of each image, one after another; order_BK says which of the names comes at each place."""
+def _blends(
+    images_BCHW: Tensor,
+    factor_BK: Tensor,
+    order_BK: Tensor,
+    names: Sequence[str],
+    rows_K: Sequence[slice] | None = None,
+) -> Tensor:
+    """The blends of each image, one after another, in place; order_BK says which of the names comes at each
+    place, rows_K for which of the images there is a blend at all.
+    """
     complement_BK = 1 - factor_BK
     mean_BK, luma_BK = (
         complement_BK * (order_BK == names.index(n)) if n in names else torch.zeros_like(complement_BK)
         for n in ("contrast", "saturation")
     )
-    for weights_B in zip(factor_BK.unbind(1), mean_BK.unbind(1), luma_BK.unbind(1), strict=True):
-        images_BCHW = image_ops.blend_(images_BCHW, *weights_B)
+    for place, rows in enumerate(rows_K or [slice(None)] * len(names)):
+        weights = (weights_BK[rows, place] for weights_BK in (factor_BK, mean_BK, luma_BK))
+        image_ops.blend_(images_BCHW[rows], *weights)
     return images_BCHW
+
+
+def _where_fires(
+    operation: Callable[[Tensor, Tensor], Tensor], images_BCHW: Tensor, fires_B: Tensor, parameter_B: Tensor
+) -> Tensor:
+    """The operation on the images for which it fires; where it does not, its parameter changes nothing.
+
+    So all images can go through it, and on a device they do. On a CPU the others are left out.
+    """
+    if not _may_wait(images_BCHW):
+        return operation(images_BCHW, parameter_B)
+    rows_N = fires_B.nonzero()[:, 0]
+    if len(rows_N) == len(fires_B):
+        return operation(images_BCHW, parameter_B)
+    return images_BCHW.index_copy_(0, rows_N, operation(images_BCHW[rows_N], parameter_B[rows_N]))
+
+
+def _may_wait(images: Tensor) -> bool:
+    """Whether shapes may depend on values: on a CPU they are at hand."""
+    return images.device.type == "cpu"
 
 
 def _factor(draws_BS: Tensor, name: str, strength: float) -> Tensor:

@@ -128,7 +128,7 @@ def test_factor_one_and_operations_that_do_not_fire_change_no_bit() -> None:
     assert torch.equal(image_ops.shift_hue_(images.clone(), ones / 4, no(4)), images)
     assert torch.equal(image_ops.grayscale_(images.clone(), no(4)), images)
     assert torch.equal(image_ops.gaussian_blur(images, 0 * ones), images)
-    assert torch.equal(image_ops.solarize(images, 0.2, no(4)), images)
+    assert torch.equal(image_ops.solarize(images, torch.full((4,), torch.inf)), images)
 
 
 SHIFTS = torch.tensor([-0.5, -0.31, -0.1, -0.04, 0.0, 0.05, 0.1, 0.37, 0.5])
@@ -191,7 +191,7 @@ def test_blur_of_the_smallest_views_still_blurs() -> None:
 def test_solarize_is_pillows_exactly(channels: int) -> None:
     images = photographs(2, channels, 20, 20)
     images[0, 0, 0, :2] = torch.tensor([127, 128])
-    ours = image_ops.solarize(images / 255, 0.5, torch.tensor([True, False])) * 255
+    ours = image_ops.solarize(images / 255, torch.tensor([0.5, torch.inf])) * 255
     assert torch.equal(ours[0].round(), levels(tvf.solarize(pil(images[0]), 128)))
     torch.testing.assert_close(ours[1], images[1].float())
 

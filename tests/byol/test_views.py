@@ -436,12 +436,32 @@ def _has_mask(args: Any) -> bool:
     )
 
 
+@pytest.fixture
+def on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Views are made as on a device, where nothing may wait, though their images are on the CPU."""
+    monkeypatch.setattr(views, "_may_wait", lambda images: False)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("cropped", [False, True])
+@pytest.mark.usefixtures("on_a_device")
 def test_nothing_in_a_view_waits_for_the_device(channels: int, cropped: bool) -> None:
     images, table = photographs(4, channels, 20, 20), draws(4)
     with _NoWaiting():  # type: ignore[no-untyped-call]
         view(images, table, BUSY, cropped=cropped)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [20, 32])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
+def test_what_does_not_fire_is_left_out_on_a_cpu_without_changing_a_bit(
+    channels: int, size: int, share: float, request: pytest.FixtureRequest
+) -> None:
+    settings = dataclasses.replace(BUSY, jitter_p=share, grayscale_p=share, blur_p=share, solarize_p=share)
+    images, table = photographs(128, channels, 28, 28), draws(128)
+    on_a_cpu = view(images, table, settings, size=size)
+    request.getfixturevalue("on_a_device")
+    assert torch.equal(on_a_cpu, view(images, table, settings, size=size))
 
 
 @pytest.mark.parametrize(
