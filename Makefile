@@ -43,9 +43,9 @@ settings: .venv/.runtime
 theory: .venv/.runtime
 	@$(BIN)/python -m benchmarks.theory_figure
 
-# First those that need no Ray, then those that start it, each in two processes.
+# First those that need no Ray, which wait now and then, in three processes; then those that start it, in two.
 test: .venv/.development
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile -m "not ray"
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m ray
 
 # `make test` runs a short part of these: fewer moments, seeds and bits.
@@ -53,7 +53,7 @@ test: .venv/.development
 faults: .venv/.development
 	@mkdir -p build
 	@FAULTS=all FAULTS_RESULTS=$(CURDIR)/build/faults.json $(BIN)/python -m pytest tests/faults \
-	  tests/sweeps/engine/test_driver.py tests/sweeps/engine/test_stopping.py
+	  tests/sweeps/engine/test_driver.py tests/sweeps/engine/test_stopping.py tests/sweeps/search/test_run.py
 
 # `ray job submit` to Ray's own job server, which needs more packages than all the rest.
 jobs: .venv/.jobs

@@ -14,6 +14,7 @@ from byol.presets import from_settings
 from byol.train import batches, train
 
 DATASET = "fashion-mnist-8k"
+COLOURED = "fashion-mnist-8k-coloured"
 _LONG = 100_000
 """Steps of a trial that no measurement gets to the end of."""
 
@@ -23,9 +24,9 @@ def configuration(**settings: Any) -> TrialConfig:
     return from_settings({"steps": _LONG, **settings})
 
 
-def images(train_images: int = 0) -> ImageData:
+def images(train_images: int = 0, dataset: str = DATASET) -> ImageData:
     """The embedded images, or the first `train_images` of them to train on."""
-    data = load_data(DATASET, train_images=train_images)
+    data = load_data(dataset, train_images=train_images)
     assert isinstance(data, ImageData)
     return data
 

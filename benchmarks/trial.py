@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 
 from benchmarks import peers
-from benchmarks.ours import configuration, images, learner_of, trained_rate, views_of
+from benchmarks.ours import COLOURED, configuration, images, learner_of, trained_rate, views_of
 from benchmarks.report import Report, Table
 from benchmarks.side_by_side import Figures, seconds, take_turns
 from byol.config import TrialConfig
@@ -37,21 +37,22 @@ def measure(*, long: bool = False, batch: int = BATCH, steps: int = 10, peer_ste
     rounds, stretch = (9, 3) if long else (4, 1)
     steps, peer_steps = steps * stretch, peer_steps * stretch
     torch.set_num_threads(THREADS)
-    data = images()
-    default = resolved("auto", "cpu")
+    gray, default = images(), resolved("auto", "cpu")
     sides: dict[str, Callable[[], float]] = {}
-    for precision in dict.fromkeys((default, "fp32")):
-        config = configuration(
-            image_size=32, batch_size=batch, precision=precision, eval_every=steps, eval_images=8
-        )
-        sides[f"ours, {precision}"] = trained_rate(config, data)
-        sides[f"ready tensors, {precision}"] = _ready_rate(config, data, steps)
-    sides |= _peers(config, data, peer_steps)
+    for data, colour in ((gray, ""), (images(dataset=COLOURED), ", colour")):
+        for precision in dict.fromkeys((default, "fp32")):
+            config = configuration(
+                image_size=32, batch_size=batch, precision=precision, eval_every=steps, eval_images=8
+            )
+            sides[f"ours, {precision}{colour}"] = trained_rate(config, data)
+            sides[f"ready tensors, {precision}{colour}"] = _ready_rate(config, data, steps)
+    sides |= _peers(config, gray, peer_steps)
     for side in sides.values():
         side()
     figures = take_turns(sides, rounds, lambda line: print(line, file=sys.stderr, flush=True))
     setup = (
-        f"Tiny encoder, gray images at 32 px, batch {batch}, {THREADS} threads, augmentations of BYOL; "
+        f"Tiny encoder, gray images at 32 px, and colour ones where it says so, batch {batch}, "
+        f"{THREADS} threads, augmentations of BYOL; "
         f"n = {rounds} rounds in turns of {steps} steps, the peers' of {peer_steps}. Median (least to "
         f"largest). The default precision here is {default}; the peers have fp32 alone. `ready tensors`: "
         "`Learner.step` alone on views that lie ready."
@@ -115,9 +116,15 @@ def _ratios(figures: dict[str, Figures], default: str) -> Table:
     for precision in dict.fromkeys((default, "fp32")):
         ours, ready = figures[f"ours, {precision}"], figures[f"ready tensors, {precision}"]
         beside_lightly = ours.over(lightly) if lightly else "not measured"
-        share = ours.over(ready)
-        rows.append((f"ours, {precision}", ours.over(tutorial), beside_lightly, share))
-    columns = ("side", "times the tutorial loop", "times lightly", "of the rate on ready tensors")
+        colour = figures[f"ours, {precision}, colour"].over(figures[f"ready tensors, {precision}, colour"])
+        rows.append((f"ours, {precision}", ours.over(tutorial), beside_lightly, ours.over(ready), colour))
+    columns = (
+        "side",
+        "times the tutorial loop",
+        "times lightly",
+        "of the rate on ready tensors",
+        "in colour",
+    )
     note = (
         "Ratios of medians (range of the rounds' own ratios), each to the better number of loader processes."
     )

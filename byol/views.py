@@ -170,8 +170,8 @@ def jitter_(images_BCHW: Tensor, draws_BS: Tensor, settings: ViewConfig) -> Tens
 
     Brightness, contrast and saturation are blends. So that shapes are static, every blend is computed twice,
     before and after the hue, in the image's order; on one of the two sides its factor is 1, which changes
-    nothing. On a CPU each blend is computed on its side alone, with the same bits: there, images are sorted by
-    how many blends come before their hue.
+    nothing. On a CPU each blend is computed on its side alone, with the same bits: there, images are sorted
+    by how many blends come before their hue.
     """
     has_colour = images_BCHW.shape[1] == 3
     names = [n for n in ("brightness", "contrast", "saturation") if getattr(settings, n) > 0]

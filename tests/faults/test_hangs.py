@@ -18,10 +18,8 @@ from sweeps.study import Study
 from tests.faults import ALL
 from tests.faults.injected import SAME
 from tests.faults.real import run_real, tables
-from tests.sweeps.conftest import one_ray
 from tests.sweeps.engine.real_sweeps import table
 
-__all__ = ["one_ray"]
 LIMIT = 20.0
 pytestmark = [
     pytest.mark.ray,

@@ -1,4 +1,4 @@
-"""A small study and a search, one Ray for all tests of a module that need it, and an object store."""
+"""A small study and a search, and an object store."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from sweeps import files
 from sweeps.record import directory, same_study
 from sweeps.record.ledger import Ledger
 from sweeps.record.rows import Fact
-from sweeps.study import Resources, Study, study_from_text
+from sweeps.study import Study, study_from_text
 
 if TYPE_CHECKING:
     from tests.sweeps.storage.object_store import ObjectStore
@@ -54,15 +54,6 @@ def plan_sweep(out: Path, study: Study) -> Ledger:
 def small() -> Study:
     """Two factors of two levels each, two seeds: 8 trials of 5 measurements."""
     return study_from_text(SMALL, "small.yaml")
-
-
-@pytest.fixture(scope="module")
-def one_ray() -> Iterator[None]:
-    """Starts Ray once for all tests of a module."""
-    from sweeps.engine import runtime
-
-    with runtime.connected(None, Resources()):
-        yield
 
 
 @pytest.fixture

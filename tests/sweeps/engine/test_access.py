@@ -22,7 +22,9 @@ from pathlib import Path
 from sweeps.run import run
 from sweeps.study import study_from_text
 import hidden_trainer
+from sweeps.engine import driver
 
+driver.MAX_RESTARTS = 0  # each start of a worker takes seconds
 run(study_from_text("{STUDY}", "t"), Path("out"), trainer=hidden_trainer.TRAINER)
 """
 HIDDEN = """

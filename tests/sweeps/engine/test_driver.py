@@ -107,12 +107,20 @@ def test_actors_are_reused_threads_match_and_a_leak_would_show(tmp_path: Path, s
         assert_rows_equal_training_without_ray(small.trials()[1].settings, table(tmp_path, "metrics")[5:10])
 
 
-def test_collapse_divergence_and_errors_are_distinguished(tmp_path: Path) -> None:
+def test_collapse_divergence_and_errors_are_distinguished_also_by_the_loggers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loggers write to a relative directory, as on most command lines; W&B where it is installed."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.chdir(tmp_path)
+    has_wandb = importlib.util.find_spec("wandb") is not None
     study = study_from_text(FATES, "f")
-    outcome, shown = run_study(tmp_path, study, workers=1)
+    loggers = ("tensorboard", "mlflow", *["wandb"] * has_wandb)
+    outcome, shown = run_study(Path("out"), study, workers=1, log=loggers)
+    out = tmp_path / "out"
     assert (outcome.counts["complete"], outcome.counts["failed"], outcome.counts["diverged"]) == (4, 2, 2)
     assert shown.count("failed: ") == 2
-    trials = table(tmp_path, "trials")
+    trials = table(out, "trials")
     ends = {
         (row["f_encoder_norm"], row["f_fate"]): (row["end_reason"], row["collapsed"], row["steps_run"])
         for row in trials
@@ -127,12 +135,15 @@ def test_collapse_divergence_and_errors_are_distinguished(tmp_path: Path) -> Non
     }
     assert {row["error"] for row in trials} == {None, "RuntimeError: simulated failure of two lines"}
     assert {row["attempt"] for row in trials} == {1}, "an error is not retried without a request"
-    outcome, shown = run_study(tmp_path, study)
-    left = f"nothing is left to run in {tmp_path}: 4 of 6 trials are complete, 2 failed\n"
+    assert_loggers_have_what_the_tables_have(out, study)
+    assert len(list(out.glob("wandb/offline-run-*/*.wandb"))) == len(trials) * has_wandb
+
+    outcome, shown = run_study(out, study)
+    left = f"nothing is left to run in {out}: 4 of 6 trials are complete, 2 failed\n"
     assert (outcome.ran, shown) == (False, left)
-    outcome, shown = run_study(tmp_path, study, retry_failed=True, workers=1)
+    outcome, shown = run_study(out, study, retry_failed=True, workers=1)
     assert outcome.ran
-    assert sorted(row["attempt"] for row in table(tmp_path, "trials")) == [1, 1, 1, 1, 2, 2]
+    assert sorted(row["attempt"] for row in table(out, "trials")) == [1, 1, 1, 1, 2, 2]
 
 
 def test_a_worker_that_dies_is_restarted(tmp_path: Path, small: Study) -> None:
@@ -169,12 +180,11 @@ def test_a_disk_that_is_full_in_a_trial_and_other_code_end_the_sweep_at_once(
         run_study(tmp_path, small, trainer=full, workers=1)
     counts = status(tmp_path)
     assert (counts["failed"], counts["interrupted"], counts["waiting"]) == (0, 1, 7)
-    here = of_numbers()
-    for name, other in (("byol/", "1" * 64), ("torch", "1.0.0")):
-        monkeypatch.setattr("sweeps.sweep.conditions.of_numbers", lambda: {**here, name: other})  # noqa: B023
-        problem = rf"OtherCodeError: {name} on this node is {here[name][:12]}, and not {other[:12]} as the"
-        with pytest.raises(WorkersError, match=re.escape(problem)):
-            run_study(tmp_path, small, workers=1)
+    here, other = of_numbers(), "1" * 64
+    monkeypatch.setattr("sweeps.sweep.conditions.of_numbers", lambda: {**here, "byol/": other})
+    problem = f"OtherCodeError: byol/ on this node is {here['byol/'][:12]}, and not {other[:12]} as the"
+    with pytest.raises(WorkersError, match=re.escape(problem)):
+        run_study(tmp_path, small, workers=1)
     monkeypatch.undo()
     outcome, _ = run_study(tmp_path, small, workers=1)
     assert outcome.counts["complete"] == 8
@@ -213,39 +223,6 @@ def test_a_sweep_that_cannot_be_recorded_ends_with_the_reason(
     assert status(tmp_path)["waiting"] == 7, "no trial was started afterwards"
 
 
-def test_measurements_and_verdicts_reach_the_loggers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """W&B as well where it is installed; with a relative directory, as on most command lines."""
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.chdir(tmp_path)
-    study = study_from_text(FATES, "f")
-    has_wandb = importlib.util.find_spec("wandb") is not None
-    run_study(Path("out"), study, workers=1, log=("tensorboard", "mlflow", *["wandb"] * has_wandb))
-    out = tmp_path / "out"
-    trials = {trial.trial_id: trial for trial in study.trials()}
-    stored = table(out, "metrics")
-    for row in table(out, "trials"):
-        trial = trials[row["trial_id"]]
-        [events] = out.glob(f"tensorboard/*{row['cell_id']}/seed 0/events.*")
-        logged = curve(events, "representation_std")
-        expected = [(each["step"], each["representation_std"]) for each in stored
-                    if each["trial_id"] == row["trial_id"]]  # fmt: skip
-        assert logged == expected
-        assert hyperparameters(events)["level.fate"] == trial.labels["fate"]
-        assert hyperparameters(events)["end_reason"] == row["end_reason"]
-    _, runs = mlflow_runs(out, study.name)
-    assert set(runs) == set(trials)
-    for row in table(out, "trials"):
-        run = runs[row["trial_id"]]
-        assert run.info.status == ("FAILED" if row["end_reason"] == "error" else "FINISHED")
-        assert run.data.tags["end_reason"] == row["end_reason"]
-        assert run.data.tags["collapsed"] == (
-            "unknown" if row["collapsed"] is None else str(row["collapsed"])
-        )
-        if row["end_reason"] == "finished":
-            assert run.data.metrics["knn_accuracy"] == pytest.approx(row["knn_accuracy"])
-    assert len(list(out.glob("wandb/offline-run-*/*.wandb"))) == (len(trials) if has_wandb else 0)
-
-
 def test_training_is_the_same_in_a_fresh_actor_a_reused_one_and_without_ray(tmp_path: Path) -> None:
     """Number for number, with the learner in byol/. It must keep no state, because actors are reused."""
     from byol.data import ImageData, load_data
@@ -271,6 +248,31 @@ def test_training_is_the_same_in_a_fresh_actor_a_reused_one_and_without_ray(tmp_
             assert eigenvalues == [getattr(each, f"{level}_spectrum").tolist() for each in measurements]
     encoders = sorted(path.parent.name for path in tmp_path.glob("checkpoints/*/encoder.safetensors"))
     assert encoders == sorted(trial.trial_id for trial in study.trials())
+
+
+def assert_loggers_have_what_the_tables_have(out: Path, study: Study) -> None:
+    trials = {trial.trial_id: trial for trial in study.trials()}
+    stored = table(out, "metrics")
+    for row in table(out, "trials"):
+        trial = trials[row["trial_id"]]
+        [events] = out.glob(f"tensorboard/*{row['cell_id']}/seed 0/events.*")
+        logged = curve(events, "representation_std")
+        expected = [(each["step"], each["representation_std"]) for each in stored
+                    if each["trial_id"] == row["trial_id"]]  # fmt: skip
+        assert logged == expected
+        assert hyperparameters(events)["level.fate"] == trial.labels["fate"]
+        assert hyperparameters(events)["end_reason"] == row["end_reason"]
+    _, runs = mlflow_runs(out, study.name)
+    assert set(runs) == set(trials)
+    for row in table(out, "trials"):
+        run = runs[row["trial_id"]]
+        assert run.info.status == ("FAILED" if row["end_reason"] == "error" else "FINISHED")
+        assert run.data.tags["end_reason"] == row["end_reason"]
+        assert run.data.tags["collapsed"] == (
+            "unknown" if row["collapsed"] is None else str(row["collapsed"])
+        )
+        if row["end_reason"] == "finished":
+            assert run.data.metrics["knn_accuracy"] == pytest.approx(row["knn_accuracy"])
 
 
 def assert_rows_equal_training_without_ray(settings: Any, rows: Any) -> None:

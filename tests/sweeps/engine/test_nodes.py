@@ -23,7 +23,7 @@ from tests.faults.real import local_nodes
 
 STUDY = """
 name: nodes
-reference: {dataset: fashion-mnist-8k, steps: 20, eval_every: 2, weight_decay: 12}
+reference: {dataset: fashion-mnist-8k, steps: 20, eval_every: 2, weight_decay: 6}
 factors:
   encoder_norm: [batch, group]
   predictor: [mlp, none]

@@ -18,6 +18,7 @@ from byol.sources import code_digest
 from sweeps.engine import worker
 from sweeps.engine.heartbeat import Heartbeat
 from sweeps.errors import LastingStorageError, StorageError
+from sweeps.record.conditions import of_numbers
 from sweeps.record.manifest import versions_line
 from sweeps.record.rows import Measurement
 from sweeps.simulated import TRAINER, load_data
@@ -132,6 +133,13 @@ def test_errors_that_every_other_trial_would_meet_end_the_sweep(error: Exception
     with pytest.raises(RuntimeError, match="because") as outer:
         raise RuntimeError("because") from error
     assert worker._meets_all(outer.value, folder) == meets_all
+
+
+def test_a_node_with_another_version_is_named_with_both() -> None:
+    here = of_numbers()
+    worker._check_node(here)
+    with pytest.raises(worker.OtherCodeError, match=r"^torch on this node is .*, and not 1\.0\.0 as the"):
+        worker._check_node({**here, "torch": "1.0.0"})
 
 
 def test_the_versions_are_those_of_this_process() -> None:

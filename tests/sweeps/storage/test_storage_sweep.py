@@ -78,17 +78,17 @@ def interrupt_later(out: Path, store: Store, early: list[bytes]) -> None:
     while time.monotonic() < deadline:
         counts = status(out)
         if counts["complete"] >= 2 and counts["running"]:
-            time.sleep(1.2)  # half of a trial
+            time.sleep(0.9)  # half of a trial
             break
         time.sleep(0.05)
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGUSR1)  # as Slurm requests the end
 
 
 @pytest.mark.ray
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("one_ray")
 def test_a_sweep_resumes_from_the_store_alone(tmp_path: Path, object_store: ObjectStore) -> None:
-    text = SMALL.replace("steps: 20", "steps: 20, weight_decay: 4").replace("seeds: 2", "seeds: 1")
+    text = SMALL.replace("steps: 20", "steps: 20, weight_decay: 3").replace("seeds: 2", "seeds: 1")
     study = study_from_text(text, "f")
     run_study(tmp_path / "uninterrupted", study)
 
