@@ -89,7 +89,8 @@ def test_trials_spread_over_nodes_and_survive_a_killed_node(
     assert max(resumed_at) >= 4, "from a checkpoint, not from the start"
 
     trials = {row["trial_id"]: row for row in pq.read_table(tmp_path / "trials.parquet").to_pylist()}
-    assert {trial for trial, row in trials.items() if row["attempt"] == 2} == restarted
+    # One that was about to start on the killed node has a second attempt, too.
+    assert {trial for trial, row in trials.items() if row["attempt"] == 2} >= restarted
     metrics = pq.read_table(tmp_path / "metrics.parquet").to_pylist()
     steps: dict[str, list[int]] = {}
     for row in metrics:
