@@ -12,7 +12,6 @@ import pytest
 from sweeps.files import JOURNAL
 from sweeps.record.directory import open_ledger
 from sweeps.study import study_from_text
-from tests.faults import ALL
 from tests.sweeps.engine.real_sweeps import DRIVER, run_study, table, wait_for_results
 from tests.sweeps.search.plain import assert_agrees, opened
 
@@ -124,7 +123,6 @@ def test_failures_and_repeats_leave_no_trial_running(tmp_path: Path) -> None:
     assert_the_ledger_says_the_same(tmp_path, FATES)
 
 
-@pytest.mark.skipif(not ALL, reason="starts Ray twice; `make faults` runs it")
 def test_a_killed_search_resumes(tmp_path: Path) -> None:
     (tmp_path / "slow.yaml").write_text(SLOW)
     out = tmp_path / "out"
