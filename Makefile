@@ -46,9 +46,9 @@ settings: .venv/.runtime
 theory: .venv/.runtime
 	@$(BIN)/python -m benchmarks.theory_figure
 
-# First those that need no Ray, which wait now and then, in three processes; then those that start it, in two.
+# First those that need no Ray, then those that start it, each in two processes.
 test: .venv/.development
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile -m "not ray"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray"
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m ray
 
 # `make test` runs a short part of these: fewer moments, seeds and bits.

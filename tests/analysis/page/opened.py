@@ -76,17 +76,19 @@ class Opened:
         self.page.locator("h1").first.focus()
         self.page.keyboard.press("Escape")
 
+    def still(self, element: Any) -> dict[str, float]:
+        """Scrolls to an element; returns its box once it stays there: figures that come into view move it."""
+        box: dict[str, float] | None = None
+        while box is None or box != element.bounding_box():
+            element.evaluate("one => one.scrollIntoView({block: 'center', behavior: 'instant'})")
+            self.settle()
+            box = element.bounding_box()
+            self.page.wait_for_timeout(500)
+        return box
+
     def brush(self, figure: str, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Draws a range in a figure, between two points in shares of its plot's width and height."""
-        area = self.page.locator(f"#{figure} .nsewdrag")
-        box = None
-        while box is None or box != area.bounding_box():  # figures that come into view move what is below
-            self.page.locator(f"#{figure}").evaluate(
-                "one => one.scrollIntoView({block: 'center', behavior: 'instant'})"
-            )
-            self.settle()
-            box = area.bounding_box()
-            self.page.wait_for_timeout(500)
+        box = self.still(self.page.locator(f"#{figure} .nsewdrag"))
         (left, top), (right, bottom) = (
             (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)
         )

@@ -25,9 +25,7 @@ def address(opened: Opened) -> str:
 
 def middle(opened: Opened, selector: str, place: int = 0) -> tuple[float, float]:
     """Where an element is on the screen, after scrolling to it."""
-    element = opened.page.locator(selector).nth(place)
-    element.evaluate("one => one.scrollIntoView({block: 'center', behavior: 'instant'})")
-    box = element.bounding_box()
+    box = opened.still(opened.page.locator(selector).nth(place))
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
