@@ -48,10 +48,12 @@ _AT_ONCE_SECONDS = 60
 _NOTICE_SECONDS = 30
 """Longer than Ray takes to notice that a node is dead, which was some 15 s with its defaults."""
 
-# Ray Tune keeps statistics of each number of a result, for every trial; if there is none, it prints a line.
-# A trial's last result goes to the scheduler once more when it ends, and must not count again.
-_OF_THE_LEDGER = frozenset(field.name for field in dataclasses.fields(Measurement)) - {"step"}
-"""Of a measurement, what Ray Tune does not get to keep."""
+_OF_RAY = frozenset({"step", "done", "trial_id", "node_ip", "pid"})
+"""Of a result, what Ray Tune gets to keep.
+
+It keeps the last result of every trial, and statistics of each of its numbers; if there is none, it prints a
+line. The last result goes to the scheduler once more when the trial ends, and must not count again.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,8 +298,8 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
             return
         self._has_measured = True
         measurement = Measurement.from_report(result)
-        for column in _OF_THE_LEDGER:
-            result.pop(column, None)
+        for key in result.keys() - _OF_RAY:
+            del result[key]  # Ray Tune lets callbacks change a result in place
         with self._recording():
             self._tracker.measured(name, measurement)
 
