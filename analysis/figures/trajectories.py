@@ -65,7 +65,9 @@ def overlaid(study: StudyResults) -> Panel | None:
     shown = _measured(groups(study, _LINES_UP_TO), by_level["representation"], study.is_measured)
     if len(shown) < 2:
         return None
-    figure = facets([f"{level} std" for level in by_level], columns=(2, 1), row_px=220,
+    used = np.concatenate([group.rows for group in shown])
+    by_level = {level: every for level, every in by_level.items() if not np.isnan(every.values[used]).all()}
+    figure = facets([f"{level} std" for level in by_level], columns=(len(by_level), 1), row_px=220,
                     x=axis("step", nticks=6, rangemode="tozero"), y=axis(range=[0, 1.05], nticks=6),
                     legend_rows=(-(-len(shown) // 3), len(shown)))  # fmt: skip
     others = iter(range(len(shown)))
@@ -80,14 +82,15 @@ def overlaid(study: StudyResults) -> Panel | None:
                 _draw_median(figure, group, place, level, x, middle)
             ends.append(_ends(values[:, has_any])[1])
         rows.append((group.name, f"{group.collapsed} of {group.judged}", *ends))
-    threshold_line(figure, study.representation_threshold)
-    threshold_line(figure, study.projection_threshold, 1)
-    scale = _scale(study.representation_threshold, study.projection_threshold)
+    thresholds = (study.representation_threshold, study.projection_threshold)[: len(by_level)]
+    for index, threshold in enumerate(thresholds):
+        threshold_line(figure, threshold, index)
+    scale = _scale(*thresholds)
     medians, heavy = "Medians over the trials. ", "Heavy: the reference. "
     if study.is_measured:
         medians = heavy = ""
     caption = f"{medians}{scale} {heavy}Click a name to select its trials."
-    header = ("cell", "collapsed", "representation std at the end", "projection std at the end")
+    header = ("cell", "collapsed", *(f"{level} std at the end" for level in by_level))
     title = "All overlaid" if study.is_measured else "The cells overlaid"
     return Panel(name="overlaid", title=title, caption=caption, drawing=figure, table=(header, rows))
 

@@ -180,6 +180,15 @@ def test_the_overlay_has_a_line_for_each_cell_and_level(study: StudyResults) -> 
     assert [list(line.y) for line in lines[::2]] == [list(line.y) for line in medians]
 
 
+def test_a_level_that_nothing_has_is_not_in_the_overlay(study: StudyResults) -> None:
+    """As in a report on embeddings from elsewhere, which may have no projection."""
+    panel = trajectories.overlaid(replace(study, metrics=study.metrics.assign(projection_std=np.nan)))
+    assert panel is not None
+    assert {trace.xaxis for trace in panel.figure.data} == {"x"}
+    assert "xaxis2" not in panel.figure.layout
+    assert panel.table[0] == ("cell", "collapsed", "representation std at the end")
+
+
 def test_numbers_at_risk_stand_at_the_ticks(study: StudyResults) -> None:
     panel = onset.onset(study)
     assert panel is not None
