@@ -15,7 +15,7 @@ MINUTES ?= 20
 REPRODUCED ?= $(basename $(notdir $(shell grep -L '^search:' $$(grep -l 'dataset: fashion-mnist-8k' sweeps/studies/*.yaml))))
 
 # uv installs no bytecode, so what is imported is compiled at the first import, and kept. Where that is forbidden,
-# each process of a sweep would compile torch and Ray anew, which takes 5 s of its start.
+# each process of a sweep would compile torch and Ray anew (docs/operations.md).
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 # uv takes seconds where pip takes minutes; hard links across file systems only make it warn. The lock names one

@@ -49,9 +49,9 @@ def bicubic_weights(
     distance_BSN = (place_BN[:, None, :] - centre_BS[:, :, None]).abs_()
     # With r = max(1 - d, -1) and q = max(r, 0) twice the two cubic pieces are r ((1 + r)^2 + q (2 - 4 q)):
     # no branches, and the factor 2 goes when the rows are normalised.
-    r_BSN = torch.rsub(distance_BSN, 1).clamp_(min=-1)
+    r_BSN = distance_BSN.neg_().add_(1).clamp_(min=-1)
     q_BSN = r_BSN.clamp(min=0)
-    weights_BSN = (r_BSN + 1).square_().addcmul_(q_BSN, torch.rsub(q_BSN, 2, alpha=4)).mul_(r_BSN)
+    weights_BSN = (r_BSN + 1).square_().addcmul_(q_BSN, q_BSN * -4 + 2).mul_(r_BSN)
     return weights_BSN.div_(weights_BSN.sum(dim=2, keepdim=True))
 
 
@@ -130,7 +130,7 @@ def shift_hue_(images_BCHW: Tensor, shift_B: Tensor, fires_B: Tensor) -> Tensor:
     # Each channel falls from the value by up to the chroma, as a trapezoid wave of the hue.
     for channel, centre, rises in ((red, 3, False), (green, 2, True), (blue, 4, True)):
         distance = (sixths - centre).abs_()
-        share = distance.sub_(1) if rises else torch.rsub(distance, 2)
+        share = distance.sub_(1) if rises else distance.neg_().add_(2)
         channel.lerp_(torch.sub(value, share.clamp_(0, 1).mul_(chroma), out=share), weight_B11)
     return images_BCHW
 

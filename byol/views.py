@@ -191,7 +191,7 @@ def jitter_(images_BCHW: Tensor, draws_BS: Tensor, settings: ViewConfig) -> Tens
         fires_N = fires_B.nonzero()[:, 0]
         before_N, order_N = is_before_BK[fires_N].sum(dim=1).sort()
         rows_N = fires_N[order_N]
-        # The images from which on the blend at each place comes before the hue.
+        # For each place in the order, the first of the sorted images whose blend there comes before the hue.
         first_K = torch.searchsorted(before_N, torch.arange(len(names)), right=True).tolist()
         blends = factor_BK[rows_N], order_BK[rows_N], names
         x_NCHW = images_BCHW[rows_N]
@@ -240,9 +240,13 @@ def _where_fires(
     return images_BCHW.index_copy_(0, rows_N, operation(images_BCHW[rows_N], parameter_B[rows_N]))
 
 
-def _may_wait(images: Tensor) -> bool:
-    """Whether shapes may depend on values: on a CPU they are at hand."""
-    return images.device.type == "cpu"
+def _may_wait(images_BCHW: Tensor) -> bool:
+    """Whether shapes may depend on values: on a CPU they are at hand.
+
+    Large images all go through every operation there, too: torch sums a lone image of 2^15 pixels or more in
+    another order than one among others.
+    """
+    return images_BCHW.device.type == "cpu" and images_BCHW.shape[2] * images_BCHW.shape[3] < 1 << 15
 
 
 def _factor(draws_BS: Tensor, name: str, strength: float) -> Tensor:

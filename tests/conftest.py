@@ -11,10 +11,13 @@ _RAY = pytest.StashKey[contextlib.ExitStack]()
 @pytest.fixture
 def one_ray(pytestconfig: pytest.Config) -> None:
     """A Ray that this process starts once, for all tests in a row that ask for it: a start takes 10 s."""
+    import ray
+
     from sweeps.engine import runtime
     from sweeps.study import Resources
 
-    if _RAY not in pytestconfig.stash:
+    if not ray.is_initialized():
+        _stop(pytestconfig)
         running = pytestconfig.stash[_RAY] = contextlib.ExitStack()
         running.enter_context(runtime.connected(None, Resources()))
 
@@ -26,13 +29,15 @@ def _stop(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Stops it before a test that starts a Ray of its own."""
-    if item.get_closest_marker("ray") and "one_ray" not in getattr(item, "fixturenames", ()):
+    """Stops it before a test that does not use it, which may start its own or look at the environment."""
+    if "one_ray" not in getattr(item, "fixturenames", ()):
         _stop(item.config)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """Stops it at the end."""
-    _stop(session.config)
-    yield
+    try:
+        yield
+    finally:
+        _stop(session.config)

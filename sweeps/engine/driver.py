@@ -51,8 +51,8 @@ _NOTICE_SECONDS = 30
 _OF_RAY = frozenset({"step", "done", "trial_id", "node_ip", "pid"})
 """Of a result, what Ray Tune gets to keep.
 
-It keeps the last result of every trial, and statistics of each of its numbers; if there is none, it prints a
-line. The last result goes to the scheduler once more when the trial ends, and must not count again.
+It keeps the last result of every trial, with statistics of each number in it; it prints a line about a result
+without any. The last result goes to the scheduler once more when the trial ends, and must not count again.
 """
 
 

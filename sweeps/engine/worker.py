@@ -11,7 +11,6 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.result import TIMESTEPS_TOTAL
 
 from byol.config import Scalar, TrialConfig
 from byol.measure.collapse import CollapseRule
@@ -172,7 +171,7 @@ def _train(trial: TrialConfig, images: Images, workspace: Workspace, job: Job, b
 
 def _report(measurement: Measurement) -> None:
     beat()  # also of a trainer that counts no batches
-    tune.report({**measurement.to_report(), TIMESTEPS_TOTAL: measurement.step})
+    tune.report(measurement.to_report())
 
 
 def _device() -> str:

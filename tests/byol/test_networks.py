@@ -416,7 +416,7 @@ def test_every_draw_is_seen(name: str) -> None:
     assert len(seen) > 3
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(60)  # imports torch in a process of its own
 def test_an_encoder_and_a_step_need_no_compiler() -> None:
     """torch._dynamo and what it imports take longer than the rest of torch."""
     code = """

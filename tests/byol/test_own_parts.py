@@ -324,7 +324,7 @@ def test_layers_may_share_weights(tmp_path: Path, package: Path) -> None:
     assert {"1.weight", "3.weight"} <= set(load_file(folder / files.ENCODER))
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(60)  # trains twice
 def test_the_built_in_loss_as_an_objective_trains_alike(package: Path) -> None:
     """BYOL's loss, written as a part: the same losses as the built-in one."""
     write_single(

@@ -452,16 +452,20 @@ def test_nothing_in_a_view_waits_for_the_device(channels: int, cropped: bool) ->
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", [20, 32])
-@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
+@pytest.mark.parametrize(("batch", "size"), [(128, 20), (128, 32), (1, 20), (4, 192)])
+@pytest.mark.parametrize("share", [1e-9, 0.02, 0.5, 1.0])  # in a batch: none, a few, half, all
+@pytest.mark.parametrize("cropped", [False, True])
 def test_what_does_not_fire_is_left_out_on_a_cpu_without_changing_a_bit(
-    channels: int, size: int, share: float, request: pytest.FixtureRequest
+    channels: int, batch: int, size: int, share: float, cropped: bool, request: pytest.FixtureRequest
 ) -> None:
     settings = dataclasses.replace(BUSY, jitter_p=share, grayscale_p=share, blur_p=share, solarize_p=share)
-    images, table = photographs(128, channels, 28, 28), draws(128)
-    on_a_cpu = view(images, table, settings, size=size)
+    side = size if cropped else 28
+    images, table = photographs(batch, channels, side, side) / 255, draws(batch)
+    before = images.clone()
+    on_a_cpu = view(images, table, settings, size=size, cropped=cropped)
+    assert torch.equal(images, before), "the caller's"
     request.getfixturevalue("on_a_device")
-    assert torch.equal(on_a_cpu, view(images, table, settings, size=size))
+    assert torch.equal(on_a_cpu, view(images, table, settings, size=size, cropped=cropped))
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ class Opened:
             element.evaluate("one => one.scrollIntoView({block: 'center', behavior: 'instant'})")
             self.settle()
             box = element.bounding_box()
+            assert box is not None, "it is not displayed"
             self.page.wait_for_timeout(500)
         return box
 

@@ -90,7 +90,9 @@ def test_trials_spread_over_nodes_and_survive_a_killed_node(
 
     trials = {row["trial_id"]: row for row in pq.read_table(tmp_path / "trials.parquet").to_pylist()}
     # One that was about to start on the killed node has a second attempt, too.
-    assert {trial for trial, row in trials.items() if row["attempt"] == 2} >= restarted
+    again = {trial for trial, row in trials.items() if row["attempt"] == 2}
+    assert restarted <= again
+    assert len(again) <= len(restarted) + 1
     metrics = pq.read_table(tmp_path / "metrics.parquet").to_pylist()
     steps: dict[str, list[int]] = {}
     for row in metrics:

@@ -92,7 +92,7 @@ def test_an_interrupted_sweep_says_so_and_resumes(tmp_path: Path) -> None:
 def interrupt_a_run(study: Path, out: Path) -> None:
     """Starts the command line in its own process, and ends it as a terminal does once a trial is complete.
 
-    tests/faults/test_kills.py has the other signals, too.
+    The other signals: SIGUSR1 within a process in tests/sweeps/storage, all three in `make faults`.
     """
     command = [sys.executable, "-c", DRIVER, "run", str(study), "--out", str(out), "--workers", "1"]
     with subprocess.Popen(
