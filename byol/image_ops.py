@@ -2,8 +2,8 @@
 
 Shape suffixes: B images, C channels (1 or 3), H x W pixels in, S pixels out per side, N pixels along one
 axis. Images are float32 in 0 to 1 and stay there. A parameter_B that means "no change" (factor 1, sigma 0,
-fires False) changes no bit of that image. A trailing underscore means in place, as in torch: on a CPU,
-allocating memory takes a good part of the time.
+fires False, threshold infinity) changes no bit of that image. A trailing underscore means in place, as in
+torch: on a CPU, allocating memory takes a good part of the time.
 
 Nothing here waits for the device, branches on values or has shapes that depend on them, and no constant is
 copied from the host, so that the operations can be captured in a CUDA graph.

@@ -1,7 +1,7 @@
 """The std of both levels over the steps of training: a facet per cell, and all cells overlaid."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ def trajectories(study: StudyResults) -> Panel | None:
     shown = _measured(groups(study, _FACETS_UP_TO), by_level["representation"], study.is_measured)
     if not shown:
         return None
+    by_level = _with_values(by_level, shown)
     ticks = axis(nticks=4, rangemode="tozero")
     figure = facets([_title(group, 34, 2) for group in shown], columns=(4, 2), row_px=96, x=ticks,
                     y=axis(range=[0, 1.05], tickvals=[0, 0.5, 1]),
@@ -65,8 +66,7 @@ def overlaid(study: StudyResults) -> Panel | None:
     shown = _measured(groups(study, _LINES_UP_TO), by_level["representation"], study.is_measured)
     if len(shown) < 2:
         return None
-    used = np.concatenate([group.rows for group in shown])
-    by_level = {level: every for level, every in by_level.items() if not np.isnan(every.values[used]).all()}
+    by_level = _with_values(by_level, shown)
     figure = facets([f"{level} std" for level in by_level], columns=(len(by_level), 1), row_px=220,
                     x=axis("step", nticks=6, rangemode="tozero"), y=axis(range=[0, 1.05], nticks=6),
                     legend_rows=(-(-len(shown) // 3), len(shown)))  # fmt: skip
@@ -106,6 +106,16 @@ def _measured(every: Sequence[Group], all_curves: Curves, is_measured: bool) -> 
     """The groups of which anything was measured; of embeddings from elsewhere, at more steps than one."""
     has_row = np.asarray(all_curves.measured.sum(axis=1) > int(is_measured))
     return [group for group in every if has_row[group.rows].any()]
+
+
+def _with_values(by_level: Mapping[str, Curves], shown: Sequence[Group]) -> dict[str, Curves]:
+    """The representation, and the projection where there is one: embeddings from elsewhere may have none."""
+    rows = np.concatenate([group.rows for group in shown])
+    return {
+        level: every
+        for level, every in by_level.items()
+        if level == "representation" or not np.isnan(every.values[rows]).all()
+    }
 
 
 def _of(group: Group, every: Curves) -> tuple[Floats, npt.NDArray[np.bool_]]:

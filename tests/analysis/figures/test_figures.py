@@ -180,13 +180,26 @@ def test_the_overlay_has_a_line_for_each_cell_and_level(study: StudyResults) -> 
     assert [list(line.y) for line in lines[::2]] == [list(line.y) for line in medians]
 
 
-def test_a_level_that_nothing_has_is_not_in_the_overlay(study: StudyResults) -> None:
-    """As in a report on embeddings from elsewhere, which may have no projection."""
-    panel = trajectories.overlaid(replace(study, metrics=study.metrics.assign(projection_std=np.nan)))
+def test_a_projection_that_nothing_has_is_not_drawn(study: StudyResults) -> None:
+    """As in a report on embeddings from elsewhere, which may have none."""
+    without = replace(study, metrics=study.metrics.assign(projection_std=np.nan))
+    overlaid, alone = trajectories.overlaid(without), trajectories.trajectories(without)
+    assert overlaid is not None
+    assert alone is not None
+    assert {trace.xaxis for trace in overlaid.figure.data} == {"x"}
+    assert "xaxis2" not in overlaid.figure.layout
+    assert overlaid.table[0] == ("cell", "collapsed", "representation std at the end")
+    assert "projection" not in {trace.name for trace in alone.figure.data}
+
+
+def test_curves_without_any_value_are_no_error(study: StudyResults) -> None:
+    """As where every trial diverges before its first measurement."""
+    nothing = {"representation_std": np.nan, "projection_std": np.nan}
+    without = replace(study, metrics=study.metrics.assign(**nothing))
+    panel = trajectories.overlaid(without)
     assert panel is not None
-    assert {trace.xaxis for trace in panel.figure.data} == {"x"}
-    assert "xaxis2" not in panel.figure.layout
     assert panel.table[0] == ("cell", "collapsed", "representation std at the end")
+    assert trajectories.trajectories(without) is not None
 
 
 def test_numbers_at_risk_stand_at_the_ticks(study: StudyResults) -> None:
