@@ -250,6 +250,7 @@ def _run(options: Namespace) -> int:
         address=options.address,
         cpus_per_trial=options.cpus_per_trial,
         gpus_per_trial=options.gpus_per_trial,
+        pack=options.pack,
         data_root=options.data_root,
         workers=options.workers,
         retry_failed=options.retry_failed,

@@ -67,6 +67,34 @@ def train(
     1 0.5 True
     2 1.0 True
     """
+    turns = train_in_turns(
+        config,
+        data,
+        device=device,
+        encoder=encoder,
+        checkpoint_folder=checkpoint_folder,
+        checkpoint_every=checkpoint_every,
+    )
+    yield from (metrics for metrics in turns if metrics is not None)
+
+
+def train_in_turns(
+    config: TrialConfig,
+    data: Images,
+    *,
+    device: torch.device | str | None = None,
+    encoder: Encoder | None = None,
+    checkpoint_folder: Path | None = None,
+    checkpoint_every: int | None = 0,
+) -> Iterator[Metrics | None]:
+    """As `train`, but also yields None after each step that is not measured.
+
+    So one thread can train several trials, a step of each in turn: each has the numbers that it has alone.
+    `samples_per_second` counts the time of a trial's own turns.
+
+    Args, raises:
+        as `train`.
+    """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     learner = Learner(
         config,
@@ -94,24 +122,29 @@ def _loop(
     data: Images,
     start: int,
     saver: checkpoint.Saver | None,
-) -> Iterator[Metrics]:
+) -> Iterator[Metrics | None]:
     config, total = learner.config, learner.total_steps
-    last_measured, last_time = start, time.perf_counter()
+    last_measured, seconds, turn_began = start, 0.0, time.perf_counter()
     for step, views in enumerate(batches(config, data, learner.device, start, total), start + 1):
         beat()
         learner.step(*views)
-        if step % config.eval_every == 0 or step == total:
+        is_measured = step % config.eval_every == 0 or step == total
+        if is_measured:
             steps = config.eval_every if step % config.eval_every == 0 else step % config.eval_every
             loss = learner.take_loss().item() / steps
             images = (step - last_measured) * config.batch_size
-            speed = images / (time.perf_counter() - last_time)
+            speed = images / (seconds + time.perf_counter() - turn_began)
             metrics = measurer.measure(step=step, loss=loss, samples_per_second=speed)
             yield metrics
             if not (math.isfinite(loss) and math.isfinite(metrics.representation_std)):
                 return
-            last_measured, last_time = step, time.perf_counter()
+            last_measured, seconds, turn_began = step, 0.0, time.perf_counter()
         if saver and step < total:
             saver.after(step)
+        if not is_measured:
+            seconds += time.perf_counter() - turn_began
+            yield None
+            turn_began = time.perf_counter()
 
 
 def batches(

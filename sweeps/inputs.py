@@ -16,7 +16,7 @@ from sweeps.planning.estimates import Estimate
 from sweeps.record import conditions, directory
 from sweeps.record.conditions import Changes
 from sweeps.record.rows import TrialRow
-from sweeps.study import Resources, Study
+from sweeps.study import Resources, Study, limits
 from sweeps.study.designs import Trial
 from sweeps.study.samples import check_length, corner_samples
 from sweeps.trainer import Trainer
@@ -70,13 +70,16 @@ def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, s
     changes = conditions.changes(facts, rows, data.facts)
     conditions.check(out, changes, accept=options.accept_changes)
     steps = {trial.trial_id: data.steps(trial) for trial in trials}
+    resources = options.resources(study.resources)
     if study.search:
         check_length(study, steps[trials[0].trial_id])
+        if resources.pack > 1:
+            raise RequestError(f"--pack: {limits.NO_PACKS}, but got {resources.pack}")
     return Inputs(
         trials=trials,
         data=data,
         steps=steps,
-        resources=options.resources(study.resources),
+        resources=resources,
         estimate=estimates.of_study(study, study.cells(), out),
         facts=facts,
         packages=packages(name for trial in trials for _, name, _ in named_parts(trial.settings)),

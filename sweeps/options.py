@@ -19,13 +19,15 @@ class RunOptions:
     address: str | None = dataclasses.field(default_factory=lambda: os.environ.get("RAY_ADDRESS") or None)
     """The Ray cluster to join, by default that of RAY_ADDRESS; None starts Ray on this machine."""
     cpus_per_trial: float | None = None
-    """Overrides the study's value."""
+    """CPUs of a worker. Overrides the study's value."""
     gpus_per_trial: float | None = None
-    """Overrides the study's value."""
+    """GPUs of a worker. Overrides the study's value."""
+    pack: int | None = None
+    """The most trials that a worker runs in turns. Overrides the study's value."""
     data_root: Path | None = None
     """Folder of downloaded data sets."""
     workers: int | None = None
-    """Maximum concurrent trials; None means as many as fit."""
+    """Maximum concurrent workers; None means as many as fit."""
     retry_failed: bool = False
     """Whether trials that ended with an error run again."""
     accept_changes: bool = False
@@ -46,9 +48,13 @@ class RunOptions:
     """Where else measurements are logged: tensorboard, mlflow, wandb."""
 
     def resources(self, default: Resources) -> Resources:
-        """Returns what one trial occupies: the values given here, else those of `default`."""
-        cpu, gpu = self.cpus_per_trial, self.gpus_per_trial
-        return Resources(cpu=default.cpu if cpu is None else cpu, gpu=default.gpu if gpu is None else gpu)
+        """Returns what one worker occupies: the values given here, else those of `default`."""
+        cpu, gpu, pack = self.cpus_per_trial, self.gpus_per_trial, self.pack
+        return Resources(
+            cpu=default.cpu if cpu is None else cpu,
+            gpu=default.gpu if gpu is None else gpu,
+            pack=default.pack if pack is None else pack,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

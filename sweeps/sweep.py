@@ -345,6 +345,7 @@ class Sweep:
             self.trials.values(),
             rule=self.study.collapse,
             estimate=self.inputs.estimate,
+            pack=self.inputs.resources.pack,
             planned=self.study.trial_count,
             feeds=self.feeds,
         )
@@ -377,9 +378,9 @@ class Sweep:
         if driver.interruption.stop_all():
             return
         if self.study.search is None:
-            self._run_pending(driver)
+            self._run_pending(driver, room)
             while self.study.sequence and not driver.interruption.stop_all() and self._begin_replicate():
-                self._run_pending(driver)
+                self._run_pending(driver, room)
             return
         from sweeps.search.run import SearchRun
 
@@ -394,11 +395,12 @@ class Sweep:
             retry_failed=self.options.retry_failed,
         ).execute(driver, resources=resources, workers=workers or room)
 
-    def _run_pending(self, driver: "Driver") -> None:
+    def _run_pending(self, driver: "Driver", room: int) -> None:
         pending = self.ledger.pending(retry_failed=self.options.retry_failed)
         trials = [self.trials[trial_id] for trial_id in pending]
         if trials:  # of a sequence, all may have run before
-            driver.run(trials, resources=self.inputs.resources, workers=self.options.workers)
+            resources, workers = self.inputs.resources, self.options.workers
+            driver.run(trials, resources=resources, workers=workers, room=room)
 
     def _begin_replicate(self) -> bool:
         """Looks at the verdict. Unless it is settled, enters the trials of one more seed."""

@@ -4,6 +4,7 @@ Imports no Ray: the engine's callback calls it, and so could anything else that 
 """
 
 import dataclasses
+import math
 import time
 from collections.abc import Iterable, Sequence
 
@@ -34,6 +35,7 @@ class Tracker:
         *,
         rule: CollapseRule,
         estimate: Estimate | None = None,
+        pack: int = 1,
         planned: int = 0,
         feeds: Sequence[Feed] = (),
     ) -> None:
@@ -45,11 +47,13 @@ class Tracker:
             trials: the trials at the start; a search adds more.
             rule: when a trial counts as collapsed, and whether that ends it.
             estimate: how long trials are expected to take; None if unknown.
+            pack: how many trials a worker runs in turns.
             planned: how many trials there will be, if more are to be added.
             feeds: loggers that get a copy.
         """
         self._feeds = feeds
         self._estimate = estimate
+        self._pack = pack
         self._ledger = ledger
         self._display = display
         self._trials = {trial.trial_id: trial for trial in trials}
@@ -150,11 +154,11 @@ class Tracker:
         )
         self._end(trial_id, end)
 
-    def hung(self, trial_id: str) -> None:
-        """Shows that a trial's process hangs and is killed. It is recorded as a start more, like a death."""
-        trial = self._running.get(trial_id)
-        name = trial.name if trial else trial_id
-        self._display.note(f"hangs, so its process is killed and it starts again: {name}")
+    def hung(self, trial_ids: Sequence[str]) -> None:
+        """Shows that the process of some trials hangs and is killed. Each is recorded as a start more."""
+        running = self.running
+        names = "; ".join(running.get(trial_id, trial_id) for trial_id in trial_ids)
+        self._display.note(f"hangs, so its process is killed and it starts again: {names}")
 
     @property
     def running(self) -> dict[str, str]:
@@ -205,4 +209,4 @@ class Tracker:
             finished=self._seconds,
             expected=self._estimate.each if self._estimate else None,
         )
-        return None if seconds is None else seconds / self._max_running
+        return None if seconds is None else seconds / math.ceil(self._max_running / self._pack)

@@ -36,7 +36,10 @@ class LoadData(Protocol):
 
 
 class Train(Protocol):
-    """The signature of `byol.train.train`. Must be picklable by name, and keep no state between calls."""
+    """The signature of `byol.train.train_in_turns`. Picklable by name; keeps no state between calls.
+
+    Yields measurements, and None wherever another trial of the same process may have its turn.
+    """
 
     def __call__(
         self, config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int | None
@@ -58,7 +61,9 @@ class Trainer:
     check: Callable[[TrialConfig], None] = lambda config: None
     """Tries out the parts of the user's own in a configuration; raises a ValueError if one fails."""
     prepare: Callable[[Resources], None] = lambda resources: None
-    """Limits a worker's process to the resources of one trial, before each trial. Picklable by name."""
+    """Limits a worker's process to its resources, before each trial. Picklable by name."""
+    apart: Callable[[Iterator[Any]], Iterator[Any]] = lambda turns: turns
+    """Wraps the turns of a trial that shares its process with others. Picklable by name."""
 
 
 def byol_trainer() -> Trainer:
@@ -72,6 +77,7 @@ def byol_trainer() -> Trainer:
         baselines=byol_baselines,
         check=check_byol,
         prepare=prepare_torch,
+        apart=on_own_stream,
     )
 
 
@@ -99,7 +105,7 @@ def check_byol(config: TrialConfig) -> None:
 
 
 def prepare_torch(resources: Resources) -> None:
-    """Limits a process to as many threads as the trial has CPUs, and to its share of the GPU's memory.
+    """Limits a process to as many threads as it has CPUs, and to its share of the GPU's memory.
 
     Ray only counts GPUs. Trials that share one see all its memory, and the first to grow would take it all.
     """
@@ -113,7 +119,31 @@ def prepare_torch(resources: Resources) -> None:
 def train_byol(
     config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int | None
 ) -> Iterator[Any]:
-    """Calls `byol.train.train`, imported only in the worker."""
-    from byol.train import train
+    """Calls `byol.train.train_in_turns`, imported only in the worker."""
+    from byol.train import train_in_turns
 
-    yield from train(config, data, checkpoint_folder=checkpoint_folder, checkpoint_every=checkpoint_every)
+    yield from train_in_turns(
+        config, data, checkpoint_folder=checkpoint_folder, checkpoint_every=checkpoint_every
+    )
+
+
+def on_own_stream(turns: Iterator[Any]) -> Iterator[Any]:
+    """Gives each trial of a process a CUDA stream, so that a GPU can work on several at the same time.
+
+    All tensors of a trial are made in its own turns, so no stream uses what another one makes.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        yield from turns
+        return
+    stream = torch.cuda.Stream()
+    while True:
+        with torch.cuda.stream(stream):
+            turn = next(turns, _OVER)
+        if turn is _OVER:
+            return
+        yield turn
+
+
+_OVER = object()

@@ -1,12 +1,13 @@
-"""Runs trials on Ray Tune. Ray schedules trials and carries results; the ledger is the record.
+"""Runs trials on Ray Tune. Ray schedules packs of trials and carries results; the ledger is the record.
 
-Three rules: Ray's own state is never read back. An exception in a trial is a result (an error row), so that
-Ray's retries are for processes and nodes that die. Actors are reused, so a trainer must keep no state between
-trials.
+To Ray Tune a pack is one trial, named after the first of its own. Three rules: Ray's own state is never read
+back. An exception in a trial is a result (an error row), so that Ray's retries are for processes and nodes
+that die. Actors are reused, so a trainer must keep no state between trials.
 """
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import re
 import shutil
@@ -28,7 +29,7 @@ from sweeps.engine.heartbeat import Watch, kill
 from sweeps.engine.in_order import FirstWaiting, InOrder
 from sweeps.engine.runtime import Interruption
 from sweeps.engine.stopping import Stopping
-from sweeps.engine.worker import Failure, Job, run_trial
+from sweeps.engine.worker import Failure, Job, run_pack
 from sweeps.errors import WorkersError
 from sweeps.record.rows import Measurement
 from sweeps.study import Resources
@@ -40,7 +41,7 @@ if TYPE_CHECKING:  # a layer above this one
     from sweeps.search.pruner import Pruner
 
 MAX_RESTARTS = 3
-"""How often a trial is started again after its process or node has died."""
+"""How often a pack is started again after its process or node has died."""
 _REASON_SECONDS = 30
 """How long a task may take that shows why workers do not start."""
 _AT_ONCE_SECONDS = 60
@@ -67,13 +68,16 @@ class Driver:
     interruption: Interruption
     """Ends a run early."""
 
-    def run(self, trials: Sequence[Trial], *, resources: Resources, workers: int | None) -> None:
+    def run(
+        self, trials: Sequence[Trial], *, resources: Resources, workers: int | None, room: int = 1
+    ) -> None:
         """Runs `trials` in order, then retries alone those that ran out of memory.
 
         Args:
             trials: the trials to run.
-            resources: what one trial occupies.
-            workers: maximum concurrent trials; None means as many as fit.
+            resources: what one pack occupies, and of how many trials it is at most.
+            workers: maximum concurrent packs; None means as many as fit.
+            room: how many fit as far as is known. Packs are smaller where that leaves none of them empty.
         """
         common, differing = _split([trial.settings for trial in trials])
         choices = [
@@ -82,7 +86,7 @@ class Driver:
         ]
         self._fit(
             dataclasses.replace(self.job, common=common, resources=resources),
-            InOrder(choices),
+            InOrder(packs(choices, most=resources.pack, workers=workers or room)),
             workers=workers,
             planned=[trial.trial_id for trial in trials],
         )
@@ -110,20 +114,24 @@ class Driver:
         self._retry_alone(resources)
 
     def _try_again(self, resources: Resources, workers: int | None) -> None:
-        """Runs the trials whose processes died at once, when Ray can have noticed that a node is dead."""
+        """Runs the trials whose processes died at once, when Ray can have noticed that a node is dead.
+
+        Those of a pack run alone, so that what kills one does not take others with it again.
+        """
         trials = self.tracker.to_try_again()
         for _ in range(_NOTICE_SECONDS if trials else 0):
             if self.interruption.stop_all():
                 return
             time.sleep(1)
         if trials:
-            self.run(trials, resources=resources, workers=workers)
+            alone = dataclasses.replace(resources, pack=1)
+            self.run(trials, resources=alone, workers=workers)
 
     def _retry_alone(self, resources: Resources) -> None:
         """Runs the trials that ran out of memory beside others, one at a time and on whole GPUs."""
         trials = self.tracker.to_retry_alone()
         if trials and not self.interruption.stop_all():
-            whole_gpus = dataclasses.replace(resources, gpu=float(math.ceil(resources.gpu)))
+            whole_gpus = dataclasses.replace(resources, gpu=float(math.ceil(resources.gpu)), pack=1)
             self.run(trials, resources=whole_gpus, workers=1)
 
     def _fit(
@@ -145,15 +153,15 @@ class Driver:
         stopping = Stopping(self.interruption, self.tracker, job.run, saves=job.checkpoint_every != 0)
         try:
             tuner = tune.Tuner(
-                tune.with_resources(tune.with_parameters(run_trial, job=job), needed),
+                tune.with_resources(tune.with_parameters(run_pack, job=job), needed),
                 tune_config=tune.TuneConfig(
                     search_alg=searcher,
                     scheduler=scheduler or FirstWaiting(),
                     num_samples=-1,
                     max_concurrent_trials=workers,
                     reuse_actors=True,
-                    trial_name_creator=_trial_name,
-                    trial_dirname_creator=_trial_name,
+                    trial_name_creator=_name,
+                    trial_dirname_creator=_name,
                 ),
                 run_config=tune.RunConfig(
                     storage_path=scratch,
@@ -208,8 +216,32 @@ def _receive(job: Job) -> None:
     """Does nothing: to get here, a worker has imported all that a trial needs."""
 
 
-def _trial_name(trial: Any) -> str:
-    return str(trial.config["trial"]["id"])
+def packs(trials: Sequence[Any], *, most: int, workers: int) -> list[Sequence[Any]]:
+    """Splits trials into packs whose sizes differ by at most one, in their order.
+
+    >>> packs("abcdefg", most=3, workers=1)
+    ['abc', 'de', 'fg']
+    >>> packs("abcdefg", most=3, workers=4)
+    ['ab', 'cd', 'ef', 'g']
+
+    Args:
+        trials: the trials.
+        most: the most trials of a pack.
+        workers: how many packs there are at least, unless there are fewer trials.
+    """
+    count = max(math.ceil(len(trials) / most), min(workers, len(trials)))
+    size, larger = divmod(len(trials), max(1, count))
+    starts = [place * size + min(place, larger) for place in range(count + 1)]
+    return [trials[start:end] for start, end in itertools.pairwise(starts)]
+
+
+def _members(pack: Any) -> list[str]:
+    """The trials of a pack, given Ray's trial."""
+    return [str(trial["id"]) for trial in pack.config["pack"]]
+
+
+def _name(pack: Any) -> str:
+    return _members(pack)[0]
 
 
 def _split(
@@ -241,15 +273,17 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         """
         self._watch = watch
         self._hung: Counter[str] = Counter()
+        """Pack -> how often its process hung."""
         self._died: dict[str, float] = {}
-        """Trial -> the time of the monotonic clock at which it was started again for the first time."""
+        """Pack -> the time of the monotonic clock at which it was started again for the first time."""
         self._reason = reason
         self._pruned = pruned
         self._tracker = tracker
         self._interruption = interruption
         self._started: set[str] = set()
         self._has_measured = False
-        self._failed: set[str] = set()
+        self._over: set[str] = set()
+        """The trials whose ends are recorded: a pack that starts again may report them once more."""
         self.error: OSError | sqlite3.Error | WorkersError | None = None
         """Why the sweep must end: nothing can be recorded any more, as on a full disk; no worker starts."""
 
@@ -268,24 +302,33 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         self._interruption.install()
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """Records that a worker has started a trial; while the sweep ends, too, for it saves what it does."""
-        self._start(_trial_name(trial))
+        """Records that a worker has started a pack; while the sweep ends, too, for it saves what it does."""
+        self._start(trial)
 
-    def _start(self, name: str) -> None:
-        if name in self._started:
-            self._died.setdefault(name, time.monotonic())
-        self._started.add(name)
-        with self._recording():
-            self._tracker.started(name)
+    def _start(self, pack: Any) -> None:
+        if _name(pack) in self._started:
+            self._died.setdefault(_name(pack), time.monotonic())
+        for name in self._not_over(pack):
+            self._started.add(name)
+            with self._recording():
+                self._tracker.started(name)
+
+    def _not_over(self, pack: Any) -> list[str]:
+        return [name for name in _members(pack) if name not in self._over]
 
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Records a measurement, or the error that ended a trial."""
-        name = _trial_name(trial)
+        """Records a measurement of a trial, its end, or the error that ended it."""
+        name = result["of"]
+        if name in self._over:
+            return
+        if "returned" in result:
+            self._return(name)
+            return
         if "error" in result:
             failure = Failure(**{field.name: result[field.name] for field in dataclasses.fields(Failure)})
-            self._failed.add(name)
+            self._over.add(name)
             if failure.ends_sweep:  # the trial is left as running, which is to say interrupted
                 node = result.get("hostname", "a node")
                 told = f"{failure.error} (in a trial on {node}); the sweep has ended"
@@ -304,43 +347,48 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
             self._tracker.measured(name, measurement)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """Records that a trial's function has returned."""
-        name = _trial_name(trial)
-        if not self._interruption.at_once and name not in self._failed:
-            with self._recording():
-                self._tracker.returned(name, pruned=name in self._pruned)
+        """Records that a pack's function has returned."""
+        if not self._interruption.at_once:
+            for name in self._not_over(trial):
+                self._return(name)
+
+    def _return(self, name: str) -> None:
+        self._over.add(name)
+        with self._recording():
+            self._tracker.returned(name, pruned=name in self._pruned)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """Records that a trial's process has died too often, or ends the sweep if none can do anything."""
-        name = _trial_name(trial)
+        """Records that a pack's process has died too often, or ends the sweep if none can do anything."""
+        name = _name(trial)
         reason = "" if self._has_measured else self._reason()
         if reason:
             self._end(WorkersError(f"no worker can start a trial: {reason}"))
             return
         if name not in self._started:  # what ends must have started
-            self._start(name)
+            self._start(trial)
         cause = trial.get_error() if hasattr(trial, "get_error") else None
-        died = f"the process of the trial died {MAX_RESTARTS + 1} times"
+        others = len(_members(trial)) - 1
+        shared = f", which had {plural(others, 'other')}," if others else ""
+        died = f"the process of the trial{shared} died {MAX_RESTARTS + 1} times"
         if self._hung[name]:
             died += f", {self._hung[name]} of them killed because it hung"
         # Until Ray notices that a node is dead it starts processes there: all tries are over at once.
         now = time.monotonic()
         at_once = now - self._died.get(name, now) < _AT_ONCE_SECONDS
-        with self._recording():
-            (self._tracker.lost if at_once else self._tracker.failed)(name, died, str(cause or ""))
+        for name in self._not_over(trial):
+            with self._recording():
+                record = self._tracker.lost if at_once or others else self._tracker.failed
+                record(name, died, str(cause or ""))
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
-        """Kills the processes of trials that hang, which Ray then starts again; updates the display."""
+        """Kills the processes of packs that hang, which Ray then starts again; updates the display."""
         if self._watch and self._watch.is_due and not self._interruption.requested:
-            running = {
-                _trial_name(trial): trial.temporary_state.ray_actor
-                for trial in trials
-                if trial.temporary_state.ray_actor is not None
-            }
-            for name in self._watch.hung(running):
+            running = {_name(trial): trial for trial in trials if trial.temporary_state.ray_actor is not None}
+            actors = {name: pack.temporary_state.ray_actor for name, pack in running.items()}
+            for name in self._watch.hung(actors):
                 self._hung[name] += 1
-                self._tracker.hung(name)
-                kill(running[name])
+                self._tracker.hung(self._not_over(running[name]))
+                kill(actors[name])
         self._tracker.tick()
 
     def waiting(self, planned: Sequence[str]) -> int:

@@ -1,19 +1,19 @@
 """What the driver and the workers tell each other while trials run: signs of life, to end, that it is saved.
 
-While a trial trains, its process counts the batches that it draws (`byol.pulse`), and a thread beside it puts
+While trials train, their process counts the batches that it draws (`byol.pulse`), and a thread beside it puts
 the count into the key-value table of Ray's control service, from which the driver reads it. A process that
 is stopped puts nothing there, and of a loop that hangs the count stays. Time is measured by the driver alone,
 but for the hours that a trial may wait for its data.
 
 By the same table the driver tells all trials to end, each tells it when its state is saved, and the driver
-tells that the run is over.
+tells that the run is over. A process that starts again reads there which trials of its pack have ended.
 """
 
 import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import ray
 from ray.experimental import internal_kv
@@ -30,6 +30,7 @@ _TABLE = "byol-sweeps"
 _END = "end"
 _SAVED = "saved"
 _OVER = "over"
+_ENDED = "ended"
 _IDLE_SECONDS = 600.0
 """Most seconds that a trial which has saved its state waits for the run to be over."""
 LOADING_SECONDS = 6 * 3600.0
@@ -37,19 +38,26 @@ LOADING_SECONDS = 6 * 3600.0
 
 
 class Heartbeat:
-    """Tells the driver of a trial's signs of life while it is open. One for each trial, in its worker."""
+    """Tells the driver of a pack's signs of life while it is open. One for each pack, in its worker."""
 
     def __init__(
-        self, run: str, trial_id: str, *, limit: float, now: Callable[[], float] = time.monotonic
+        self, run: str, trial_ids: Sequence[str], *, limit: float, now: Callable[[], float] = time.monotonic
     ) -> None:
-        """Tells of one trial of the run with this token, several times within `limit` seconds by `now`."""
-        self._run, self._key = run, f"{run}/{trial_id}"
-        self._ended = threading.Event()
+        """Tells of a pack of the run with this token, several times within `limit` seconds by `now`.
+
+        Args:
+            run: the token of the run.
+            trial_ids: the trials of the pack, whose name is that of the first.
+            limit: seconds without a sign of life after which the pack counts as hung.
+            now: the clock, in seconds.
+        """
+        self._run, self._trial_ids = run, trial_ids
+        self._closed = threading.Event()
         self._seconds = min(_SECONDS, limit / 10)
         self._now, self._told = now, -1
         self._loads_until = now() + LOADING_SECONDS
         self.loading = True
-        """Whether the trial waits for its data, which counts as a sign of life for LOADING_SECONDS."""
+        """Whether the pack waits for its data, which counts as a sign of life for LOADING_SECONDS."""
 
     @contextlib.contextmanager
     def beating(self) -> Iterator["Heartbeat"]:
@@ -59,7 +67,7 @@ class Heartbeat:
         try:
             yield self
         finally:
-            self._ended.set()
+            self._closed.set()
 
     def check_end(self) -> None:
         """Before a trial begins. Ray starts one in a place that becomes free while the sweep ends.
@@ -70,9 +78,17 @@ class Heartbeat:
         if _read(f"{self._run}/{_END}") is not None:
             raise Stopped
 
-    def saved(self) -> None:
-        """Tells the driver that this trial can be ended: nothing more is lost by it."""
-        _write(f"{self._key}/{_SAVED}", "")
+    def saved(self, trial_id: str) -> None:
+        """Tells the driver that a trial can be ended: nothing more is lost by it."""
+        _write(f"{self._run}/{trial_id}/{_SAVED}", "")
+
+    def ended(self, trial_id: str) -> None:
+        """Tells this pack's next process that the driver has recorded the end of a trial."""
+        _write(f"{self._run}/{trial_id}/{_ENDED}", "")
+
+    def has_ended(self, trial_id: str) -> bool:
+        """Whether an earlier process of this pack has told that a trial has ended."""
+        return _read(f"{self._run}/{trial_id}/{_ENDED}") is not None
 
     def wait_for_end(self) -> None:
         """Waits until the run is over: one that returned earlier would make Ray start the next one."""
@@ -87,9 +103,9 @@ class Heartbeat:
                 due = self._now() + self._seconds
                 if self._is_alive():
                     count += 1
-                    _write(self._key, f"{os.getpid()} {count}")
+                    _write(f"{self._run}/{self._trial_ids[0]}", f"{os.getpid()} {count}")
             self._listen()
-            if self._ended.wait(min(self._seconds, _TOLD_SECONDS)):
+            if self._closed.wait(min(self._seconds, _TOLD_SECONDS)):
                 return
 
     def _listen(self) -> None:
@@ -97,7 +113,8 @@ class Heartbeat:
         if _read(f"{self._run}/{_END}") is not None:
             tell_to_end()
             if self.loading:
-                self.saved()
+                for trial_id in self._trial_ids:
+                    self.saved(trial_id)
 
     def _is_alive(self) -> bool:
         """Whether there was a sign of life since this was last asked."""

@@ -1,4 +1,7 @@
-"""Hands planned trials to Ray Tune one by one, and tells it which is next, at a cost that does not grow."""
+"""Hands planned packs to Ray Tune one by one, and tells it which is next, at a cost that does not grow.
+
+A pack is one trial of Ray Tune.
+"""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -37,15 +40,15 @@ class FirstWaiting(FIFOScheduler):  # type: ignore[misc]
 
 
 class InOrder(Searcher):  # type: ignore[misc]
-    """Suggests the trials of a plan in their order.
+    """Suggests the packs of a plan in their order.
 
     A grid would do the same, but Tune builds all trials of a grid before it starts the first.
     """
 
-    def __init__(self, choices: Sequence[Mapping[str, Any]]) -> None:
-        """Takes the value of "trial" in the configuration of each trial."""
+    def __init__(self, packs: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+        """Takes the trials of each pack: what Ray's configuration has under "pack"."""
         super().__init__()
-        self._next = iter(choices)
+        self._next = iter(packs)
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray pickles searchers for a restore that never happens.
@@ -55,9 +58,9 @@ class InOrder(Searcher):  # type: ignore[misc]
         """Does nothing: the ledger is the state."""
 
     def suggest(self, trial_id: str) -> Any:
-        """Returns the next trial as Ray's configuration of its trial `trial_id`, or Searcher.FINISHED."""
-        choice = next(self._next, None)
-        return Searcher.FINISHED if choice is None else {"trial": choice}
+        """Returns the next pack as Ray's configuration of its trial `trial_id`, or Searcher.FINISHED."""
+        pack = next(self._next, None)
+        return Searcher.FINISHED if pack is None else {"pack": pack}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

@@ -97,12 +97,12 @@ def connected(
 
     Args:
         address: of the cluster; None starts one here.
-        resources: what one trial occupies.
+        resources: what one worker occupies.
         packages: Python files and folders of packages that all workers can then import. Workers of a Ray that
             is already running have to find them themselves.
 
     Raises:
-        EngineError: Ray cannot be started or reached, or this machine cannot hold a trial.
+        EngineError: Ray cannot be started or reached, or this machine cannot hold a worker.
         WorkersError: Ray fails later, for example because its disk is full.
     """
     threads = max(1, int(resources.cpu)) if address is None else None
@@ -174,11 +174,11 @@ def _check_reachable(address: str) -> None:
 
 
 def room(resources: Resources, available: Mapping[str, float]) -> int:
-    """Returns how many trials fit at the same time, at least 1."""
-    trials = [_fitting(available.get("CPU", 0), resources.cpu)]
+    """Returns how many workers fit at the same time, at least 1."""
+    workers = [_fitting(available.get("CPU", 0), resources.cpu)]
     if resources.gpu:
-        trials.append(_fitting(available.get("GPU", 0), resources.gpu))
-    return max(1, min(trials))
+        workers.append(_fitting(available.get("GPU", 0), resources.gpu))
+    return max(1, min(workers))
 
 
 def _fitting(available: float, needed: float) -> int:

@@ -1,10 +1,14 @@
-"""Runs one trial in a worker's process: trains, reports every measurement, and leaves no state behind."""
+"""Runs a pack of trials in a worker's process: trains, reports every measurement, and leaves no state behind.
+
+A pack is one trial, or several that take a step each in turn. What a trial does, and what it measures, does
+not depend on the others of its pack.
+"""
 
 import dataclasses
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +51,7 @@ class Job:
     rule: CollapseRule
     """When a trial counts as collapsed, and whether that ends it."""
     resources: Resources
-    """What one trial occupies."""
+    """What one pack occupies."""
     checkpoints: Checkpoints
     """Where the trials keep their checkpoints."""
     checkpoint_every: int | None
@@ -59,7 +63,7 @@ class Job:
     run: str
     """A token of this run, under which its workers tell of signs of life."""
     hung_after: float
-    """Seconds without a sign of life after which the driver kills a trial's process."""
+    """Seconds without a sign of life after which the driver kills a pack's process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,34 +84,119 @@ class OtherCodeError(ValueError):
     """A node whose code of the learner, torch or numpy is not the driver's."""
 
 
-def run_trial(config: Mapping[str, Any], *, job: Job) -> None:
-    """Runs one trial in a worker and reports every measurement, or the error that ended it."""
-    began = time.perf_counter()
-    try:
+def run_pack(config: Mapping[str, Any], *, job: Job) -> None:
+    """Runs the trials of a pack in a worker; reports every measurement, and the errors that ended trials."""
+    trial_ids = [trial["id"] for trial in config["pack"]]
+    with Heartbeat(job.run, trial_ids, limit=job.hung_after).beating() as heartbeat:
+        trials = [_Trial(trial, job, heartbeat, shares=len(trial_ids) > 1) for trial in config["pack"]]
+        running = [trial for trial in trials if trial.has_turn()]  # loads what it needs
+        heartbeat.loading = False
+        while running:
+            running = [trial for trial in running if trial.has_turn()]
+        if any(trial.is_stopped for trial in trials):
+            heartbeat.wait_for_end()
+
+
+class _Trial:
+    """One trial of a pack."""
+
+    def __init__(self, config: Mapping[str, Any], job: Job, heartbeat: Heartbeat, *, shares: bool) -> None:
+        """Runs with these settings, once it has its turns; `shares` says whether the pack has others."""
+        self._id: str = config["id"]
+        self._settings = {**job.common, **config["settings"]}
+        self._job, self._heartbeat, self._shares = job, heartbeat, shares
+        self._seconds, self._turn_began = 0.0, 0.0
+        self._turns = self._run()
+        self.is_stopped = False
+        """Whether it was told to end, and has saved its state."""
+
+    def has_turn(self) -> bool:
+        """Goes on until another trial may have its turn; returns False at the end. The first turn loads."""
+        self._turn_began = time.perf_counter()
+        has_more = next(self._turns, _OVER) is not _OVER
+        self._seconds += time.perf_counter() - self._turn_began
+        return has_more
+
+    def _run(self) -> Iterator[None]:
+        if self._shares and self._heartbeat.has_ended(self._id):
+            return
+        try:
+            yield from self._trained()
+        except Stopped:
+            self._heartbeat.saved(self._id)
+            self.is_stopped = True
+            return
+        except Exception as error:
+            # An exception is a result of the trial. If it were raised, Ray would start the pack again.
+            failure = Failure(
+                error=f"{type(error).__name__}: {error}",
+                traceback=traceback.format_exc(),
+                out_of_memory=type(error).__name__ == "OutOfMemoryError",
+                ends_sweep=_meets_all(error, self._job.checkpoints.folder),
+            )
+            self._tell(dict(vars(failure)))
+        else:
+            if self._shares:  # the end of a trial that is alone is that of the pack
+                self._tell({"returned": True})
+        if self._shares:
+            self._heartbeat.ended(self._id)
+
+    def _trained(self) -> Iterator[None]:
+        job = self._job
         _check_node(job.conditions)
-        settings = {**job.common, **config["trial"]["settings"]}
-        for part in named_parts(settings):
+        for part in named_parts(self._settings):
             check_source(*part)
-        trial, key = _config(settings, job.precision), data_key(settings)
-        with Heartbeat(job.run, config["trial"]["id"], limit=job.hung_after).beating() as heartbeat:
-            try:
-                heartbeat.check_end()
-                images = job.node_data.get(key) if job.node_data else ray.get(job.data[key])
-                with job.checkpoints.workspace(config["trial"]["id"]) as workspace:
-                    heartbeat.loading = False
-                    _train(trial, images, workspace, job, began)
-            except Stopped:
-                heartbeat.saved()
-                heartbeat.wait_for_end()
-    except Exception as error:
-        # An exception is a result of the trial. If it were raised, Ray would start the trial again.
-        failure = Failure(
-            error=f"{type(error).__name__}: {error}",
-            traceback=traceback.format_exc(),
-            out_of_memory=type(error).__name__ == "OutOfMemoryError",
-            ends_sweep=_meets_all(error, job.checkpoints.folder),
+        config, key = _config(self._settings, job.precision), data_key(self._settings)
+        self._heartbeat.check_end()
+        images = job.node_data.get(key) if job.node_data else ray.get(job.data[key])
+        with job.checkpoints.workspace(self._id) as workspace:
+            yield
+            yield from self._train(config, images, workspace)
+
+    def _train(self, config: TrialConfig, images: Images, workspace: Workspace) -> Iterator[None]:
+        """Trains in its workspace and reports every measurement."""
+        job = self._job
+        for earlier in workspace.reported:
+            self._report(dataclasses.replace(earlier, wall_seconds=self._wall_seconds()))
+        if workspace.finished:
+            return
+        watch = CollapseWatch(job.rule, workspace.folder)
+        job.trainer.prepare(job.resources)
+        turns = job.trainer.train(
+            config, images, checkpoint_folder=workspace.folder, checkpoint_every=job.checkpoint_every
         )
-        tune.report(dict(vars(failure)))
+        for metrics in job.trainer.apart(turns) if self._shares else turns:
+            if metrics is None:
+                yield
+                continue
+            workspace.push()  # files saved since the last measurement
+            measurement = Measurement.of(
+                metrics,
+                wall_seconds=self._wall_seconds(),
+                device=_device(),
+                versions=versions_line(),
+                code=code_digest(),
+                data_digest=images.digest,
+                **job.code,
+            )
+            workspace.keep(measurement)
+            self._report(measurement)
+            if watch.ends_at(measurement):
+                break
+            yield
+        watch.close()
+
+    def _wall_seconds(self) -> float:
+        """Seconds of its own turns so far."""
+        return self._seconds + time.perf_counter() - self._turn_began
+
+    def _report(self, measurement: Measurement) -> None:
+        beat()  # also of a trainer that counts no batches
+        self._tell(measurement.to_report())
+
+    def _tell(self, result: Mapping[str, Any]) -> None:
+        """Reports a result; Ray has taken it when this returns."""
+        tune.report({**result, "of": self._id})
 
 
 def _check_node(conditions: Mapping[str, str]) -> None:
@@ -140,43 +229,12 @@ def _config(settings: Mapping[str, Scalar], precision: str) -> TrialConfig:
     return dataclasses.replace(config, precision=precision) if config.precision == "auto" else config
 
 
-def _train(trial: TrialConfig, images: Images, workspace: Workspace, job: Job, began: float) -> None:
-    """Trains a trial in its workspace and reports every measurement."""
-    for earlier in workspace.reported:
-        _report(dataclasses.replace(earlier, wall_seconds=time.perf_counter() - began))
-    if workspace.finished:
-        return
-    watch = CollapseWatch(job.rule, workspace.folder)
-    job.trainer.prepare(job.resources)
-    for metrics in job.trainer.train(
-        trial, images, checkpoint_folder=workspace.folder, checkpoint_every=job.checkpoint_every
-    ):
-        workspace.push()  # files saved since the last measurement
-        seconds = time.perf_counter() - began
-        measurement = Measurement.of(
-            metrics,
-            wall_seconds=seconds,
-            device=_device(),
-            versions=versions_line(),
-            code=code_digest(),
-            data_digest=images.digest,
-            **job.code,
-        )
-        workspace.keep(measurement)
-        _report(measurement)
-        if watch.ends_at(measurement):
-            break
-    watch.close()
-
-
-def _report(measurement: Measurement) -> None:
-    beat()  # also of a trainer that counts no batches
-    tune.report(measurement.to_report())
-
-
 def _device() -> str:
     """The accelerator that this worker was given, or cpu."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         return str(torch.cuda.get_device_name(0))
     return "cpu"
+
+
+_OVER = object()

@@ -128,7 +128,8 @@ def _measure(cell: Cell, trainer: Trainer, images: Images) -> ShapeCost:
         config, steps=EVERY * INTERVALS, epochs=0, warmup_epochs=0, eval_every=EVERY, knn_every=0
     )
     times, steps = [time.perf_counter()], []
-    for metrics in trainer.train(short, images, checkpoint_folder=None, checkpoint_every=0):
+    turns = trainer.train(short, images, checkpoint_folder=None, checkpoint_every=0)
+    for metrics in (turn for turn in turns if turn is not None):
         times.append(time.perf_counter())
         if metrics.samples_per_second:
             steps.append(config.batch_size / metrics.samples_per_second)

@@ -1,12 +1,13 @@
 """A plan in words, and as plain data for scripts."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from byol.errors import plural
 from sweeps.planning.plan import Plan
 from sweeps.progress import clock
-from sweeps.study import Study, fractional
+from sweeps.study import Resources, Study, fractional
 from sweeps.study.designs import Cell, DesignKind, describe, describe_condition
 from sweeps.study.spaces import Parameter, Scheduler, Search
 from sweeps.study.study import SeedSequence
@@ -31,7 +32,7 @@ def as_text(plan: Plan) -> str:
         f"reference   {describe(study.reference)}",
         *([f"length      {_length(plan.cells)}"] if plan.cells else []),
         *(_search_lines(study.search, study.seeds) if study.search else _design_lines(plan)),
-        f"resources   {study.resources.cpu:g} CPU and {study.resources.gpu:g} GPU per trial",
+        f"resources   {_resources(study.resources)}",
         f"time        {_time(plan)}",
         *([] if plan.cost is None else [f"cost        {_cost(plan)}, at the price of a worker's hour"]),
         *(f"note        {warning}" for warning in plan.warnings),
@@ -66,7 +67,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
             {"trial_id": trial.trial_id, "cell_id": trial.cell_id, "seed": trial.seed}
             for trial in plan.trials
         ],
-        "resources": {"cpu": study.resources.cpu, "gpu": study.resources.gpu},
+        "resources": dataclasses.asdict(study.resources),
         "workers": plan.workers,
         "source": plan.source,
         "trial_seconds": plan.trial_seconds,
@@ -74,6 +75,11 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "cost": plan.cost,
         "warnings": list(plan.warnings),
     }
+
+
+def _resources(resources: Resources) -> str:
+    per = "trial" if resources.pack == 1 else f"pack of {resources.pack} trials"
+    return f"{resources.cpu:g} CPU and {resources.gpu:g} GPU per {per}"
 
 
 def _sequence(plan: Plan, sequence: SeedSequence) -> dict[str, Any]:

@@ -139,7 +139,8 @@ def _factors(study: Study) -> Iterator[str]:
 
 
 def _resources(study: Study) -> Iterator[str]:
+    trial = "a trial" if study.resources.pack == 1 else "a pack"
     if study.resources.gpu and not any(Path("/dev").glob("nvidia[0-9]*")):
-        yield f"a trial asks for {study.resources.gpu:g} GPU, and this machine has none"
+        yield f"{trial} asks for {study.resources.gpu:g} GPU, and this machine has none"
     if study.resources.cpu > (os.cpu_count() or 1):
-        yield f"a trial asks for {study.resources.cpu:g} CPUs, and this machine has {os.cpu_count()}"
+        yield f"{trial} asks for {study.resources.cpu:g} CPUs, and this machine has {os.cpu_count()}"

@@ -65,7 +65,7 @@ class Pruner(FIFOScheduler):  # type: ignore[misc]
         decision = self._inner.on_trial_result(tune_controller, trial, result)
         if decision != TrialScheduler.STOP or result["step"] >= self._steps:
             return str(TrialScheduler.CONTINUE)
-        self.stopped.add(trial.config["trial"]["id"])
+        self.stopped.add(trial.config["pack"][0]["id"])
         return str(TrialScheduler.STOP)
 
 
@@ -74,4 +74,4 @@ class _PastTrial:
 
     def __init__(self, trial_id: str) -> None:
         self.trial_id = trial_id
-        self.config = {"trial": {"id": trial_id}}
+        self.config = {"pack": [{"id": trial_id}]}

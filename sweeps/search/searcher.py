@@ -113,7 +113,7 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
             elif trial.trial_id not in self._live:
                 self._enter(trial)
                 self._live.add(trial.trial_id)
-                return {"trial": {"id": trial.trial_id, "settings": dict(trial.settings)}}
+                return {"pack": [{"id": trial.trial_id, "settings": dict(trial.settings)}]}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

@@ -34,6 +34,7 @@ MOST_SECONDS = 1e9
 """Wall seconds that a study states for a trial: 30 years."""
 MOST_RESOURCES = 100_000
 """CPUs or GPUs of a trial."""
+NO_PACKS = "must be 1 in a search, which draws one sample after another"
 MOST_EPOCHS = 1_000_000
 """Epochs of a trial, or of its warm-up."""
 MOST_MEMORY = 2**38

@@ -136,7 +136,7 @@ def study_from_text(text: str, file: str, settings: Sequence[str] = ()) -> Study
         search=search,
         seeds=seeds,
         sequence=sequence,
-        resources=_read_resources(entries.get("resources")),
+        resources=_read_resources(entries.get("resources"), is_search=search is not None),
         collapse=collapse,
         on_broken=entries["on_broken"].option(_ON_BROKEN) if "on_broken" in entries else "fail",
         estimate=_read_estimate(entries.get("estimate")),
@@ -217,14 +217,17 @@ def _read_text(entries: Mapping[str, Entry], key: str) -> str:
     return "" if key not in entries or entries[key].value == "" else entries[key].text()
 
 
-def _read_resources(entry: Entry | None) -> Resources:
-    parts = entry.mapping(("cpu", "gpu")) if entry else {}
+def _read_resources(entry: Entry | None, *, is_search: bool) -> Resources:
+    parts = entry.mapping(("cpu", "gpu", "pack")) if entry else {}
     cpu = parts["cpu"].number(0.01, limits.MOST_RESOURCES) if "cpu" in parts else 1.0
     gpu = parts["gpu"].number(0, limits.MOST_RESOURCES) if "gpu" in parts else 0.0
     for key, value in (("cpu", cpu), ("gpu", gpu)):
         if value > 1 and value != int(value):
             raise parts[key].wrong_value("must be whole, or a fraction below 1")
-    return Resources(cpu=cpu, gpu=gpu)
+    pack = parts["pack"].whole(1, limits.MOST_TRIALS) if "pack" in parts else 1
+    if is_search and pack > 1:
+        raise parts["pack"].wrong_value(limits.NO_PACKS)
+    return Resources(cpu=cpu, gpu=gpu, pack=pack)
 
 
 def _read_collapse(entry: Entry | None) -> CollapseRule:

@@ -22,12 +22,14 @@ from sweeps.study.spaces import Search
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What one trial occupies."""
+    """What one worker occupies: one trial, or a pack of trials that take their steps in turn."""
 
     cpu: float = 1.0
     """CPUs; also the number of threads, rounded down, at least 1."""
     gpu: float = 0.0
     """GPUs: whole, or a fraction below 1 to share one."""
+    pack: int = 1
+    """The most trials of one worker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,7 @@ class Study:
     sequence: SeedSequence | None
     """Until when seeds are added; None where their number is fixed."""
     resources: Resources
-    """What one trial occupies."""
+    """What one worker occupies."""
     collapse: CollapseRule
     """When a trial counts as collapsed."""
     on_broken: OnBroken

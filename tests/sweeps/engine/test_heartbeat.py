@@ -80,7 +80,7 @@ def test_the_count_rises() -> None:
 
 def test_loading_is_a_sign_of_life_for_some_hours_only() -> None:
     now = 0.0
-    heart = Heartbeat("run", "a", limit=60, now=lambda: now)
+    heart = Heartbeat("run", ["a"], limit=60, now=lambda: now)
     heart._is_alive()
     now = LOADING_SECONDS - 1
     assert heart._is_alive()
@@ -97,7 +97,7 @@ def test_a_worker_hears_that_its_trial_is_to_end(monkeypatch: pytest.MonkeyPatch
     table: dict[str, str] = {}
     monkeypatch.setattr(heartbeat, "_read", table.get)
     monkeypatch.setattr(heartbeat, "_write", table.__setitem__)
-    heart = Heartbeat("run", "a", limit=60)
+    heart = Heartbeat("run", ["a"], limit=60)
     heart.loading = False
     try:
         tell_all_to_end("another run")
@@ -107,11 +107,12 @@ def test_a_worker_hears_that_its_trial_is_to_end(monkeypatch: pytest.MonkeyPatch
         heart._listen()
         assert is_told_to_end()
         assert not has_saved("run", "a")
-        heart.saved()
+        heart.saved("a")
         assert (has_saved("run", "a"), has_saved("run", "b")) == (True, False)
-        loading = Heartbeat("run", "b", limit=60)
+        loading = Heartbeat("run", ["b", "c"], limit=60)
         loading._listen()
         assert has_saved("run", "b"), "it has not begun, so there is nothing to lose"
+        assert has_saved("run", "c"), "nor has another of its pack"
     finally:
         tell_to_end(False)
 
@@ -128,8 +129,8 @@ def test_an_idle_trial_waits_until_its_run_is_over(monkeypatch: pytest.MonkeyPat
         tell_run_is_over("run" if looks == 3 else "another run")
 
     monkeypatch.setattr("time.sleep", sleep)
-    Heartbeat("run", "a", limit=60).wait_for_end()
+    Heartbeat("run", ["a"], limit=60).wait_for_end()
     assert looks == 3
     now = iter(range(0, 10**6, 100))
-    Heartbeat("a third run", "a", limit=60, now=lambda: next(now)).wait_for_end()  # the driver is gone
+    Heartbeat("a third run", ["a"], limit=60, now=lambda: next(now)).wait_for_end()  # the driver is gone
     assert looks < 12

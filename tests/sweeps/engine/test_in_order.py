@@ -23,11 +23,11 @@ class Looked:
         return self.state
 
 
-def test_trials_are_suggested_in_their_order_and_then_no_more() -> None:
-    suggested = InOrder([{"id": "b"}, {"id": "a"}])
+def test_packs_are_suggested_in_their_order_and_then_no_more() -> None:
+    suggested = InOrder([[{"id": "b"}, {"id": "c"}], [{"id": "a"}]])
     assert [suggested.suggest(str(number)) for number in range(3)] == [
-        {"trial": {"id": "b"}},
-        {"trial": {"id": "a"}},
+        {"pack": [{"id": "b"}, {"id": "c"}]},
+        {"pack": [{"id": "a"}]},
         Searcher.FINISHED,
     ]
 

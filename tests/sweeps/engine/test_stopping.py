@@ -144,9 +144,9 @@ def test_a_trial_that_starts_while_the_sweep_ends_is_recorded_and_saved_too(run:
     assert not stopping.stop_all()
     late = small.trials()[2].trial_id
     bookkeeper = Bookkeeper(run.tracker, run.interruption, set())
-    trial = SimpleNamespace(config={"trial": {"id": late}})
+    trial = SimpleNamespace(config={"pack": [{"id": late}]})
     bookkeeper.on_trial_start(0, [], trial)
-    bookkeeper.on_trial_result(0, [], trial, measurement(0).to_report())
+    bookkeeper.on_trial_result(0, [], trial, {**measurement(0).to_report(), "of": late})
     row = run.ledger.trial(late)
     assert row is not None
     assert (row.state, row.wall_seconds is None) == ("RUNNING", False)
@@ -159,8 +159,8 @@ def test_a_trial_that_starts_while_the_sweep_ends_is_recorded_and_saved_too(run:
 def test_of_a_measurement_ray_tune_keeps_the_step_alone(run: Run) -> None:
     """It would keep statistics of each number for every trial, until the sweep ends."""
     bookkeeper = Bookkeeper(run.tracker, run.interruption, set())
-    result = {**measurement(5).to_report(), "done": False, "pid": 1}
-    bookkeeper.on_trial_result(0, [], SimpleNamespace(config={"trial": {"id": run.ids[0]}}), result)
+    result = {**measurement(5).to_report(), "of": run.ids[0], "done": False, "pid": 1}
+    bookkeeper.on_trial_result(0, [], SimpleNamespace(config={"pack": [{"id": run.ids[0]}]}), result)
     assert result == {"step": 5, "done": False, "pid": 1}
     (recorded,) = run.ledger.rows(run.ids[0])
     assert recorded.loss == measurement(5).loss

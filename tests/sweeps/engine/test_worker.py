@@ -61,24 +61,30 @@ def test_a_trial_loads_until_its_data_and_its_checkpoint_are_there(
         loading.append(hearts[0].loading)
         yield Workspace(tmp_path / trial_id)
 
+    def train(*_: Any) -> Iterator[None]:
+        loading.append(hearts[0].loading)
+        yield
+
     monkeypatch.setattr(Heartbeat, "beating", beating)
-    monkeypatch.setattr(worker, "_train", lambda *_: loading.append(hearts[0].loading))
-    monkeypatch.setattr(tune, "report", lambda failure: pytest.fail(str(failure)))
+    monkeypatch.setattr(worker._Trial, "_train", train)
+    monkeypatch.setattr(tune, "report", lambda result: result["returned"] or pytest.fail(str(result)))
     checkpoints = SimpleNamespace(workspace=workspace, folder=tmp_path)
     node_data = SimpleNamespace(get=lambda _: loading.append(hearts[0].loading))
     job = a_job(tmp_path, checkpoints=checkpoints, node_data=node_data)
     settings = from_settings({"steps": 10}).to_settings()
-    worker.run_trial({"trial": {"id": "a", "settings": settings}}, job=job)
-    assert loading == [True, True, False]
+    pack = [{"id": trial_id, "settings": settings} for trial_id in "ab"]
+    worker.run_pack({"pack": pack}, job=job)
+    assert loading == [*[True] * 4, False, False], "all load before one trains"
 
 
 def test_each_measurement_says_what_it_was_made_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reported: list[Measurement] = []
-    monkeypatch.setattr(worker, "_report", reported.append)
+    results: list[dict[str, Any]] = []
+    monkeypatch.setattr(tune, "report", results.append)
     monkeypatch.setattr(worker, "versions_line", lambda: "torch 0")
-    job = a_job(tmp_path)
-    trial = from_settings({"steps": 10, "eval_every": 5})
-    worker._train(trial, load_data("made-up"), Workspace(tmp_path), job, 0.0)
+    job = a_job(tmp_path, node_data=SimpleNamespace(get=lambda _: load_data("made-up")))
+    settings = from_settings({"steps": 10, "eval_every": 5}).to_settings()
+    worker.run_pack({"pack": [{"id": "a", "settings": settings}]}, job=job)
+    reported = [Measurement.from_report(result) for result in results]
     assert [row.step for row in reported] == [0, 5, 10]
     assert {(row.commit, row.clean, row.versions) for row in reported} == {("abc", False, "torch 0")}
     assert {(row.code, row.data_digest) for row in reported} == {(code_digest(), "simulated-1000")}
@@ -100,14 +106,14 @@ def test_a_trial_that_has_saved_its_state_tells_the_driver_and_stays_idle(
     def stopped(*_: Any) -> None:
         raise Stopped
 
-    monkeypatch.setattr(worker, "_train", stopped)
-    monkeypatch.setattr(Heartbeat, "saved", lambda _: happened.append("told"))
+    monkeypatch.setattr(worker._Trial, "_train", stopped)
+    monkeypatch.setattr(Heartbeat, "saved", lambda *_: happened.append("told"))
     monkeypatch.setattr(Heartbeat, "wait_for_end", lambda _: happened.append("idle"))
     monkeypatch.setattr(tune, "report", lambda failure: pytest.fail(str(failure)))
     checkpoints = SimpleNamespace(workspace=workspace, folder=tmp_path)
     job = a_job(tmp_path, checkpoints=checkpoints, node_data=SimpleNamespace(get=lambda _: None))
     settings = from_settings({"steps": 10}).to_settings()
-    worker.run_trial({"trial": {"id": "a", "settings": settings}}, job=job)
+    worker.run_pack({"pack": [{"id": "a", "settings": settings}]}, job=job)
     assert happened == ["sent", "told", "idle"]
 
 

@@ -16,7 +16,7 @@ class RayTrial:
 
     def __init__(self, name: str) -> None:
         self.trial_id = name
-        self.config = {"trial": {"id": name}}
+        self.config = {"pack": [{"id": name}]}
 
 
 def pruner(kind: str) -> Pruner:

@@ -60,7 +60,8 @@ class Bench:
         config = self.searcher.suggest(ray_id)
         if config == Searcher.FINISHED:
             return None
-        trial_id = str(config["trial"]["id"])
+        (only,) = config["pack"]
+        trial_id = str(only["id"])
         self.ray_ids[trial_id] = ray_id
         assert self.ledger.trial(trial_id) is not None, "entered before it starts"
         self.ledger.start(trial_id)

@@ -1,0 +1,321 @@
+"""Trials of a pack have the numbers that they have alone, and the fate of one is not that of the others."""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from ray import tune
+from safetensors.torch import load_file
+
+from byol.config import TrialConfig
+from byol.data import ImageData, load_data
+from byol.files import ENCODER, STATE
+from byol.presets import from_settings
+from byol.pulse import tell_to_end
+from byol.train import train
+from sweeps import simulated
+from sweeps.engine import heartbeat, worker
+from sweeps.engine.driver import Bookkeeper, packs
+from sweeps.engine.heartbeat import Heartbeat
+from sweeps.record.rows import METRICS, Measurement
+from sweeps.simulated import TRAINER
+from sweeps.study import Study, study_from_text
+from sweeps.trainer import byol_trainer, on_own_stream
+from tests.sweeps.engine.real_sweeps import run_study, table
+from tests.sweeps.engine.test_worker import a_job
+
+SMALL: dict[str, Any] = {
+    "train_images": 64, "batch_size": 16, "eval_images": 64, "precision": "fp32",
+    "projector_width": 32, "projector_size": 16, "predictor_width": 32,
+}  # fmt: skip
+DIFFERENT: Mapping[str, dict[str, Any]] = {
+    "a": {"steps": 6, "eval_every": 2, "seed": 0},
+    "b": {"steps": 4, "eval_every": 3, "seed": 1, "encoder_norm": "group"},
+    "c": {"steps": 6, "eval_every": 2, "seed": 0, "momentum": 0.5, "accumulate": 2},
+}
+"""Trials that differ in what they compute, how long they are and when they are measured."""
+
+
+class Ran:
+    """What a worker has reported of the trials of a pack, and told through Ray's control service."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.results: list[dict[str, Any]] = []
+        self.table: dict[str, Any] = {}
+        monkeypatch.setattr(tune, "report", self.results.append)
+        monkeypatch.setattr(heartbeat, "_read", self.table.get)
+        monkeypatch.setattr(heartbeat, "_write", self.table.__setitem__)
+        monkeypatch.setattr(Heartbeat, "wait_for_end", lambda _: self.table.update(idle=True))
+
+    def of(self, trial_id: str) -> list[Measurement]:
+        return [
+            Measurement.from_report(result)
+            for result in self.results
+            if result["of"] == trial_id and "step" in result
+        ]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ran]:
+    torch.set_num_threads(1)
+    yield Ran(monkeypatch)
+    tell_to_end(False)
+
+
+@pytest.fixture(scope="module")
+def images() -> ImageData:
+    data = load_data("fashion-mnist-8k", train_images=64)
+    assert isinstance(data, ImageData)
+    return data
+
+
+def a_pack(trials: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    settings = {trial_id: from_settings({**SMALL, **own}) for trial_id, own in trials.items()}
+    return {"pack": [{"id": each, "settings": config.to_settings()} for each, config in settings.items()]}
+
+
+def learning(folder: Path, images: ImageData, **changes: Any) -> worker.Job:
+    data = SimpleNamespace(get=lambda _: images)
+    return a_job(folder, trainer=byol_trainer(), node_data=data, checkpoint_every=1, **changes)
+
+
+def assert_as_alone(ran: Ran, folder: Path, images: ImageData, trials: Mapping[str, Any]) -> None:
+    """To the last bit: measurements, spectra and the encoder's file."""
+    for trial_id, own in trials.items():
+        alone = folder / "alone" / trial_id
+        expected = [*train(from_settings({**SMALL, **own}), images, checkpoint_folder=alone)]
+        measured = ran.of(trial_id)
+        assert [row.step for row in measured] == [row.step for row in expected]
+        for row, other in zip(measured, expected, strict=True):
+            for name in {*METRICS} - {"samples_per_second"}:
+                assert getattr(row, name) == getattr(other, name), (trial_id, row.step, name)
+            for level in ("representation", "projection"):
+                assert row.spectra[level] == getattr(other, f"{level}_spectrum").tobytes()
+        encoder, alone_encoder = load_file(folder / trial_id / ENCODER), load_file(alone / ENCODER)
+        assert encoder.keys() == alone_encoder.keys()
+        assert all(torch.equal(encoder[name], alone_encoder[name]) for name in encoder)
+
+
+def test_trials_of_a_pack_train_as_they_do_alone(ran: Ran, tmp_path: Path, images: ImageData) -> None:
+    worker.run_pack(a_pack(DIFFERENT), job=learning(tmp_path, images))
+    assert_as_alone(ran, tmp_path, images, DIFFERENT)
+    order = [(result["of"], result.get("step", "over")) for result in ran.results]
+    assert order[:3] == [("a", 0), ("b", 0), ("c", 0)], "a step of each in turn"
+    assert order.index(("b", 4)) < order.index(("a", 6)), "not one trial after the other"
+    assert [name for name, step in order if step == "over"] == ["b", "a", "c"]
+
+
+def test_a_pack_that_is_stopped_saves_every_trial_and_resumes_each_where_it_was(
+    ran: Ran, tmp_path: Path, images: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = learning(tmp_path, images)
+
+    def report(result: dict[str, Any]) -> None:
+        ran.results.append(result)
+        if (result["of"], result.get("step")) == ("c", 2):
+            tell_to_end()
+
+    monkeypatch.setattr(tune, "report", report)
+    worker.run_pack(a_pack(DIFFERENT), job=job)
+    assert ran.table["idle"], "Ray would start another pack here"
+    assert all(ran.table[f"a token/{trial_id}/saved"] == "" for trial_id in DIFFERENT)
+    assert all((tmp_path / trial_id / STATE).exists() for trial_id in DIFFERENT)
+    assert {result["of"] for result in ran.results if "step" not in result} == set()
+    tell_to_end(False)
+    worker.run_pack(a_pack(DIFFERENT), job=job)
+    assert_as_alone(ran, tmp_path, images, DIFFERENT)
+
+
+def test_an_error_in_one_trial_is_its_own(ran: Ran, tmp_path: Path) -> None:
+    trials: dict[str, dict[str, Any]] = {
+        "fails": {"momentum": 0.123, "steps": 4, "eval_every": 2},
+        "diverges": {"lr": 1000, "steps": 4, "eval_every": 2},
+        "fine": {"steps": 4, "eval_every": 2},
+    }
+    data = SimpleNamespace(get=lambda _: simulated.load_data("made-up"))
+    worker.run_pack(a_pack(trials), job=a_job(tmp_path, node_data=data))
+    assert {trial_id: [row.step for row in ran.of(trial_id)] for trial_id in trials} == {
+        "fails": [0],
+        "diverges": [0, 2],
+        "fine": [0, 2, 4],
+    }
+    [failure] = [result for result in ran.results if "error" in result]
+    assert (failure["of"], failure["error"]) == ("fails", "RuntimeError: simulated failure\nof two lines")
+    assert {result["of"] for result in ran.results if "returned" in result} == {"diverges", "fine"}
+
+
+def test_what_has_ended_does_not_run_again_when_the_pack_does(ran: Ran, tmp_path: Path) -> None:
+    """Its process died after the first of two trials had ended."""
+    trials = {name: {"steps": 4, "eval_every": 2} for name in "ab"}
+    data = SimpleNamespace(get=lambda _: simulated.load_data("made-up"))
+    job = a_job(tmp_path, node_data=data)
+    Heartbeat(job.run, ["a", "b"], limit=60).ended("a")
+    worker.run_pack(a_pack(trials), job=job)
+    assert (len(ran.of("a")), len(ran.of("b"))) == (0, 3)
+    assert ran.table["a token/b/ended"] == ""
+
+
+def test_seconds_and_speed_are_those_of_a_trials_own_turns(
+    ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that they add up to those of the worker, and a plan for trials alone can be made from them."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("time.perf_counter", lambda: clock.now)
+
+    def trained(config: TrialConfig, data: Any, **_: Any) -> Iterator[Any]:
+        for metrics in simulated.train(config, data):
+            clock.now += config.lr
+            yield metrics
+            clock.now += config.lr
+            yield None
+
+    trials = {name: {"steps": 4, "eval_every": 2, "lr": lr} for name, lr in (("a", 1.0), ("b", 10.0))}
+    data = SimpleNamespace(get=lambda _: simulated.load_data("made-up"))
+    trainer = dataclasses.replace(TRAINER, train=trained)
+    worker.run_pack(a_pack(trials), job=a_job(tmp_path, node_data=data, trainer=trainer))
+    assert [row.wall_seconds for row in ran.of("a")] == [1.0, 3.0, 5.0]
+    assert [row.wall_seconds for row in ran.of("b")] == [10.0, 30.0, 50.0]
+
+
+def test_packs_differ_by_at_most_one_trial_and_keep_no_worker_idle() -> None:
+    sizes = [[len(pack) for pack in packs(range(trials), most=8, workers=4)] for trials in (1, 3, 15, 33, 48)]
+    assert sizes == [[1], [1, 1, 1], [4, 4, 4, 3], [7, 7, 7, 6, 6], [8] * 6]
+    assert packs([], most=8, workers=4) == []
+    assert [trial for pack in packs(range(33), most=8, workers=4) for trial in pack] == [*range(33)]
+
+
+class Recorded:
+    """A stand-in for the tracker."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda trial_id, *_, **__: self.events.append((name, trial_id))
+
+
+def test_a_pack_whose_processes_die_loses_what_is_left_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its other trials are tried once more, alone: one of them may be what kills the process."""
+    tracker = Recorded()
+    interruption: Any = SimpleNamespace(at_once=False)
+    bookkeeper = Bookkeeper(tracker, interruption, set())  # type: ignore[arg-type]
+    pack = SimpleNamespace(config={"pack": [{"id": name} for name in "abc"]})
+    simulation = simulated.train(from_settings({"steps": 2}), simulated.load_data("x"))
+    about: dict[str, Any] = {
+        "device": "cpu",
+        "versions": "",
+        "code": "",
+        "data_digest": "",
+        "commit": "",
+        "clean": True,
+    }
+    measurement = Measurement.of(next(simulation), wall_seconds=1.0, **about)
+    bookkeeper.on_trial_start(0, [], pack)
+    bookkeeper.on_trial_result(0, [], pack, {**measurement.to_report(), "of": "b"})
+    bookkeeper.on_trial_result(0, [], pack, {"of": "b", "returned": True})
+    bookkeeper.on_trial_start(0, [], pack)
+    bookkeeper.on_trial_result(0, [], pack, {**measurement.to_report(), "of": "b"})
+    bookkeeper.on_trial_error(0, [], pack)
+    assert tracker.events == [
+        ("started", "a"), ("started", "b"), ("started", "c"),
+        ("measured", "b"), ("returned", "b"),
+        ("started", "a"), ("started", "c"),
+        ("lost", "a"), ("lost", "c"),
+    ]  # fmt: skip
+
+
+def test_on_a_gpu_each_trial_launches_its_turns_on_a_stream_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    streams: list[object] = []
+    current: list[object] = []
+
+    @contextmanager
+    def on(stream: object) -> Iterator[None]:
+        current.append(stream)
+        yield
+        current.pop()
+
+    def new_stream() -> object:
+        streams.append(object())
+        return streams[-1]
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "Stream", new_stream)
+    monkeypatch.setattr(torch.cuda, "stream", on)
+
+    def turns() -> Iterator[object]:
+        for _ in range(2):
+            yield current[-1]
+
+    first, second = on_own_stream(turns()), on_own_stream(turns())
+    seen = [next(each) for each in (first, second, first, second)]
+    assert (len(streams), current) == (2, [])
+    assert seen == streams * 2
+    assert [*first, *second] == []
+
+
+FATES = """
+name: fates
+reference: {dataset: fashion-mnist-8k, steps: 20, eval_every: 5}
+factors:
+  encoder_norm: [batch, group]
+  fate:
+    fine: {}
+    diverges: {lr: 1000}
+    fails: {momentum: 0.123}
+seeds: 2
+resources: {pack: 5}
+collapse: {patience: 2, stop: true, representation_threshold: 0.2}
+"""
+"""Twelve trials of all ends, in packs of four."""
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("one_ray")
+def test_a_sweep_in_packs_has_the_tables_of_one_without(tmp_path: Path) -> None:
+    """Also when a process dies, which takes a whole pack with it."""
+    mortal = dataclasses.replace(TRAINER, train=train_and_die_once)
+    study = study_from_text(FATES, "f")
+    (tmp_path / "packs").mkdir()
+    outcome, _ = run_study(tmp_path / "packs", study, trainer=mortal, workers=2)
+    run_study(tmp_path / "alone", study, pack=1, workers=2)
+    assert (outcome.counts["complete"], outcome.counts["failed"], outcome.counts["diverged"]) == (8, 4, 4)
+    tables = {folder: comparable(tmp_path / folder, study) for folder in ("packs", "alone")}
+    assert tables["packs"] == tables["alone"]
+    attempts = [row["attempt"] for row in table(tmp_path / "packs", "trials")]
+    assert {*attempts} == {1, 2}
+    assert 1 <= attempts.count(2) <= 4, "those of the pack that died, but for what had ended"
+
+
+def comparable(out: Path, study: Study) -> dict[str, Any]:
+    """What must not depend on packs: all but times and attempts, by trial and step."""
+    trials = {
+        row["trial_id"]: [row[name] for name in ("state", "end_reason", "collapsed", "steps_run", "error")]
+        for row in table(out, "trials")
+    }
+    metrics = {
+        (row["trial_id"], row["step"]): [row[name] for name in sorted({*METRICS} - {"samples_per_second"})]
+        for row in table(out, "metrics")
+    }
+    assert len(trials) == study.trial_count
+    return {"trials": trials, "metrics": {key: repr(values) for key, values in sorted(metrics.items())}}
+
+
+def train_and_die_once(
+    config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int | None
+) -> Iterator[Any]:
+    assert checkpoint_folder is not None
+    marker = checkpoint_folder.parent.parent / "died"
+    for metrics in simulated.train(config, data):
+        yield metrics
+        if config.lr < 1 and metrics.step == 15 and not marker.exists():
+            marker.touch()
+            os._exit(1)
