@@ -1,9 +1,9 @@
 """Simulated trials through Ray: what the engine itself costs, and whether that grows with their number.
 
-    python -m benchmarks.engine TRIALS FOLDER
+    python -m benchmarks.engine TRIALS PACK FOLDER
 
-runs so many trials that train nothing in a process of its own; the part `engine` does that for several
-numbers and watches the ledger from outside.
+runs so many trials that train nothing in a process of its own, PACK of them in one worker; the part `engine`
+does that for several numbers and watches the ledger from outside.
 """
 
 import io
@@ -21,6 +21,8 @@ from benchmarks.report import Report, Table
 from sweeps import files
 
 MEASUREMENTS = 5
+PACK = 8
+"""Trials of a pack in the rows that have packs."""
 _STUDY = """
 name: engine
 reference: {{steps: {steps}, eval_every: 1}}
@@ -35,21 +37,23 @@ def measure(*, long: bool = False, sizes: tuple[int, ...] = ()) -> Report:
 
     Args:
         long: up to 10,000 trials.
-        sizes: numbers of trials, multiples of 10; by default 100 and 1,000, and 4,000 and 10,000 if long.
+        sizes: numbers of trials, multiples of 10; by default 100 and 1,000, and 4,000 and 10,000 if long. The
+            largest runs again in packs.
     """
     sizes = sizes or ((100, 1_000, 4_000, 10_000) if long else (100, 1_000))
     rows, notes = [], []
-    for trials in sizes:
-        print(f"engine: {trials} trials", file=sys.stderr, flush=True)
-        run = _Watched(trials)
+    for trials, pack in [*((trials, 1) for trials in sizes), (sizes[-1], PACK)]:
+        print(f"engine: {trials} trials in packs of {pack}", file=sys.stderr, flush=True)
+        run = _Watched(trials, pack)
         rows.append(run.row())
-        notes.append(f"{trials:,} trials: {run.tenths()}")
+        notes.append(f"{trials:,} trials in packs of {pack}: {run.tenths()}")
     setup = (
         f"Trials that train nothing, {MEASUREMENTS} measurements each, through Ray Tune on this machine; "
         "n = 1 run of each number, in a process of its own. Times are those at which the ledger has them."
     )
     columns = (
         "trials",
+        "in packs of",
         "s until the first ends",
         "ms a trial after it",
         "s after the last",
@@ -67,8 +71,8 @@ def measure(*, long: bool = False, sizes: tuple[int, ...] = ()) -> Report:
 class _Watched:
     """A run of simulated trials, watched from outside."""
 
-    def __init__(self, trials: int) -> None:
-        self.trials = trials
+    def __init__(self, trials: int, pack: int) -> None:
+        self.trials, self.pack = trials, pack
         self._done: list[tuple[float, int]] = []
         """Seconds since the start -> trials that have ended, whenever that grew."""
         self._over = threading.Event()
@@ -78,7 +82,7 @@ class _Watched:
             watch.start()
             try:
                 process = subprocess.run(
-                    [sys.executable, "-m", "benchmarks.engine", str(trials), folder],
+                    [sys.executable, "-m", "benchmarks.engine", str(trials), str(pack), folder],
                     capture_output=True,
                     text=True,
                     check=False,
@@ -110,6 +114,7 @@ class _Watched:
         numbers = (1e3 * (last - first) / max(1, self.trials - 1), self._wall - last)
         return (
             f"{self.trials:,}",
+            f"{self.pack}",
             f"{first:.1f}",
             f"{numbers[0]:.1f}",
             f"{numbers[1]:.1f}",
@@ -138,8 +143,9 @@ def _ended(ledger: Path) -> int:
         return 0
 
 
-def main(trials: int, folder: Path) -> None:
+def main(trials: int, pack: int, folder: Path) -> None:
     """Runs the trials in this process; prints its CPU seconds and peak memory as JSON."""
+    from sweeps.options import RunOptions
     from sweeps.run import run
     from sweeps.simulated import TRAINER
     from sweeps.study import study_from_text
@@ -147,7 +153,8 @@ def main(trials: int, folder: Path) -> None:
     cells = min(100, trials // 10)
     rates = ", ".join(f"{0.001 * (1 + index):g}" for index in range(cells))
     text = _STUDY.format(steps=MEASUREMENTS - 1, rates=rates, seeds=trials // cells)
-    outcome = run(study_from_text(text, "engine"), folder / "out", trainer=TRAINER, stream=io.StringIO())
+    study, options = study_from_text(text, "engine"), RunOptions(pack=pack)
+    outcome = run(study, folder / "out", options=options, trainer=TRAINER, stream=io.StringIO())
     assert outcome.counts["complete"] == trials, outcome.counts
     # Not getrusage, whose peak is that of the process that started this one if it was larger.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
@@ -156,4 +163,4 @@ def main(trials: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

@@ -1,15 +1,13 @@
 """Batched image operations whose parameters differ from image to image: what views are made of.
 
 Shape suffixes: B images, C channels (1 or 3), H x W pixels in, S pixels out per side, N pixels along one
-axis, T of these in a window. Images are float32 in 0 to 1 and stay there. A parameter_B that means "no
-change" (factor 1, sigma 0, fires False, threshold infinity) changes no bit of that image. A trailing
-underscore means in place, as in torch: on a CPU, allocating memory takes a good part of the time.
+axis. Images are float32 in 0 to 1 and stay there. A parameter_B that means "no change" (factor 1, sigma 0,
+fires False, threshold infinity) changes no bit of that image. A trailing underscore means in place, as in
+torch: on a CPU, allocating memory takes a good part of the time.
 
 Nothing here waits for the device, branches on values or has shapes that depend on them, and no constant is
 copied from the host, so that the operations can be captured in a CUDA graph.
 """
-
-import math
 
 import torch
 from torch import Tensor
@@ -45,22 +43,15 @@ def bicubic_weights(
     centre_BS = centre_S * (scale_B1 / reach_B1)
     if flip_B is not None:
         centre_BS = torch.where(flip_B[:, None], centre_BS.flip(1), centre_BS)
-    # Only the pixels within two units of the centre have a weight: a window of so many holds them, one more
-    # for the rounding of its start. The other weights are 0.
-    taps = min(pixels, math.floor(4 * max(1, pixels / size)) + 2)
-    first_BS = ((centre_BS - 2) * reach_B1).add_(start_B[:, None] - 0.5).floor_().clamp_(0, pixels - taps)
-    pixel_BST = first_BS[:, :, None] + torch.arange(taps, device=start_B.device)
-    place_BST = pixel_BST - (start_B[:, None, None] - 0.5)
-    outside_BST = (place_BST <= 0) | (place_BST >= length_B1[:, :, None])
-    place_BST.div_(reach_B1[:, :, None]).masked_fill_(outside_BST, _OUTSIDE)
-    distance_BST = place_BST.sub_(centre_BS[:, :, None]).abs_()
+    place_BN = torch.arange(pixels, device=start_B.device) - start_B[:, None] + 0.5
+    inside_BN = (place_BN > 0) & (place_BN < length_B1)
+    place_BN = torch.where(inside_BN, place_BN / reach_B1, _OUTSIDE)
+    distance_BSN = (place_BN[:, None, :] - centre_BS[:, :, None]).abs_()
     # With r = max(1 - d, -1) and q = max(r, 0) twice the two cubic pieces are r ((1 + r)^2 + q (2 - 4 q)):
     # no branches, and the factor 2 goes when the rows are normalised.
-    r_BST = torch.sub(1, distance_BST, out=distance_BST).clamp_(min=-1)
-    q_BST = r_BST.clamp(min=0)
-    window_BST = (r_BST + 1).square_().addcmul_(q_BST, torch.rsub(q_BST, 2, alpha=4)).mul_(r_BST)
-    weights_BSN = torch.zeros(len(start_B), size, pixels, device=start_B.device)
-    weights_BSN.scatter_(2, pixel_BST.long(), window_BST)
+    r_BSN = torch.sub(1, distance_BSN, out=distance_BSN).clamp_(min=-1)
+    q_BSN = r_BSN.clamp(min=0)
+    weights_BSN = (r_BSN + 1).square_().addcmul_(q_BSN, torch.rsub(q_BSN, 2, alpha=4)).mul_(r_BSN)
     return weights_BSN.div_(weights_BSN.sum(dim=2, keepdim=True))
 
 
