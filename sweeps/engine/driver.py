@@ -77,7 +77,7 @@ class Driver:
             trials: the trials to run.
             resources: what one pack occupies, and of how many trials it is at most.
             workers: maximum concurrent packs; None means as many as fit.
-            room: how many fit as far as is known. Packs are smaller where that leaves none of them empty.
+            room: how many fit, as far as is known.
         """
         common, differing = _split([trial.settings for trial in trials])
         choices = [
@@ -219,17 +219,20 @@ def _receive(job: Job) -> None:
 def packs(trials: Sequence[Any], *, most: int, workers: int) -> list[Sequence[Any]]:
     """Splits trials into packs whose sizes differ by at most one, in their order.
 
-    >>> packs("abcdefg", most=3, workers=1)
-    ['abc', 'de', 'fg']
-    >>> packs("abcdefg", most=3, workers=4)
+    Their number is a multiple of that of the workers, so that all end at about the same time.
+
+    >>> packs("abcdefg", most=4, workers=1)
+    ['abcd', 'efg']
+    >>> packs("abcdefg", most=4, workers=4)
     ['ab', 'cd', 'ef', 'g']
 
     Args:
         trials: the trials.
         most: the most trials of a pack.
-        workers: how many packs there are at least, unless there are fewer trials.
+        workers: how many packs run at the same time.
     """
-    count = max(math.ceil(len(trials) / most), min(workers, len(trials)))
+    rounds = math.ceil(len(trials) / (most * workers))
+    count = min(workers * rounds, len(trials))
     size, larger = divmod(len(trials), max(1, count))
     starts = [place * size + min(place, larger) for place in range(count + 1)]
     return [trials[start:end] for start, end in itertools.pairwise(starts)]

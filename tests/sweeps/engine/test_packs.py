@@ -185,7 +185,8 @@ def test_seconds_and_speed_are_those_of_a_trials_own_turns(
 
 def test_packs_differ_by_at_most_one_trial_and_keep_no_worker_idle() -> None:
     sizes = [[len(pack) for pack in packs(range(trials), most=8, workers=4)] for trials in (1, 3, 15, 33, 48)]
-    assert sizes == [[1], [1, 1, 1], [4, 4, 4, 3], [7, 7, 7, 6, 6], [8] * 6]
+    assert sizes == [[1], [1, 1, 1], [4, 4, 4, 3], [5, *[4] * 7], [6] * 8]
+    assert [len(pack) for pack in packs(range(15), most=1, workers=4)] == [1] * 15
     assert packs([], most=8, workers=4) == []
     assert [trial for pack in packs(range(33), most=8, workers=4) for trial in pack] == [*range(33)]
 
