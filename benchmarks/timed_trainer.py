@@ -55,16 +55,20 @@ def train_timed(
         step = 0
         while True:
             start = time.monotonic()
-            metrics = next(trial, None)
+            turn = next(trial, _OVER)
             spent.training += time.monotonic() - start
-            if metrics is None:
+            if turn is _OVER:
                 break
-            if metrics.samples_per_second:
-                spent.steps += (metrics.step - step) * config.batch_size / metrics.samples_per_second
-            step = metrics.step
-            yield metrics
+            if turn is not None:
+                if turn.samples_per_second:
+                    spent.steps += (turn.step - step) * config.batch_size / turn.samples_per_second
+                step = turn.step
+            yield turn
     spent.end = time.monotonic()
     (folder / f"{time.monotonic_ns()}.json").write_text(json.dumps(vars(spent)))
+
+
+_OVER: Any = object()
 
 
 def _measuring_timed(spent: Spent) -> Any:
