@@ -37,10 +37,15 @@ class Saver:
     def __init__(self, learner: Learner, folder: Path, *, data: str, every: int | None) -> None:
         """Saves to `folder` every `every` steps; None is by time, and 0 never. `data` as of `save_state`."""
         self._learner, self._folder, self._data, self._every = learner, folder, data, every
-        self._due = time.monotonic() + SECONDS
+        self._due, self._due_seconds = time.monotonic() + SECONDS, 0.0
 
-    def after(self, step: int) -> None:
+    def after(self, step: int, seconds: float) -> None:
         """Saves the state after `step`, if that is due.
+
+        Args:
+            step: the last step.
+            seconds: how long it has trained. That is less than the time that has passed where several trials
+                take turns, so that all of them together keep to SHARE.
 
         Raises:
             Stopped: the loop was told to end, and the state is saved. Without checkpoints nothing is.
@@ -48,11 +53,12 @@ class Saver:
         if self._every == 0:
             return
         ends = is_told_to_end()
-        if ends or (step % self._every == 0 if self._every else time.monotonic() >= self._due):
+        by_time = time.monotonic() >= self._due and seconds >= self._due_seconds
+        if ends or (step % self._every == 0 if self._every else by_time):
             began = time.monotonic()
             save_state(self._learner, self._folder, data=self._data)
             ended = time.monotonic()
-            self._due = ended + max(SECONDS, (ended - began) / SHARE)
+            self._due, self._due_seconds = ended + SECONDS, seconds + (ended - began) / SHARE
         if ends:
             raise Stopped
 

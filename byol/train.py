@@ -89,8 +89,9 @@ def train_in_turns(
 ) -> Iterator[Metrics | None]:
     """As `train`, but also yields None after each step that is not measured.
 
-    So one thread can train several trials, a step of each in turn: each has the numbers that it has alone.
-    `samples_per_second` counts the time of a trial's own turns.
+    So one thread can train several trials, a step of each in turn. On a CPU each has the numbers that it has
+    alone, and `samples_per_second` counts the time of its own turns. On a GPU its work goes on during the
+    turns of others, so that its speed says little.
 
     Args, raises:
         as `train`.
@@ -124,27 +125,28 @@ def _loop(
     saver: checkpoint.Saver | None,
 ) -> Iterator[Metrics | None]:
     config, total = learner.config, learner.total_steps
-    last_measured, seconds, turn_began = start, 0.0, time.perf_counter()
+    last_measured, measured_at = start, 0.0
+    seconds, turn_began = 0.0, time.perf_counter()  # of its own turns, but for its measurements
     for step, views in enumerate(batches(config, data, learner.device, start, total), start + 1):
         beat()
         learner.step(*views)
-        is_measured = step % config.eval_every == 0 or step == total
-        if is_measured:
+        if step % config.eval_every == 0 or step == total:
             steps = config.eval_every if step % config.eval_every == 0 else step % config.eval_every
             loss = learner.take_loss().item() / steps
             images = (step - last_measured) * config.batch_size
-            speed = images / (seconds + time.perf_counter() - turn_began)
+            seconds += time.perf_counter() - turn_began
+            speed = images / (seconds - measured_at)
             metrics = measurer.measure(step=step, loss=loss, samples_per_second=speed)
             yield metrics
             if not (math.isfinite(loss) and math.isfinite(metrics.representation_std)):
                 return
-            last_measured, seconds, turn_began = step, 0.0, time.perf_counter()
-        if saver and step < total:
-            saver.after(step)
-        if not is_measured:
+            last_measured, measured_at = step, seconds
+        else:
             seconds += time.perf_counter() - turn_began
             yield None
-            turn_began = time.perf_counter()
+        turn_began = time.perf_counter()
+        if saver and step < total:
+            saver.after(step, seconds)
 
 
 def batches(

@@ -45,7 +45,9 @@ def add_export(export: ArgumentParser) -> None:
 def add_plan(plan: ArgumentParser) -> None:
     """Adds the options of `plan`."""
     _add_study(plan)
-    plan.add_argument("--workers", type=count, metavar="N", help="maximum concurrent trials")
+    plan.add_argument(
+        "--workers", type=count, metavar="N", help="maximum concurrent trials, or packs of them"
+    )
     plan.add_argument(
         "--price", type=positive, metavar="P", help="price of one worker for an hour; adds the cost"
     )

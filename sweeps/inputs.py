@@ -33,7 +33,7 @@ class Inputs:
     steps: Mapping[str, int]
     """Trial id -> optimiser steps."""
     resources: Resources
-    """What one trial occupies."""
+    """What one worker occupies."""
     estimate: Estimate | None
     """How long trials are expected to take; None if unknown."""
     facts: Mapping[str, str]
@@ -65,16 +65,16 @@ def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, s
     if directory.has_ledger(source):
         with directory.open_ledger(source) as ledger:
             facts, rows = ledger.facts(), ledger.trials()
+    resources = options.resources(study.resources)
+    if study.search and resources.pack > 1:
+        raise RequestError(f"--pack: {limits.NO_PACKS}, but got {resources.pack}")
     _check_parts(trials, trainer)
     data = DataSets.load(study, trials, trainer=trainer, root=options.data_root)
     changes = conditions.changes(facts, rows, data.facts)
     conditions.check(out, changes, accept=options.accept_changes)
     steps = {trial.trial_id: data.steps(trial) for trial in trials}
-    resources = options.resources(study.resources)
     if study.search:
         check_length(study, steps[trials[0].trial_id])
-        if resources.pack > 1:
-            raise RequestError(f"--pack: {limits.NO_PACKS}, but got {resources.pack}")
     return Inputs(
         trials=trials,
         data=data,

@@ -28,7 +28,7 @@ class RunningTrial:
     representation_std: float | None = None
     """The last measured std."""
     wall_seconds: float = 0.0
-    """Seconds since its start."""
+    """Seconds since its start; of a trial in a pack, those of its own turns."""
 
 
 @dataclass(frozen=True, kw_only=True)

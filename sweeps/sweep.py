@@ -142,7 +142,7 @@ class Sweep:
         Raises:
             DirectoryError: another driver is using the directory, or the sweep's trials ran under other code,
                 versions or data, and that is not accepted.
-            EngineError: Ray cannot be started or reached, or this machine cannot hold a trial.
+            EngineError: Ray cannot be started or reached, or this machine cannot hold a worker.
             RequestError: the data cannot be loaded, or does not fit a trial; a logger is not installed.
             OSError: the disk cannot be written, or the store cannot at the end.
         """
@@ -345,7 +345,6 @@ class Sweep:
             self.trials.values(),
             rule=self.study.collapse,
             estimate=self.inputs.estimate,
-            pack=self.inputs.resources.pack,
             planned=self.study.trial_count,
             feeds=self.feeds,
         )

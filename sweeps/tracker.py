@@ -8,13 +8,14 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 
+from byol.errors import plural
 from byol.measure.collapse import CollapseRule
 from sweeps.loggers.feed import Feed
 from sweeps.planning.estimates import Estimate
 from sweeps.progress import Display, RunningTrial, Snapshot, ended_line, seconds_left
 from sweeps.record.endings import ending
 from sweeps.record.ledger import Ledger
-from sweeps.record.rows import Ending, EndReason, Measurement, TrialState
+from sweeps.record.rows import Ending, EndReason, Fact, Measurement, TrialState
 from sweeps.study.designs import Trial, describe
 
 OUT_OF_MEMORY_ADVICE = (
@@ -35,7 +36,6 @@ class Tracker:
         *,
         rule: CollapseRule,
         estimate: Estimate | None = None,
-        pack: int = 1,
         planned: int = 0,
         feeds: Sequence[Feed] = (),
     ) -> None:
@@ -47,13 +47,13 @@ class Tracker:
             trials: the trials at the start; a search adds more.
             rule: when a trial counts as collapsed, and whether that ends it.
             estimate: how long trials are expected to take; None if unknown.
-            pack: how many trials a worker runs in turns.
             planned: how many trials there will be, if more are to be added.
             feeds: loggers that get a copy.
         """
         self._feeds = feeds
         self._estimate = estimate
-        self._pack = pack
+        self._pack = 1
+        """The most trials that a worker has at present."""
         self._ledger = ledger
         self._display = display
         self._trials = {trial.trial_id: trial for trial in trials}
@@ -69,6 +69,7 @@ class Tracker:
         self._failed = 0
         self._ran_out_of_memory: list[str] = []
         self._lost: list[str] = []
+        self._lost_in_pack: list[str] = []
         self._seconds: list[float] = []
         """Wall seconds of the trials that finished in this run."""
         self._began = time.monotonic()
@@ -85,8 +86,17 @@ class Tracker:
         return self._pending_of(self._ran_out_of_memory)
 
     def to_try_again(self) -> list[Trial]:
-        """Returns the trials whose processes died at once and that have not run again."""
-        return self._pending_of(self._lost)
+        """Returns the trials that `lost` has recorded and that have not run again."""
+        return self._pending_of(dict.fromkeys((*self._lost_in_pack, *self._lost)))
+
+    def died_at_once(self) -> bool:
+        """Whether among them are some that were alone, whose processes died within a moment."""
+        return bool(self._pending_of(self._lost))
+
+    def in_packs(self, trials: int) -> None:
+        """Tells how many trials a worker runs in turns from now on, at most."""
+        self._pack = trials
+        self._ledger.set_fact(Fact.PACK, str(trials))
 
     def _pending_of(self, trial_ids: Iterable[str]) -> list[Trial]:
         pending = set(self._ledger.pending(retry_failed=False))
@@ -140,25 +150,32 @@ class Tracker:
             one_line = f"{one_line}; {OUT_OF_MEMORY_ADVICE}"
         self._end(trial_id, Ending(state=state, end_reason=reason, error=one_line, traceback=traceback))
 
-    def lost(self, trial_id: str, error: str, traceback: str) -> None:
-        """Records that a trial's processes have all died within a moment, as on a node that dies.
+    def lost(self, trial_id: str, error: str, traceback: str, *, in_pack: bool = False) -> None:
+        """Records that a trial could not go on, for a reason that need not be its own.
 
-        The first time it waits to be tried again, once the others have run; the second time it has failed.
+        It waits to be tried again, alone, once the others have run: once after it was in a pack, and once
+        after its processes have all died within a moment, as on a node that dies. Then it has failed.
         """
-        if trial_id in self._lost:
+        earlier = self._lost_in_pack if in_pack else self._lost
+        if trial_id in earlier:
             self.failed(trial_id, error, traceback)
             return
-        self._lost.append(trial_id)
+        earlier.append(trial_id)
         end = Ending(
-            state=TrialState.WAITING, end_reason=EndReason.INTERRUPTED, error=error, traceback=traceback
+            state=TrialState.WAITING,
+            end_reason=EndReason.INTERRUPTED,
+            error=" ".join(error.split()),
+            traceback=traceback,
         )
         self._end(trial_id, end)
 
     def hung(self, trial_ids: Sequence[str]) -> None:
         """Shows that the process of some trials hangs and is killed. Each is recorded as a start more."""
-        running = self.running
-        names = "; ".join(running.get(trial_id, trial_id) for trial_id in trial_ids)
-        self._display.note(f"hangs, so its process is killed and it starts again: {names}")
+        first, *others = trial_ids
+        trial = self._running.get(first)
+        name = trial.name if trial else first
+        more = f", and {plural(len(others), 'other')} of its pack" if others else ""
+        self._display.note(f"hangs, so its process is killed and it starts again: {name}{more}")
 
     @property
     def running(self) -> dict[str, str]:

@@ -62,8 +62,10 @@ class Trainer:
     """Tries out the parts of the user's own in a configuration; raises a ValueError if one fails."""
     prepare: Callable[[Resources], None] = lambda resources: None
     """Limits a worker's process to its resources, before each trial. Picklable by name."""
-    apart: Callable[[Iterator[Any]], Iterator[Any]] = lambda turns: turns
+    in_pack: Callable[[Iterator[Any]], Iterator[Any]] = lambda turns: turns
     """Wraps the turns of a trial that shares its process with others. Picklable by name."""
+    is_broken: Callable[[], bool] = lambda: False
+    """Whether this process can train no more, whatever trial it is given. Picklable by name."""
 
 
 def byol_trainer() -> Trainer:
@@ -77,7 +79,8 @@ def byol_trainer() -> Trainer:
         baselines=byol_baselines,
         check=check_byol,
         prepare=prepare_torch,
-        apart=on_own_stream,
+        in_pack=on_own_stream,
+        is_broken=gpu_is_broken,
     )
 
 
@@ -140,10 +143,23 @@ def on_own_stream(turns: Iterator[Any]) -> Iterator[Any]:
     stream = torch.cuda.Stream()
     while True:
         with torch.cuda.stream(stream):
-            turn = next(turns, _OVER)
-        if turn is _OVER:
+            turn = next(turns, _NO_MORE)
+        if turn is _NO_MORE:
             return
         yield turn
 
 
-_OVER = object()
+_NO_MORE = object()
+
+
+def gpu_is_broken() -> bool:
+    """Whether the GPU refuses all work of this process, as after a failed assertion of a kernel."""
+    import torch
+
+    if not torch.cuda.is_initialized():
+        return False
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False

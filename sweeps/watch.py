@@ -1,6 +1,7 @@
 """How far a sweep is, for whoever watches it from another process."""
 
 import json
+import math
 import select
 import subprocess
 import sys
@@ -161,6 +162,7 @@ class _Sweep:
         finished = [row.wall_seconds or 0.0 for row in self._rows if row.end_reason == EndReason.FINISHED]
         planned, done = counts["planned"], len(self._ended)
         left = seconds_left(running, planned=planned, done=done, finished=finished)
+        workers = math.ceil(len(running) / int(self._facts.get(Fact.PACK, 1)))
         drivers = json.loads(self._facts.get(Fact.MANIFEST, "{}")).get("drivers", [])
         elapsed = datetime.now(UTC) - datetime.fromisoformat(drivers[-1]["started"]) if drivers else None
         return Snapshot(
@@ -170,7 +172,7 @@ class _Sweep:
             failed=counts["failed"],
             running=running,
             elapsed_seconds=elapsed.total_seconds() if elapsed else 0.0,
-            seconds_left=left / len(running) if left is not None and running else None,
+            seconds_left=left / workers if left is not None and running else None,
         )
 
 

@@ -7,7 +7,6 @@ that die. Actors are reused, so a trainer must keep no state between trials.
 
 import contextlib
 import dataclasses
-import itertools
 import math
 import re
 import shutil
@@ -75,7 +74,7 @@ class Driver:
 
         Args:
             trials: the trials to run.
-            resources: what one pack occupies, and of how many trials it is at most.
+            resources: what one pack occupies, and its most trials.
             workers: maximum concurrent packs; None means as many as fit.
             room: how many fit, as far as is known.
         """
@@ -84,9 +83,11 @@ class Driver:
             {"id": trial.trial_id, "settings": settings}
             for trial, settings in zip(trials, differing, strict=True)
         ]
+        dealt = packs(choices, most=resources.pack, workers=min(room, workers or room))
+        self.tracker.in_packs(max(map(len, dealt), default=1))
         self._fit(
             dataclasses.replace(self.job, common=common, resources=resources),
-            InOrder(packs(choices, most=resources.pack, workers=workers or room)),
+            InOrder(dealt),
             workers=workers,
             planned=[trial.trial_id for trial in trials],
         )
@@ -114,16 +115,16 @@ class Driver:
         self._retry_alone(resources)
 
     def _try_again(self, resources: Resources, workers: int | None) -> None:
-        """Runs the trials whose processes died at once, when Ray can have noticed that a node is dead.
+        """Runs the trials alone whose packs could not go on, or whose processes died at once.
 
-        Those of a pack run alone, so that what kills one does not take others with it again.
+        Those wait until Ray can have noticed that a node is dead.
         """
         trials = self.tracker.to_try_again()
-        for _ in range(_NOTICE_SECONDS if trials else 0):
+        for _ in range(_NOTICE_SECONDS if self.tracker.died_at_once() else 0):
             if self.interruption.stop_all():
                 return
             time.sleep(1)
-        if trials:
+        if trials and not self.interruption.stop_all():
             alone = dataclasses.replace(resources, pack=1)
             self.run(trials, resources=alone, workers=workers)
 
@@ -160,8 +161,8 @@ class Driver:
                     num_samples=-1,
                     max_concurrent_trials=workers,
                     reuse_actors=True,
-                    trial_name_creator=_name,
-                    trial_dirname_creator=_name,
+                    trial_name_creator=_pack_name,
+                    trial_dirname_creator=_pack_name,
                 ),
                 run_config=tune.RunConfig(
                     storage_path=scratch,
@@ -217,14 +218,15 @@ def _receive(job: Job) -> None:
 
 
 def packs(trials: Sequence[Any], *, most: int, workers: int) -> list[Sequence[Any]]:
-    """Splits trials into packs whose sizes differ by at most one, in their order.
+    """Deals trials out to packs, so that long ones, which come first, do not meet in one.
 
-    Their number is a multiple of that of the workers, so that all end at about the same time.
+    Unless there are fewer trials, the number of packs is a multiple of that of the workers, so that all end
+    at about the same time.
 
     >>> packs("abcdefg", most=4, workers=1)
-    ['abcd', 'efg']
+    ['aceg', 'bdf']
     >>> packs("abcdefg", most=4, workers=4)
-    ['ab', 'cd', 'ef', 'g']
+    ['ae', 'bf', 'cg', 'd']
 
     Args:
         trials: the trials.
@@ -233,9 +235,7 @@ def packs(trials: Sequence[Any], *, most: int, workers: int) -> list[Sequence[An
     """
     rounds = math.ceil(len(trials) / (most * workers))
     count = min(workers * rounds, len(trials))
-    size, larger = divmod(len(trials), max(1, count))
-    starts = [place * size + min(place, larger) for place in range(count + 1)]
-    return [trials[start:end] for start, end in itertools.pairwise(starts)]
+    return [trials[place::count] for place in range(count)]
 
 
 def _members(pack: Any) -> list[str]:
@@ -243,7 +243,7 @@ def _members(pack: Any) -> list[str]:
     return [str(trial["id"]) for trial in pack.config["pack"]]
 
 
-def _name(pack: Any) -> str:
+def _pack_name(pack: Any) -> str:
     return _members(pack)[0]
 
 
@@ -309,8 +309,8 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         self._start(trial)
 
     def _start(self, pack: Any) -> None:
-        if _name(pack) in self._started:
-            self._died.setdefault(_name(pack), time.monotonic())
+        if _pack_name(pack) in self._started:
+            self._died.setdefault(_pack_name(pack), time.monotonic())
         for name in self._not_over(pack):
             self._started.add(name)
             with self._recording():
@@ -338,6 +338,9 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
                 self._end(WorkersError(f"{told}: run the same command again to resume"))
                 return
             with self._recording():
+                if failure.out_of_memory and len(_members(trial)) > 1:
+                    self._tracker.lost(name, failure.error, failure.traceback, in_pack=True)
+                    return
                 self._tracker.failed(
                     name, failure.error, failure.traceback, out_of_memory=failure.out_of_memory
                 )
@@ -350,10 +353,15 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
             self._tracker.measured(name, measurement)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """Records that a pack's function has returned."""
-        if not self._interruption.at_once:
-            for name in self._not_over(trial):
+        """Records the end of a trial that is alone. Those of a larger pack have each told their own."""
+        if self._interruption.at_once:
+            return
+        for name in self._not_over(trial):
+            if len(_members(trial)) == 1:
                 self._return(name)
+            else:
+                with self._recording():
+                    self._tracker.lost(name, "its pack ended, and did not tell how it did", "", in_pack=True)
 
     def _return(self, name: str) -> None:
         self._over.add(name)
@@ -362,7 +370,7 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """Records that a pack's process has died too often, or ends the sweep if none can do anything."""
-        name = _name(trial)
+        name = _pack_name(trial)
         reason = "" if self._has_measured else self._reason()
         if reason:
             self._end(WorkersError(f"no worker can start a trial: {reason}"))
@@ -370,27 +378,31 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         if name not in self._started:  # what ends must have started
             self._start(trial)
         cause = trial.get_error() if hasattr(trial, "get_error") else None
-        others = len(_members(trial)) - 1
-        shared = f", which had {plural(others, 'other')}," if others else ""
-        died = f"the process of the trial{shared} died {MAX_RESTARTS + 1} times"
+        trials = len(_members(trial))
+        whose = "the trial" if trials == 1 else f"its pack of {trials} trials"
+        died = f"the process of {whose} died {MAX_RESTARTS + 1} times"
         if self._hung[name]:
             died += f", {self._hung[name]} of them killed because it hung"
         # Until Ray notices that a node is dead it starts processes there: all tries are over at once.
         now = time.monotonic()
         at_once = now - self._died.get(name, now) < _AT_ONCE_SECONDS
-        for name in self._not_over(trial):
-            with self._recording():
-                record = self._tracker.lost if at_once or others else self._tracker.failed
-                record(name, died, str(cause or ""))
+        with self._recording():
+            for member in self._not_over(trial):
+                if trials > 1 or at_once:
+                    self._tracker.lost(member, died, str(cause or ""), in_pack=trials > 1)
+                else:
+                    self._tracker.failed(member, died, str(cause or ""))
 
     def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
         """Kills the processes of packs that hang, which Ray then starts again; updates the display."""
         if self._watch and self._watch.is_due and not self._interruption.requested:
-            running = {_name(trial): trial for trial in trials if trial.temporary_state.ray_actor is not None}
+            running = {
+                _pack_name(trial): trial for trial in trials if trial.temporary_state.ray_actor is not None
+            }
             actors = {name: pack.temporary_state.ray_actor for name, pack in running.items()}
             for name in self._watch.hung(actors):
                 self._hung[name] += 1
-                self._tracker.hung(self._not_over(running[name]))
+                self._tracker.hung(self._not_over(running[name]) or [name])
                 kill(actors[name])
         self._tracker.tick()
 

@@ -30,7 +30,7 @@ _TABLE = "byol-sweeps"
 _END = "end"
 _SAVED = "saved"
 _OVER = "over"
-_ENDED = "ended"
+_RECORDED = "recorded"
 _IDLE_SECONDS = 600.0
 """Most seconds that a trial which has saved its state waits for the run to be over."""
 LOADING_SECONDS = 6 * 3600.0
@@ -82,13 +82,13 @@ class Heartbeat:
         """Tells the driver that a trial can be ended: nothing more is lost by it."""
         _write(f"{self._run}/{trial_id}/{_SAVED}", "")
 
-    def ended(self, trial_id: str) -> None:
-        """Tells this pack's next process that the driver has recorded the end of a trial."""
-        _write(f"{self._run}/{trial_id}/{_ENDED}", "")
+    def recorded(self, trial_id: str) -> None:
+        """Tells this pack's next process, if there is one, that the driver has recorded a trial's end."""
+        _write(f"{self._run}/{trial_id}/{_RECORDED}", "")
 
-    def has_ended(self, trial_id: str) -> bool:
-        """Whether an earlier process of this pack has told that a trial has ended."""
-        return _read(f"{self._run}/{trial_id}/{_ENDED}") is not None
+    def is_recorded(self, trial_id: str) -> bool:
+        """Whether an earlier process of this pack has told that a trial's end is recorded."""
+        return _read(f"{self._run}/{trial_id}/{_RECORDED}") is not None
 
     def wait_for_end(self) -> None:
         """Waits until the run is over: one that returned earlier would make Ray start the next one."""

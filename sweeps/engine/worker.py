@@ -1,10 +1,11 @@
 """Runs a pack of trials in a worker's process: trains, reports every measurement, and leaves no state behind.
 
-A pack is one trial, or several that take a step each in turn. What a trial does, and what it measures, does
-not depend on the others of its pack.
+A pack is one trial, or several that take a step each in turn. What a trial computes does not depend on the
+others of its pack.
 """
 
 import dataclasses
+import os
 import sys
 import time
 import traceback
@@ -20,7 +21,7 @@ from byol.config import Scalar, TrialConfig
 from byol.measure.collapse import CollapseRule
 from byol.own_parts import OtherPartError, check_source, named_parts
 from byol.presets import from_settings
-from byol.pulse import Stopped, beat
+from byol.pulse import Stopped, beat, is_told_to_end
 from byol.sources import code_digest
 from sweeps.engine.collapse_watch import CollapseWatch
 from sweeps.engine.heartbeat import Heartbeat
@@ -86,13 +87,14 @@ class OtherCodeError(ValueError):
 
 def run_pack(config: Mapping[str, Any], *, job: Job) -> None:
     """Runs the trials of a pack in a worker; reports every measurement, and the errors that ended trials."""
+    _end_if_broken(job.trainer)
     trial_ids = [trial["id"] for trial in config["pack"]]
     with Heartbeat(job.run, trial_ids, limit=job.hung_after).beating() as heartbeat:
         trials = [_Trial(trial, job, heartbeat, shares=len(trial_ids) > 1) for trial in config["pack"]]
-        running = [trial for trial in trials if trial.has_turn()]  # loads what it needs
+        running = [trial for trial in trials if trial.take_turn()]  # loads what it needs
         heartbeat.loading = False
         while running:
-            running = [trial for trial in running if trial.has_turn()]
+            running = [trial for trial in running if trial.take_turn()]
         if any(trial.is_stopped for trial in trials):
             heartbeat.wait_for_end()
 
@@ -110,22 +112,28 @@ class _Trial:
         self.is_stopped = False
         """Whether it was told to end, and has saved its state."""
 
-    def has_turn(self) -> bool:
+    def take_turn(self) -> bool:
         """Goes on until another trial may have its turn; returns False at the end. The first turn loads."""
         self._turn_began = time.perf_counter()
-        has_more = next(self._turns, _OVER) is not _OVER
+        has_more = next(self._turns, _NO_MORE) is not _NO_MORE
         self._seconds += time.perf_counter() - self._turn_began
         return has_more
 
     def _run(self) -> Iterator[None]:
-        if self._shares and self._heartbeat.has_ended(self._id):
-            return
+        if not self._shares:  # its end is that of the pack
+            yield from self._reported()
+        elif not self._heartbeat.is_recorded(self._id):
+            yield from self._reported()
+            if not self.is_stopped:
+                self._heartbeat.recorded(self._id)
+
+    def _reported(self) -> Iterator[None]:
+        """Runs, and reports how it ended where that is not the end of the pack."""
         try:
             yield from self._trained()
         except Stopped:
             self._heartbeat.saved(self._id)
             self.is_stopped = True
-            return
         except Exception as error:
             # An exception is a result of the trial. If it were raised, Ray would start the pack again.
             failure = Failure(
@@ -134,12 +142,12 @@ class _Trial:
                 out_of_memory=type(error).__name__ == "OutOfMemoryError",
                 ends_sweep=_meets_all(error, self._job.checkpoints.folder),
             )
+            if self._shares:
+                _end_if_broken(self._job.trainer)  # the error may be another's, and all others would have it
             self._tell(dict(vars(failure)))
         else:
-            if self._shares:  # the end of a trial that is alone is that of the pack
+            if self._shares:
                 self._tell({"returned": True})
-        if self._shares:
-            self._heartbeat.ended(self._id)
 
     def _trained(self) -> Iterator[None]:
         job = self._job
@@ -151,6 +159,8 @@ class _Trial:
         images = job.node_data.get(key) if job.node_data else ray.get(job.data[key])
         with job.checkpoints.workspace(self._id) as workspace:
             yield
+            if is_told_to_end():  # meanwhile: the driver knows that there is nothing to save
+                raise Stopped
             yield from self._train(config, images, workspace)
 
     def _train(self, config: TrialConfig, images: Images, workspace: Workspace) -> Iterator[None]:
@@ -165,7 +175,7 @@ class _Trial:
         turns = job.trainer.train(
             config, images, checkpoint_folder=workspace.folder, checkpoint_every=job.checkpoint_every
         )
-        for metrics in job.trainer.apart(turns) if self._shares else turns:
+        for metrics in job.trainer.in_pack(turns) if self._shares else turns:
             if metrics is None:
                 yield
                 continue
@@ -197,6 +207,12 @@ class _Trial:
     def _tell(self, result: Mapping[str, Any]) -> None:
         """Reports a result; Ray has taken it when this returns."""
         tune.report({**result, "of": self._id})
+
+
+def _end_if_broken(trainer: Trainer) -> None:
+    """Ends this process if it can train no more. Ray starts its pack again in another one."""
+    if trainer.is_broken():
+        os._exit(1)
 
 
 def _check_node(conditions: Mapping[str, str]) -> None:
@@ -237,4 +253,4 @@ def _device() -> str:
     return "cpu"
 
 
-_OVER = object()
+_NO_MORE = object()

@@ -22,7 +22,7 @@ class Plan:
     fewest: int
     """How many of them run in any case: fewer than all only in a sequence."""
     workers: int
-    """Concurrent trials."""
+    """Concurrent workers."""
     source: str | None
     """Where the times come from; None if there is no estimate."""
     trial_seconds: float | None
@@ -53,7 +53,7 @@ def make_plan(
 
     Args:
         study: the study.
-        workers: concurrent trials; None is as many as this machine's CPUs hold.
+        workers: concurrent workers; None is as many as this machine's CPUs hold.
         estimate: what trials take; None if that is unknown.
         price: of one hour of a worker, that is of the room that one trial takes.
     """

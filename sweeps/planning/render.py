@@ -78,7 +78,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
 
 
 def _resources(resources: Resources) -> str:
-    per = "trial" if resources.pack == 1 else f"pack of {resources.pack} trials"
+    per = "trial" if resources.pack == 1 else f"pack of up to {resources.pack:,} trials"
     return f"{resources.cpu:g} CPU and {resources.gpu:g} GPU per {per}"
 
 

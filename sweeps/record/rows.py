@@ -42,6 +42,8 @@ class Fact(StrEnum):
     """What `precision: auto` means in this sweep: fp32 or bf16, as the first driver's machine decided."""
     BASELINES = "baselines"
     """What the kNN accuracy of each data set is compared with, as JSON: see `Baselines`."""
+    PACK = "pack"
+    """How many trials a worker of the latest run takes turns with, at most."""
     PLAN = "plan"
     """The expected times when the sweep started, as JSON."""
     STUDY_FILE = "study.yaml"
@@ -129,7 +131,7 @@ class Measurement(MetricsRow):
     spectra: Mapping[str, bytes]
     """Level ("representation", "projection") -> eigenvalues, descending, as little-endian float32."""
     wall_seconds: float
-    """Seconds since the start of this attempt."""
+    """Seconds since the start of this attempt; in a pack, those of the trial's own turns."""
     device: str
     """The accelerator that the trial runs on, or cpu."""
     commit: str | None = None

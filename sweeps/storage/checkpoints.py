@@ -40,7 +40,9 @@ ENCODER_AGAIN = "the trial's results stand; a run of it in another directory mak
 REPORTED = "reported.jsonl"
 """The measurements that a trial has reported, one per line."""
 PAUSE_SECONDS = 60
-"""How long a trial does not try a store again after it has failed: each attempt costs seconds."""
+"""How long a process does not try a store again after it has failed: each attempt costs seconds."""
+_paused_until: dict[str, float] = {}
+"""URI of a store that has failed -> the time of the monotonic clock at which it is tried again."""
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +78,6 @@ class StoredWorkspace(Workspace):
         """File -> modification time and size of the version in the store."""
         self._stored_state_is_whole = True
         """Whether the store's state may take the place of the one before: it is not known to be damaged."""
-        self._paused_until = -math.inf
 
     def fetch(self) -> None:
         """Fetches the store's files, unless a process that died here has left newer ones."""
@@ -105,7 +106,7 @@ class StoredWorkspace(Workspace):
         Raises:
             LastingStorageError: the store is full, read-only or gone.
         """
-        if time.monotonic() < self._paused_until:
+        if time.monotonic() < _paused_until.get(self._store.uri, -math.inf):
             return
         try:
             self._push()
@@ -113,7 +114,7 @@ class StoredWorkspace(Workspace):
             raise
         except StorageError as error:
             _log.warning("%s; trying again in %d s", error, PAUSE_SECONDS)
-            self._paused_until = time.monotonic() + PAUSE_SECONDS
+            _paused_until[self._store.uri] = time.monotonic() + PAUSE_SECONDS
 
     def close(self) -> bool:
         """Sends the rest and removes the local folder. Returns False if it stays because the store failed."""
@@ -203,6 +204,8 @@ class Checkpoints:
             return
         folder = local_copies(self.store)
         _send_unsent(folder, self.store)
+        # What is still unsent of this trial is its own now: another one that begins here must not remove it.
+        (folder / f"{trial_id}.unsent").unlink(missing_ok=True)
         workspace = StoredWorkspace(folder / trial_id, self.store, f"{CHECKPOINTS}/{trial_id}")
         workspace.fetch()
         try:

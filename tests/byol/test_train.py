@@ -187,8 +187,31 @@ def test_states_by_time_come_every_few_minutes_and_take_a_small_share_of_it(
     saver = checkpoint.Saver(learner, Path("nowhere"), data="", every=None)
     while now < 1000:
         now += 1
-        saver.after(int(now))
+        saver.after(int(now), now - saving * len(states))
     assert states == saved
+
+
+def test_trials_that_take_turns_keep_together_to_that_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of four has a quarter of the time, and a state that takes 3 s."""
+    now, states = 0.0, list[int]()
+
+    def save(*_: object, **__: object) -> None:
+        nonlocal now
+        states.append(int(now))
+        now += 3
+
+    monkeypatch.setattr(checkpoint, "save_state", save)
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    learner = Learner(tiny(), train_images=200, device=CPU)
+    savers = [checkpoint.Saver(learner, Path("nowhere"), data="", every=None) for _ in range(4)]
+    trained = 0
+    while now < 4000:
+        trained += 1
+        for saver in savers:
+            now += 1
+            saver.after(trained, trained)
+    first = 4  # no one knows yet how long saving takes
+    assert 0.01 < 3 * len(states[first:]) / (now - states[first - 1]) <= 0.02
 
 
 RESUMED: dict[str, dict[str, Any]] = {

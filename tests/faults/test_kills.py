@@ -27,6 +27,8 @@ from tests.faults.real import TEXT, cluster, run_real, tables
 from tests.faults.saving import SHORT_OF_MEMORY
 
 KILLS = range(20)
+PACKS = pytest.mark.parametrize("pack", [1, 3])
+"""How many trials a worker runs in turns, of six on two workers."""
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.timeout(240),
@@ -95,28 +97,31 @@ def kill_a_worker(draws: random.Random) -> None:
         os.kill(draws.choice(workers), signal.SIGKILL)
 
 
+@PACKS
 @pytest.mark.parametrize("number", KILLS)
 def test_killed_workers(
-    tmp_path: Path, undisturbed: tuple[Path, int], injected: Callable[..., None], number: int
+    tmp_path: Path, undisturbed: tuple[Path, int], injected: Callable[..., None], pack: int, number: int
 ) -> None:
     (whole, total), draws = undisturbed, random.Random(number)
     moment = spread(total, len(KILLS), "worker")[number]
     with counted(Moments(tmp_path, moment, lambda: kill_a_worker(draws))):
-        outcome, shown = run_real(tmp_path)
+        outcome, shown = run_real(tmp_path, pack=pack)
     assert outcome.counts["complete"] == 6, shown
     assert tables(tmp_path) == tables(whole)
     injected("worker", SAME)
 
 
+@PACKS
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
 @pytest.mark.parametrize("number", range(5))
 def test_signals(
     tmp_path: Path, nodes: Any, study: Path, undisturbed: tuple[Path, int], started: Drivers,
-    injected: Callable[..., None], name: str, number: int,
+    injected: Callable[..., None], pack: int, name: str, number: int,
 ) -> None:  # fmt: skip
     out, (whole, total) = tmp_path / "sweep", undisturbed
     moment = spread(total, 5, name)[number]
-    command = ["run", str(study), "--out", str(out), "--workers", "2", "--address", nodes.address]
+    size = ["--workers", "2", "--pack", str(pack)]
+    command = ["run", str(study), "--out", str(out), *size, "--address", nodes.address]
     ended = started.run(command, out, at=moment, what=name)
     assert ended.status == 130, ended
     assert "Traceback" not in ended.shown
@@ -125,23 +130,25 @@ def test_signals(
     injected("signals", SAME)
 
 
+@PACKS
 def test_the_time_budget(
-    tmp_path: Path, undisturbed: tuple[Path, int], injected: Callable[..., None]
+    tmp_path: Path, undisturbed: tuple[Path, int], injected: Callable[..., None], pack: int
 ) -> None:
     for tenths in range(1, 40, 4):
         out = tmp_path / str(tenths)
-        outcome, _ = run_real(out, time_budget=tenths / 10)
+        outcome, _ = run_real(out, time_budget=tenths / 10, pack=pack)
         assert outcome.out_of_time or outcome.counts["complete"] == 6
         check_resumed(out, undisturbed[0])
         injected("budget", SAME)
         shutil.rmtree(out)
 
 
+@PACKS
 def test_trials_that_run_out_of_memory(
-    tmp_path: Path, undisturbed: tuple[Path, int], injected: Callable[..., None]
+    tmp_path: Path, undisturbed: tuple[Path, int], injected: Callable[..., None], pack: int
 ) -> None:
     """Of a GPU's memory: tried again, alone. Of the machine's: an error, which --retry-failed runs again."""
-    outcome, shown = run_real(tmp_path, trainer=SHORT_OF_MEMORY)
+    outcome, shown = run_real(tmp_path, trainer=SHORT_OF_MEMORY, pack=pack)
     assert (outcome.counts["complete"], outcome.counts["failed"]) == (3, 3), shown
     outcome, shown = run_real(tmp_path, trainer=SHORT_OF_MEMORY, retry_failed=True)
     assert outcome.counts["complete"] == 6, shown

@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,8 +25,11 @@ from sweeps import simulated
 from sweeps.engine import heartbeat, worker
 from sweeps.engine.driver import Bookkeeper, packs
 from sweeps.engine.heartbeat import Heartbeat
+from sweeps.errors import StorageError
 from sweeps.record.rows import METRICS, Measurement
 from sweeps.simulated import TRAINER
+from sweeps.storage.checkpoints import Checkpoints
+from sweeps.storage.store import Store
 from sweeps.study import Study, study_from_text
 from sweeps.trainer import byol_trainer, on_own_stream
 from tests.sweeps.engine.real_sweeps import run_study, table
@@ -155,10 +160,10 @@ def test_what_has_ended_does_not_run_again_when_the_pack_does(ran: Ran, tmp_path
     trials = {name: {"steps": 4, "eval_every": 2} for name in "ab"}
     data = SimpleNamespace(get=lambda _: simulated.load_data("made-up"))
     job = a_job(tmp_path, node_data=data)
-    Heartbeat(job.run, ["a", "b"], limit=60).ended("a")
+    Heartbeat(job.run, ["a", "b"], limit=60).recorded("a")
     worker.run_pack(a_pack(trials), job=job)
     assert (len(ran.of("a")), len(ran.of("b"))) == (0, 3)
-    assert ran.table["a token/b/ended"] == ""
+    assert ran.table["a token/b/recorded"] == ""
 
 
 def test_seconds_and_speed_are_those_of_a_trials_own_turns(
@@ -183,12 +188,15 @@ def test_seconds_and_speed_are_those_of_a_trials_own_turns(
     assert [row.wall_seconds for row in ran.of("b")] == [10.0, 30.0, 50.0]
 
 
-def test_packs_differ_by_at_most_one_trial_and_keep_no_worker_idle() -> None:
+def test_trials_are_dealt_out_to_as_many_packs_as_all_workers_can_share() -> None:
     sizes = [[len(pack) for pack in packs(range(trials), most=8, workers=4)] for trials in (1, 3, 15, 33, 48)]
     assert sizes == [[1], [1, 1, 1], [4, 4, 4, 3], [5, *[4] * 7], [6] * 8]
     assert [len(pack) for pack in packs(range(15), most=1, workers=4)] == [1] * 15
     assert packs([], most=8, workers=4) == []
-    assert [trial for pack in packs(range(33), most=8, workers=4) for trial in pack] == [*range(33)]
+    dealt = packs(range(33), most=8, workers=4)
+    assert sorted(trial for pack in dealt for trial in pack) == [*range(33)]
+    hours = [[100 if trial < 4 else 10 for trial in pack] for pack in packs(range(8), most=8, workers=2)]
+    assert [sum(pack) for pack in hours] == [220, 220], "the long ones come first"
 
 
 class Recorded:
@@ -201,34 +209,155 @@ class Recorded:
         return lambda trial_id, *_, **__: self.events.append((name, trial_id))
 
 
-def test_a_pack_whose_processes_die_loses_what_is_left_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its other trials are tried once more, alone: one of them may be what kills the process."""
-    tracker = Recorded()
-    interruption: Any = SimpleNamespace(at_once=False)
-    bookkeeper = Bookkeeper(tracker, interruption, set())  # type: ignore[arg-type]
-    pack = SimpleNamespace(config={"pack": [{"id": name} for name in "abc"]})
+class Packed:
+    """A pack of three trials that a driver's bookkeeper hears of."""
+
+    def __init__(self) -> None:
+        self.tracker = Recorded()
+        interruption: Any = SimpleNamespace(at_once=False, request=lambda: None)
+        self.bookkeeper = Bookkeeper(self.tracker, interruption, set())  # type: ignore[arg-type]
+        self.trial = SimpleNamespace(config={"pack": [{"id": name} for name in "abc"]})
+
+    def starts(self) -> None:
+        self.bookkeeper.on_trial_start(0, [], self.trial)
+
+    def tells(self, trial_id: str, **result: Any) -> None:
+        self.bookkeeper.on_trial_result(0, [], self.trial, {**result, "of": trial_id})
+
+
+@pytest.fixture
+def packed() -> Packed:
+    return Packed()
+
+
+def a_measurement() -> dict[str, Any]:
     simulation = simulated.train(from_settings({"steps": 2}), simulated.load_data("x"))
-    about: dict[str, Any] = {
-        "device": "cpu",
-        "versions": "",
-        "code": "",
-        "data_digest": "",
-        "commit": "",
-        "clean": True,
-    }
-    measurement = Measurement.of(next(simulation), wall_seconds=1.0, **about)
-    bookkeeper.on_trial_start(0, [], pack)
-    bookkeeper.on_trial_result(0, [], pack, {**measurement.to_report(), "of": "b"})
-    bookkeeper.on_trial_result(0, [], pack, {"of": "b", "returned": True})
-    bookkeeper.on_trial_start(0, [], pack)
-    bookkeeper.on_trial_result(0, [], pack, {**measurement.to_report(), "of": "b"})
-    bookkeeper.on_trial_error(0, [], pack)
-    assert tracker.events == [
-        ("started", "a"), ("started", "b"), ("started", "c"),
+    about: dict[str, Any] = {"device": "cpu", "versions": "", "code": "", "data_digest": "", "commit": ""}
+    return Measurement.of(next(simulation), wall_seconds=1.0, clean=True, **about).to_report()
+
+
+STARTED = [("started", "a"), ("started", "b"), ("started", "c")]
+
+
+def test_a_pack_whose_processes_die_loses_what_is_left_of_it(packed: Packed) -> None:
+    """Its other trials are tried once more, alone: one of them may be what kills the process."""
+    packed.starts()
+    packed.tells("b", **a_measurement())
+    packed.tells("b", returned=True)
+    packed.starts()
+    packed.tells("b", **a_measurement())
+    packed.bookkeeper.on_trial_error(0, [], packed.trial)
+    assert packed.tracker.events == [
+        *STARTED,
         ("measured", "b"), ("returned", "b"),
         ("started", "a"), ("started", "c"),
         ("lost", "a"), ("lost", "c"),
     ]  # fmt: skip
+
+
+def test_what_runs_out_of_memory_in_a_pack_is_tried_alone_before_it_has_a_whole_gpu(packed: Packed) -> None:
+    packed.starts()
+    failure = {"error": "OutOfMemoryError: no", "traceback": "", "ends_sweep": False}
+    packed.tells("a", **failure, out_of_memory=True)
+    packed.tells("b", **failure, out_of_memory=False)
+    packed.tells("c", returned=True)
+    packed.bookkeeper.on_trial_complete(0, [], packed.trial)
+    assert packed.tracker.events == [*STARTED, ("lost", "a"), ("failed", "b"), ("returned", "c")]
+
+
+def test_a_pack_that_ends_without_a_word_on_a_trial_has_not_run_it(packed: Packed) -> None:
+    packed.starts()
+    for trial_id in "ab":
+        packed.tells(trial_id, returned=True)
+    packed.bookkeeper.on_trial_complete(0, [], packed.trial)
+    assert packed.tracker.events == [*STARTED, ("returned", "a"), ("returned", "b"), ("lost", "c")]
+
+
+class Ended(BaseException):
+    """The end of a process."""
+
+
+def test_a_process_that_can_train_no_more_ends_and_fails_no_trial(
+    ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a failed assertion on a GPU, which all trials of the process would report as their own."""
+
+    def end(status: int) -> None:
+        raise Ended
+
+    monkeypatch.setattr(os, "_exit", end)
+    broken = False
+
+    def train_and_break(config: TrialConfig, data: Any, **_: Any) -> Iterator[Any]:
+        nonlocal broken
+        for metrics in simulated.train(config, data):
+            yield metrics
+            if config.momentum == 0.123:
+                broken = True
+                raise RuntimeError("device-side assert triggered")
+
+    trials: dict[str, dict[str, Any]] = {"breaks": {"momentum": 0.123, "steps": 4}, "fine": {"steps": 4}}
+    trainer = dataclasses.replace(TRAINER, train=train_and_break, is_broken=lambda: broken)
+    data = SimpleNamespace(get=lambda _: simulated.load_data("made-up"))
+    job = a_job(tmp_path, node_data=data, trainer=trainer)
+    with pytest.raises(Ended):
+        worker.run_pack(a_pack(trials), job=job)
+    assert not [result for result in ran.results if "error" in result]
+    broken = False
+    worker.run_pack(a_pack({"breaks": trials["breaks"]}), job=job)
+    [failure] = [result for result in ran.results if "error" in result]
+    assert failure["error"] == "RuntimeError: device-side assert triggered", "alone, it is its own"
+    with pytest.raises(Ended):
+        worker.run_pack(a_pack({"fine": trials["fine"]}), job=job)
+
+
+def test_a_pack_that_is_told_to_end_while_it_loads_does_not_begin(
+    ran: Ran, tmp_path: Path, images: ImageData
+) -> None:
+    def load(_: Any) -> ImageData:
+        tell_to_end()
+        return images
+
+    job = a_job(tmp_path, trainer=byol_trainer(), node_data=SimpleNamespace(get=load))
+    worker.run_pack(a_pack(DIFFERENT), job=job)
+    assert ran.results == []
+    assert ran.table["idle"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_trials_of_a_pack_resume_from_a_store(
+    ran: Ran, tmp_path: Path, images: ImageData, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """Also if it fails at first, so that what it lacks is sent from here when the pack begins again."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "local"))
+    store = Store.at(str(tmp_path / "store"))
+    job = learning(tmp_path, images, checkpoints=Checkpoints(folder=tmp_path, store=store))
+
+    def report(result: dict[str, Any]) -> None:
+        ran.results.append(result)
+        if (result["of"], result.get("step")) == ("c", 2):
+            tell_to_end()
+
+    monkeypatch.setattr(tune, "report", report)
+    with monkeypatch.context() as patch:
+        if fails:
+            patch.setattr(type(store), "upload", refuse)
+        worker.run_pack(a_pack(DIFFERENT), job=job)
+    monkeypatch.setattr(tune, "report", ran.results.append)
+    tell_to_end(False)
+    if not fails:
+        shutil.rmtree(tmp_path / "local")  # another machine
+    worker.run_pack(a_pack(DIFFERENT), job=job)
+    last = {trial_id: list({row.step: row for row in ran.of(trial_id)}.values()) for trial_id in DIFFERENT}
+    for trial_id, own in DIFFERENT.items():
+        expected = [*train(from_settings({**SMALL, **own}), images)]
+        assert [row.loss for row in last[trial_id]] == [row.loss for row in expected]
+        assert job.checkpoints.encoder(trial_id)
+    assert not [*(tmp_path / "local").rglob("*.unsent")]
+
+
+def refuse(*_: Any) -> None:
+    raise StorageError("the store does not answer")
 
 
 def test_on_a_gpu_each_trial_launches_its_turns_on_a_stream_of_its_own(
@@ -291,9 +420,10 @@ def test_a_sweep_in_packs_has_the_tables_of_one_without(tmp_path: Path) -> None:
     assert (outcome.counts["complete"], outcome.counts["failed"], outcome.counts["diverged"]) == (8, 4, 4)
     tables = {folder: comparable(tmp_path / folder, study) for folder in ("packs", "alone")}
     assert tables["packs"] == tables["alone"]
-    attempts = [row["attempt"] for row in table(tmp_path / "packs", "trials")]
-    assert {*attempts} == {1, 2}
-    assert 1 <= attempts.count(2) <= 4, "those of the pack that died, but for what had ended"
+    attempts = {row["trial_id"]: row["attempt"] for row in table(tmp_path / "packs", "trials")}
+    begun = Counter((tmp_path / "packs" / "starts").read_text().split())
+    assert begun == attempts, "what had ended was not trained again"
+    assert 1 <= [*attempts.values()].count(2) <= 3
 
 
 def comparable(out: Path, study: Study) -> dict[str, Any]:
@@ -314,7 +444,10 @@ def train_and_die_once(
     config: TrialConfig, data: Any, *, checkpoint_folder: Path | None, checkpoint_every: int | None
 ) -> Iterator[Any]:
     assert checkpoint_folder is not None
-    marker = checkpoint_folder.parent.parent / "died"
+    out = checkpoint_folder.parent.parent
+    marker = out / "died"
+    with (out / "starts").open("a") as file:
+        file.write(f"{checkpoint_folder.name}\n")
     for metrics in simulated.train(config, data):
         yield metrics
         if config.lr < 1 and metrics.step == 15 and not marker.exists():
