@@ -367,6 +367,16 @@ WRONG: list[tuple[list[str], str, str]] = [
         GOOD,
         "must be at least 0.01, but got '0'",
     ),
+    (
+        ["run", "lr-search", "--out", "{out}", "--pack", "2"],
+        GOOD,
+        "--pack: must be 1 in a search, which draws",
+    ),
+    (
+        ["run", "{study}", "--out", "{out}", "--pack", "0"],
+        GOOD,
+        "must be a whole number, at least 1, but got",
+    ),
     (["run", "{study}", "--out", "{out}", "--cpus-per-trial", "nan"], GOOD, "must be whole, or a fraction"),
     (
         ["run", "{study}", "--out", "{out}", "--time-budget", 400 * "9" + "h"],

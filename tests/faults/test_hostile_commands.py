@@ -30,6 +30,7 @@ OPTIONS = [
         "--set",
         "--data-root",
         "--cpus-per-trial",
+        "--pack",
         "--gpus-per-trial",
     ),
     *(

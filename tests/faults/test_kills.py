@@ -111,16 +111,15 @@ def test_killed_workers(
     injected("worker", SAME)
 
 
-@PACKS
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(10))
 def test_signals(
     tmp_path: Path, nodes: Any, study: Path, undisturbed: tuple[Path, int], started: Drivers,
-    injected: Callable[..., None], pack: int, name: str, number: int,
+    injected: Callable[..., None], name: str, number: int,
 ) -> None:  # fmt: skip
     out, (whole, total) = tmp_path / "sweep", undisturbed
-    moment = spread(total, 5, name)[number]
-    size = ["--workers", "2", "--pack", str(pack)]
+    moment = spread(total, 10, name)[number]
+    size = ["--workers", "2", "--pack", str((1, 3)[number % 2])]
     command = ["run", str(study), "--out", str(out), *size, "--address", nodes.address]
     ended = started.run(command, out, at=moment, what=name)
     assert ended.status == 130, ended

@@ -1,5 +1,6 @@
 """What the ledger says after each event of a running sweep."""
 
+import dataclasses
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,36 @@ def test_a_trial_whose_processes_died_at_once_is_tried_again_and_then_fails(
     assert (failed.state, failed.end_reason) == (TrialState.FAIL, EndReason.ERROR)
     assert failed.error == "the process of the trial died 4 times"
     assert tracker.to_try_again() == []
+
+
+def test_a_trial_that_left_its_pack_may_still_meet_a_node_that_dies(
+    ledger: Ledger, tracker: Tracker, small: Study
+) -> None:
+    trial, *_ = small.trials()
+    died = ("the process of the trial died 4 times", "all of it")
+    tracker.started(trial.trial_id)
+    tracker.lost(trial.trial_id, "OutOfMemoryError: no\nroom", "", in_pack=True)
+    assert row(ledger, trial.trial_id).error == "OutOfMemoryError: no room"
+    assert (tracker.to_try_again(), tracker.died_at_once()) == ([trial], False), "nothing to wait for"
+    tracker.started(trial.trial_id)
+    tracker.lost(trial.trial_id, *died)
+    assert (tracker.to_try_again(), tracker.died_at_once()) == ([trial], True)
+    tracker.started(trial.trial_id)
+    tracker.lost(trial.trial_id, *died)
+    assert row(ledger, trial.trial_id).end_reason == EndReason.ERROR
+
+
+def test_what_is_left_is_shared_by_workers_and_not_by_the_trials_of_their_packs(
+    ledger: Ledger, tracker: Tracker, small: Study
+) -> None:
+    """Eight trials of a second each, of their own turns, on two workers: four seconds."""
+    tracker.in_packs(4)
+    for trial in small.trials():
+        tracker.started(trial.trial_id)
+        tracker.measured(trial.trial_id, dataclasses.replace(measurement(10), wall_seconds=0.5))
+    assert tracker.snapshot().seconds_left == pytest.approx(2.0)
+    tracker.in_packs(1)
+    assert tracker.snapshot().seconds_left == pytest.approx(0.5)
 
 
 def test_training_that_ends_early_without_a_reason_is_a_failure(

@@ -22,7 +22,7 @@ from sweeps.progress import Display
 from sweeps.record import directory
 from sweeps.record.ledger import Ledger
 from sweeps.record.refresh import renew
-from sweeps.record.rows import Ending, EndReason, TrialRow, TrialState
+from sweeps.record.rows import Ending, EndReason, Fact, TrialRow, TrialState
 from sweeps.study import Study
 from sweeps.watch import follow, has_begun, progress
 from tests.sweeps.conftest import SMALL, plan_sweep
@@ -126,6 +126,19 @@ def test_run_serves_the_report_from_the_drivers_plan_to_its_end(
     assert run_sweep.main(["run", str(study_file), "--out", str(out), "--watch"]) == 0
     [process] = started
     assert process.returncode == 0, "it has ended by itself"
+
+
+def test_what_is_left_is_shared_by_the_workers(tmp_path: Path, small: Study) -> None:
+    """Four of eight trials are halfway after 10 s of their own turns: one worker needs 120 s for the rest."""
+    stream = io.StringIO()
+    with plan_sweep(tmp_path, small) as ledger:
+        for trial in small.trials()[:4]:
+            row = dataclasses.replace(measurement(10), wall_seconds=10.0)
+            ledger.append(trial.trial_id, ledger.start(trial.trial_id), row)
+        for pack, left in (("1", "0:30"), ("2", "1:00"), ("8", "2:00")):
+            ledger.set_fact(Fact.PACK, pack)
+            follow(tmp_path, Display(stream), sleep=lambda _: None)
+            assert f"about {left} left" in stream.getvalue().splitlines()[-1]
 
 
 def test_status_follows_a_sweep_until_its_driver_ends(tmp_path: Path, small: Study) -> None:

@@ -19,6 +19,15 @@ def test_the_plan_states_a_condition_beside_its_factor() -> None:
     assert as_json(plan)["cells"][-1].keys() == {"cell_id", "predictor"}
 
 
+def test_the_plan_says_how_many_trials_share_a_worker() -> None:
+    text = CONDITIONAL + "resources: {cpu: 2, pack: 8}\n"
+    plan = make_plan(study_from_text(text, "f"), workers=1)
+    assert "\nresources   2 CPU and 0 GPU per pack of up to 8 trials\n" in as_text(plan)
+    assert as_json(plan)["resources"] == {"cpu": 2.0, "gpu": 0.0, "pack": 8}
+    alone = make_plan(study_from_text(CONDITIONAL, "f"), workers=1)
+    assert "\nresources   1 CPU and 0 GPU per trial\n" in as_text(alone)
+
+
 def test_plan_says_what_is_confounded() -> None:
     text = as_text(make_plan(four("{kind: fractional, resolution: 4}"), workers=1))
     assert "resolution IV, defining relation I = encoder_norm x exclude_bias_and_norm x probe x symm" in text

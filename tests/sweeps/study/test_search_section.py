@@ -46,6 +46,15 @@ def test_the_resolved_study_is_the_same_study(text: str) -> None:
     assert {"factors", "design"}.isdisjoint(yaml.safe_load(resolved))
 
 
+def test_a_search_has_no_packs() -> None:
+    study_from_text(SEARCH + "resources: {pack: 1}\n", "f")
+    message = (
+        r"^f:19: resources\.pack: must be 1 in a search, which draws one sample after another, but got 8$"
+    )
+    with pytest.raises(StudyError, match=message):
+        study_from_text(SEARCH + "resources: {pack: 8}\n", "f")
+
+
 def test_types_are_those_of_the_settings() -> None:
     search = study_from_text(SEARCH, "f").search
     assert search is not None

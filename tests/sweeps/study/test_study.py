@@ -25,7 +25,7 @@ factors:
     none: {projector_norm: none, predictor_norm: none}
 design: full-factorial
 seeds: [3, 1]
-resources: {cpu: 2, gpu: 0.5}
+resources: {cpu: 2, gpu: 0.5, pack: 4}
 collapse: {representation_threshold: 0.2, patience: 5, stop: true}
 estimate: {seconds_per_trial: 8, hardware: two cores}
 """
@@ -35,7 +35,7 @@ def test_a_whole_file() -> None:
     study = study_from_text(FULL, "f")
     assert (study.name, study.title, study.question) == ("full-example", "A title", "Why?")
     assert study.seeds == (3, 1)
-    assert study.resources == Resources(cpu=2.0, gpu=0.5)
+    assert study.resources == Resources(cpu=2.0, gpu=0.5, pack=4)
     assert study.collapse == CollapseRule(representation_threshold=0.2, patience=5, stop=True)
     assert [factor.name for factor in study.factors] == ["tau_base", "heads"]
     assert [level.label for level in study.factors[0].levels] == [0.99, 0.0]
@@ -110,6 +110,8 @@ BAD = [
     ("[0.99, 0]", "[" * 2000, "f:1: is nested too deeply"),
     ("cpu: 2", "cpu: 1.5", "f:16: resources.cpu: must be whole, or a fraction below 1, but got 1.5"),
     ("cpu: 2", "cpus: 2", 'f:16: resources.cpus: is not a key of resources (did you mean "cpu"?)'),
+    ("pack: 4", "pack: 0", "f:16: resources.pack: must be a whole number, at least 1, but got 0"),
+    ("pack: 4", "pack: 1.5", "f:16: resources.pack: must be a whole number, at least 1, but got 1.5"),
     ("stop: true", "stop: yes", "f:17: collapse.stop: must be true or false, but got 'yes'"),
     ("patience: 5", "patience: 0", "f:17: collapse.patience: must be a whole number, at least 1, but got 0"),
     ("seconds_per_trial: 8", "seconds_per_trial: .nan", "must be a number, at least 0"),
