@@ -71,17 +71,7 @@ def add_run(run: ArgumentParser) -> None:
     _add_study(run)
     run.add_argument("--out", type=path, required=True, metavar="DIR", help="the sweep's directory")
     add_address(run)
-    run.add_argument("--workers", type=count, metavar="N", help="maximum concurrent trials, or packs of them")
-    run.add_argument("--cpus-per-trial", type=cpus, metavar="N", help="overrides the study's value")
-    run.add_argument(
-        "--gpus-per-trial", type=gpus, metavar="N", help="likewise; with 0.5, two trials share a GPU"
-    )
-    run.add_argument(
-        "--pack",
-        type=count,
-        metavar="N",
-        help="likewise: up to N trials share a worker, its CPUs and its GPU, and take their steps in turn",
-    )
+    _add_workers(run)
     run.add_argument(
         "--checkpoint-every",
         type=count_or_zero,
@@ -130,6 +120,20 @@ def add_run(run: ArgumentParser) -> None:
         help="go on although code, versions or data have changed; each trial says what it ran under",
     )
     add_watch(run)
+
+
+def _add_workers(run: ArgumentParser) -> None:
+    run.add_argument("--workers", type=count, metavar="N", help="maximum concurrent trials, or packs of them")
+    run.add_argument("--cpus-per-trial", type=cpus, metavar="N", help="overrides the study's value")
+    run.add_argument(
+        "--gpus-per-trial", type=gpus, metavar="N", help="likewise; with 0.5, two trials share a GPU"
+    )
+    run.add_argument(
+        "--pack",
+        type=count,
+        metavar="N",
+        help="likewise: up to N trials share a worker, its CPUs and its GPU, and take their steps in turn",
+    )
 
 
 def add_measure(measure: ArgumentParser) -> None:
