@@ -44,8 +44,8 @@ class Saver:
 
         Args:
             step: the last step.
-            seconds: how long it has trained. That is less than the time that has passed where several trials
-                take turns, so that all of them together keep to SHARE.
+            seconds: how long it has had a turn. Where several trials take turns that is less than the time
+                that has passed, so that all of them together keep to SHARE.
 
         Raises:
             Stopped: the loop was told to end, and the state is saved. Without checkpoints nothing is.
@@ -58,7 +58,8 @@ class Saver:
             began = time.monotonic()
             save_state(self._learner, self._folder, data=self._data)
             ended = time.monotonic()
-            self._due, self._due_seconds = ended + SECONDS, seconds + (ended - began) / SHARE
+            took = ended - began
+            self._due, self._due_seconds = ended + SECONDS, seconds + took + took / SHARE
         if ends:
             raise Stopped
 

@@ -126,7 +126,7 @@ def _loop(
 ) -> Iterator[Metrics | None]:
     config, total = learner.config, learner.total_steps
     last_measured, measured_at = start, 0.0
-    seconds, turn_began = 0.0, time.perf_counter()  # of its own turns, but for its measurements
+    seconds, turn_began = 0.0, time.perf_counter()  # of its own turns
     for step, views in enumerate(batches(config, data, learner.device, start, total), start + 1):
         beat()
         learner.step(*views)
@@ -134,9 +134,9 @@ def _loop(
             steps = config.eval_every if step % config.eval_every == 0 else step % config.eval_every
             loss = learner.take_loss().item() / steps
             images = (step - last_measured) * config.batch_size
-            seconds += time.perf_counter() - turn_began
-            speed = images / (seconds - measured_at)
+            speed = images / (seconds + time.perf_counter() - turn_began - measured_at)
             metrics = measurer.measure(step=step, loss=loss, samples_per_second=speed)
+            seconds += time.perf_counter() - turn_began
             yield metrics
             if not (math.isfinite(loss) and math.isfinite(metrics.representation_std)):
                 return

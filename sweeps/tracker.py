@@ -87,15 +87,17 @@ class Tracker:
 
     def to_try_again(self) -> list[Trial]:
         """Returns the trials that `lost` has recorded and that have not run again."""
-        return self._pending_of(dict.fromkeys((*self._lost_in_pack, *self._lost)))
+        lost = dict.fromkeys((*self._lost_in_pack, *self._lost))
+        return self._pending_of(name for name in lost if name not in self._ran_out_of_memory)
 
     def died_at_once(self) -> bool:
         """Whether among them are some that were alone, whose processes died within a moment."""
-        return bool(self._pending_of(self._lost))
+        return any(trial.trial_id in self._lost for trial in self.to_try_again())
 
     def in_packs(self, trials: int) -> None:
         """Tells how many trials a worker runs in turns from now on, at most."""
-        self._pack = trials
+        if trials != self._pack:
+            self._pack, self._max_running = trials, 1
         self._ledger.set_fact(Fact.PACK, str(trials))
 
     def _pending_of(self, trial_ids: Iterable[str]) -> list[Trial]:

@@ -1,5 +1,6 @@
 """The interface between the engine and a trainer, which loads data and trains one trial. byol/ ships one."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,9 +155,8 @@ _NO_MORE = object()
 
 def gpu_is_broken() -> bool:
     """Whether the GPU refuses all work of this process, as after a failed assertion of a kernel."""
-    import torch
-
-    if not torch.cuda.is_initialized():
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
         return False
     try:
         torch.cuda.synchronize()

@@ -70,24 +70,25 @@ class Driver:
     def run(
         self, trials: Sequence[Trial], *, resources: Resources, workers: int | None, room: int = 1
     ) -> None:
-        """Runs `trials` in order, then retries alone those that ran out of memory.
+        """Runs `trials`, alone in their order; then alone those that could not go on in their packs, or whose
+        processes died at once; then one by one, on whole GPUs, those that ran out of memory.
 
         Args:
             trials: the trials to run.
             resources: what one pack occupies, and its most trials.
             workers: maximum concurrent packs; None means as many as fit.
-            room: how many fit, as far as is known.
+            room: how many fit now. A cluster may grow.
         """
         common, differing = _split([trial.settings for trial in trials])
-        choices = [
-            {"id": trial.trial_id, "settings": settings}
+        choices = {
+            trial.trial_id: {"id": trial.trial_id, "settings": settings}
             for trial, settings in zip(trials, differing, strict=True)
-        ]
-        dealt = packs(choices, most=resources.pack, workers=min(room, workers or room))
+        }
+        dealt = packs(trials, most=resources.pack, workers=workers or room)
         self.tracker.in_packs(max(map(len, dealt), default=1))
         self._fit(
             dataclasses.replace(self.job, common=common, resources=resources),
-            InOrder(dealt),
+            InOrder([[choices[trial.trial_id] for trial in pack] for pack in dealt]),
             workers=workers,
             planned=[trial.trial_id for trial in trials],
         )
@@ -217,25 +218,26 @@ def _receive(job: Job) -> None:
     """Does nothing: to get here, a worker has imported all that a trial needs."""
 
 
-def packs(trials: Sequence[Any], *, most: int, workers: int) -> list[Sequence[Any]]:
-    """Deals trials out to packs, so that long ones, which come first, do not meet in one.
+def packs(trials: Sequence[Trial], *, most: int, workers: int) -> list[list[Trial]]:
+    """Deals trials out to packs; alone, they keep their order.
 
-    Unless there are fewer trials, the number of packs is a multiple of that of the workers, so that all end
-    at about the same time.
-
-    >>> packs("abcdefg", most=4, workers=1)
-    ['aceg', 'bdf']
-    >>> packs("abcdefg", most=4, workers=4)
-    ['ae', 'bf', 'cg', 'd']
+    The trials of a cell, which take equally long, go to different packs. Unless there are fewer trials, the
+    number of packs is a multiple of that of the workers. So all end at about the same time.
 
     Args:
         trials: the trials.
         most: the most trials of a pack.
         workers: how many packs run at the same time.
     """
+    if most == 1:
+        return [[trial] for trial in trials]
+    cells: dict[str, list[Trial]] = {}
+    for trial in trials:
+        cells.setdefault(trial.cell_id, []).append(trial)
+    by_cell = [trial for cell in cells.values() for trial in cell]
     rounds = math.ceil(len(trials) / (most * workers))
     count = min(workers * rounds, len(trials))
-    return [trials[place::count] for place in range(count)]
+    return [by_cell[place::count] for place in range(count)]
 
 
 def _members(pack: Any) -> list[str]:
@@ -286,7 +288,7 @@ class Bookkeeper(tune.Callback):  # type: ignore[misc]
         self._started: set[str] = set()
         self._has_measured = False
         self._over: set[str] = set()
-        """The trials whose ends are recorded: a pack that starts again may report them once more."""
+        """The trials that have ended: a pack that starts again may report them once more."""
         self.error: OSError | sqlite3.Error | WorkersError | None = None
         """Why the sweep must end: nothing can be recorded any more, as on a full disk; no worker starts."""
 

@@ -56,7 +56,7 @@ class Heartbeat:
         self._seconds = min(_SECONDS, limit / 10)
         self._now, self._told = now, -1
         self._loads_until = now() + LOADING_SECONDS
-        self.loading = True
+        self.loading = False
         """Whether the pack waits for its data, which counts as a sign of life for LOADING_SECONDS."""
 
     @contextlib.contextmanager

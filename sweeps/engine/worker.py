@@ -120,20 +120,15 @@ class _Trial:
         return has_more
 
     def _run(self) -> Iterator[None]:
-        if not self._shares:  # its end is that of the pack
-            yield from self._reported()
-        elif not self._heartbeat.is_recorded(self._id):
-            yield from self._reported()
-            if not self.is_stopped:
-                self._heartbeat.recorded(self._id)
-
-    def _reported(self) -> Iterator[None]:
-        """Runs, and reports how it ended where that is not the end of the pack."""
+        """Runs, and reports its end where that is not the end of the pack."""
+        if self._shares and self._heartbeat.is_recorded(self._id):
+            return
         try:
             yield from self._trained()
         except Stopped:
             self._heartbeat.saved(self._id)
             self.is_stopped = True
+            return
         except Exception as error:
             # An exception is a result of the trial. If it were raised, Ray would start the pack again.
             failure = Failure(
@@ -148,6 +143,8 @@ class _Trial:
         else:
             if self._shares:
                 self._tell({"returned": True})
+        if self._shares:
+            self._heartbeat.recorded(self._id)
 
     def _trained(self) -> Iterator[None]:
         job = self._job
@@ -156,12 +153,17 @@ class _Trial:
             check_source(*part)
         config, key = _config(self._settings, job.precision), data_key(self._settings)
         self._heartbeat.check_end()
+        self._heartbeat.loading = True  # until all of the pack have loaded
         images = job.node_data.get(key) if job.node_data else ray.get(job.data[key])
         with job.checkpoints.workspace(self._id) as workspace:
             yield
             if is_told_to_end():  # meanwhile: the driver knows that there is nothing to save
                 raise Stopped
-            yield from self._train(config, images, workspace)
+            try:
+                yield from self._train(config, images, workspace)
+            except Stopped:
+                yield  # all save before one sends what it has saved to a store
+                raise
 
     def _train(self, config: TrialConfig, images: Images, workspace: Workspace) -> Iterator[None]:
         """Trains in its workspace and reports every measurement."""

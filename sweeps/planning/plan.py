@@ -55,7 +55,7 @@ def make_plan(
         study: the study.
         workers: concurrent workers; None is as many as this machine's CPUs hold.
         estimate: what trials take; None if that is unknown.
-        price: of one hour of a worker, that is of the room that one trial takes.
+        price: of one hour of a worker, that is of the room that one trial, or pack, takes.
     """
     study = study.at_most()
     fewest = study.with_seeds(study.sequence.least) if study.sequence else study

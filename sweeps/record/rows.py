@@ -43,7 +43,7 @@ class Fact(StrEnum):
     BASELINES = "baselines"
     """What the kNN accuracy of each data set is compared with, as JSON: see `Baselines`."""
     PACK = "pack"
-    """How many trials a worker of the latest run takes turns with, at most."""
+    """The most trials that a worker of the latest run has in turns."""
     PLAN = "plan"
     """The expected times when the sweep started, as JSON."""
     STUDY_FILE = "study.yaml"

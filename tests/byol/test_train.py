@@ -187,7 +187,7 @@ def test_states_by_time_come_every_few_minutes_and_take_a_small_share_of_it(
     saver = checkpoint.Saver(learner, Path("nowhere"), data="", every=None)
     while now < 1000:
         now += 1
-        saver.after(int(now), now - saving * len(states))
+        saver.after(int(now), now)
     assert states == saved
 
 
@@ -204,12 +204,12 @@ def test_trials_that_take_turns_keep_together_to_that_share(monkeypatch: pytest.
     monkeypatch.setattr("time.monotonic", lambda: now)
     learner = Learner(tiny(), train_images=200, device=CPU)
     savers = [checkpoint.Saver(learner, Path("nowhere"), data="", every=None) for _ in range(4)]
-    trained = 0
+    turns = [0.0] * 4
     while now < 4000:
-        trained += 1
-        for saver in savers:
-            now += 1
-            saver.after(trained, trained)
+        for place, saver in enumerate(savers):
+            began, now = now, now + 1
+            saver.after(int(now), turns[place] + 1)
+            turns[place] += now - began
     first = 4  # no one knows yet how long saving takes
     assert 0.01 < 3 * len(states[first:]) / (now - states[first - 1]) <= 0.02
 

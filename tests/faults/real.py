@@ -88,10 +88,10 @@ def patiently(start: Callable[[], Any]) -> Any:
     return start()
 
 
-def whole_sweep(out: Path) -> tuple[Path, int]:
+def whole_sweep(out: Path, **options: Any) -> tuple[Path, int]:
     """Runs an undisturbed sweep in `out`; returns that, and the moments that its driver passed."""
     with counted(Moments(out)) as moments:
-        outcome, shown = run_real(out)
+        outcome, shown = run_real(out, **options)
     assert outcome.counts["complete"] == len(STUDY.trials()) == 6, shown
     return out, moments.count
 

@@ -23,7 +23,7 @@ from tests.faults import ALL
 from tests.faults.driver import Drivers, drivers
 from tests.faults.injected import SAME
 from tests.faults.moments import Moments, counted, spread
-from tests.faults.real import TEXT, cluster, run_real, tables
+from tests.faults.real import TEXT, cluster, run_real, tables, whole_sweep
 from tests.faults.saving import SHORT_OF_MEMORY
 
 KILLS = range(20)
@@ -56,9 +56,16 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drivers]:
         yield ready
 
 
-def check_resumed(out: Path, whole: Path) -> None:
+@pytest.fixture(scope="module")
+def moments(undisturbed: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """An undisturbed sweep, and how many moments its driver passes by the most trials of a pack."""
+    whole, alone = undisturbed
+    return whole, {1: alone, 3: whole_sweep(tmp_path_factory.mktemp("packs") / "sweep", pack=3)[1]}
+
+
+def check_resumed(out: Path, whole: Path, pack: int = 1) -> None:
     """Resumes a sweep, whose tables must then equal those of `whole`."""
-    outcome, shown = run_real(out)
+    outcome, shown = run_real(out, pack=pack)
     assert outcome.counts["complete"] == 6, shown
     assert tables(out) == tables(whole)
     assert not [*out.rglob(".*.partial")]
@@ -90,22 +97,29 @@ def test_killed_drivers(
     injected(whom, SAME)
 
 
-def kill_a_worker(draws: random.Random) -> None:
+def kill_a_worker(draws: random.Random, killed: list[int]) -> None:
     """Kills one of the processes in which Ray's workers run."""
     workers = processes.workers(os.getpid())
     if workers:
-        os.kill(draws.choice(workers), signal.SIGKILL)
+        killed.append(draws.choice(workers))
+        os.kill(killed[-1], signal.SIGKILL)
 
 
 @PACKS
 @pytest.mark.parametrize("number", KILLS)
 def test_killed_workers(
-    tmp_path: Path, undisturbed: tuple[Path, int], injected: Callable[..., None], pack: int, number: int
+    tmp_path: Path,
+    moments: tuple[Path, dict[int, int]],
+    injected: Callable[..., None],
+    pack: int,
+    number: int,
 ) -> None:
-    (whole, total), draws = undisturbed, random.Random(number)
-    moment = spread(total, len(KILLS), "worker")[number]
-    with counted(Moments(tmp_path, moment, lambda: kill_a_worker(draws))):
+    whole, totals = moments
+    draws, killed = random.Random(number), list[int]()
+    moment = spread(totals[pack], len(KILLS), "worker")[number]
+    with counted(Moments(tmp_path, moment, lambda: kill_a_worker(draws, killed))):
         outcome, shown = run_real(tmp_path, pack=pack)
+    assert killed, f"moment {moment} of {totals[pack]} did not come, or there was no worker"
     assert outcome.counts["complete"] == 6, shown
     assert tables(tmp_path) == tables(whole)
     injected("worker", SAME)
@@ -114,18 +128,18 @@ def test_killed_workers(
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
 @pytest.mark.parametrize("number", range(10))
 def test_signals(
-    tmp_path: Path, nodes: Any, study: Path, undisturbed: tuple[Path, int], started: Drivers,
+    tmp_path: Path, nodes: Any, study: Path, moments: tuple[Path, dict[int, int]], started: Drivers,
     injected: Callable[..., None], name: str, number: int,
 ) -> None:  # fmt: skip
-    out, (whole, total) = tmp_path / "sweep", undisturbed
-    moment = spread(total, 10, name)[number]
-    size = ["--workers", "2", "--pack", str((1, 3)[number % 2])]
+    out, pack, (whole, totals) = tmp_path / "sweep", (1, 3)[number % 2], moments
+    moment = spread(totals[pack], 10, name)[number]
+    size = ["--workers", "2", "--pack", str(pack)]
     command = ["run", str(study), "--out", str(out), *size, "--address", nodes.address]
     ended = started.run(command, out, at=moment, what=name)
     assert ended.status == 130, ended
     assert "Traceback" not in ended.shown
     assert "Run the same command again to resume." in ended.shown
-    check_resumed(out, whole)
+    check_resumed(out, whole, pack)
     injected("signals", SAME)
 
 
@@ -137,7 +151,7 @@ def test_the_time_budget(
         out = tmp_path / str(tenths)
         outcome, _ = run_real(out, time_budget=tenths / 10, pack=pack)
         assert outcome.out_of_time or outcome.counts["complete"] == 6
-        check_resumed(out, undisturbed[0])
+        check_resumed(out, undisturbed[0], pack)
         injected("budget", SAME)
         shutil.rmtree(out)
 

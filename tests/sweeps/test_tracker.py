@@ -113,6 +113,18 @@ def test_a_trial_that_left_its_pack_may_still_meet_a_node_that_dies(
     assert row(ledger, trial.trial_id).end_reason == EndReason.ERROR
 
 
+def test_what_runs_out_of_memory_also_without_its_pack_has_a_whole_gpu_next(
+    ledger: Ledger, tracker: Tracker, small: Study
+) -> None:
+    trial, *_ = small.trials()
+    tracker.started(trial.trial_id)
+    tracker.lost(trial.trial_id, "OutOfMemoryError: no", "", in_pack=True)
+    assert tracker.to_try_again() == [trial]
+    tracker.started(trial.trial_id)
+    tracker.failed(trial.trial_id, "OutOfMemoryError: no", "", out_of_memory=True)
+    assert (tracker.to_try_again(), tracker.to_retry_alone()) == ([], [trial])
+
+
 def test_what_is_left_is_shared_by_workers_and_not_by_the_trials_of_their_packs(
     ledger: Ledger, tracker: Tracker, small: Study
 ) -> None:
@@ -122,8 +134,13 @@ def test_what_is_left_is_shared_by_workers_and_not_by_the_trials_of_their_packs(
         tracker.started(trial.trial_id)
         tracker.measured(trial.trial_id, dataclasses.replace(measurement(10), wall_seconds=0.5))
     assert tracker.snapshot().seconds_left == pytest.approx(2.0)
+    for trial in small.trials():
+        tracker.measured(trial.trial_id, measurement(20))
+        tracker.returned(trial.trial_id)
     tracker.in_packs(1)
-    assert tracker.snapshot().seconds_left == pytest.approx(0.5)
+    again = small.trials()[0].trial_id
+    tracker.started(again)
+    assert tracker._max_running == 1, "that of eight trials in two packs says nothing any more"
 
 
 def test_training_that_ends_early_without_a_reason_is_a_failure(

@@ -81,6 +81,7 @@ def test_the_count_rises() -> None:
 def test_loading_is_a_sign_of_life_for_some_hours_only() -> None:
     now = 0.0
     heart = Heartbeat("run", ["a"], limit=60, now=lambda: now)
+    heart.loading = True
     heart._is_alive()
     now = LOADING_SECONDS - 1
     assert heart._is_alive()
@@ -98,7 +99,6 @@ def test_a_worker_hears_that_its_trial_is_to_end(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(heartbeat, "_read", table.get)
     monkeypatch.setattr(heartbeat, "_write", table.__setitem__)
     heart = Heartbeat("run", ["a"], limit=60)
-    heart.loading = False
     try:
         tell_all_to_end("another run")
         heart._listen()
@@ -110,6 +110,7 @@ def test_a_worker_hears_that_its_trial_is_to_end(monkeypatch: pytest.MonkeyPatch
         heart.saved("a")
         assert (has_saved("run", "a"), has_saved("run", "b")) == (True, False)
         loading = Heartbeat("run", ["b", "c"], limit=60)
+        loading.loading = True
         loading._listen()
         assert has_saved("run", "b"), "it has not begun, so there is nothing to lose"
         assert has_saved("run", "c"), "nor has another of its pack"
