@@ -97,12 +97,14 @@ def test_killed_drivers(
     injected(whom, SAME)
 
 
-def kill_a_worker(draws: random.Random, killed: list[int]) -> None:
-    """Kills one of the processes in which Ray's workers run."""
+def kill_a_worker(draws: random.Random, killed: list[int], moments: Moments) -> None:
+    """Kills one of the processes in which Ray's workers run, as soon as there is one."""
     workers = processes.workers(os.getpid())
-    if workers:
-        killed.append(draws.choice(workers))
-        os.kill(killed[-1], signal.SIGKILL)
+    if not workers:
+        moments.at += 1
+        return
+    killed.append(draws.choice(workers))
+    os.kill(killed[-1], signal.SIGKILL)
 
 
 @PACKS
@@ -116,10 +118,11 @@ def test_killed_workers(
 ) -> None:
     whole, totals = moments
     draws, killed = random.Random(number), list[int]()
-    moment = spread(totals[pack], len(KILLS), "worker")[number]
-    with counted(Moments(tmp_path, moment, lambda: kill_a_worker(draws, killed))):
+    passed = Moments(tmp_path, spread(totals[pack], len(KILLS), "worker")[number])
+    passed.action = lambda: kill_a_worker(draws, killed, passed)
+    with counted(passed):
         outcome, shown = run_real(tmp_path, pack=pack)
-    assert killed, f"moment {moment} of {totals[pack]} did not come, or there was no worker"
+    assert killed, f"moment {passed.at} of {totals[pack]} did not come"
     assert outcome.counts["complete"] == 6, shown
     assert tables(tmp_path) == tables(whole)
     injected("worker", SAME)
