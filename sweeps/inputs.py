@@ -72,7 +72,9 @@ def prepare(study: Study, out: Path, *, options: RunOptions, trainer: Trainer, s
     data = DataSets.load(study, trials, trainer=trainer, root=options.data_root)
     changes = conditions.changes(facts, rows, data.facts)
     conditions.check(out, changes, accept=options.accept_changes)
-    steps = {trial.trial_id: data.steps(trial) for trial in trials}
+    one_of = {trial.cell_id: trial for trial in trials}
+    steps_of = {cell_id: data.steps(trial) for cell_id, trial in one_of.items()}
+    steps = {trial.trial_id: steps_of[trial.cell_id] for trial in trials}
     if study.search:
         check_length(study, steps[trials[0].trial_id])
     return Inputs(

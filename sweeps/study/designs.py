@@ -201,9 +201,10 @@ def trials(cells: Sequence[Cell], seeds: Sequence[int]) -> Iterator[Trial]:
     A long trial that starts last would leave all other workers idle.
     """
     longest_first = sorted(cells, key=lambda cell: -_pixels(cell.config))
+    settings_of = {cell.cell_id: cell.config.to_settings() for cell in longest_first}
     for seed in seeds:
         for cell in longest_first:
-            settings = {**cell.config.to_settings(), "seed": seed}
+            settings = {**settings_of[cell.cell_id], "seed": seed}
             yield Trial(
                 trial_id=digest(settings),
                 cell_id=cell.cell_id,
