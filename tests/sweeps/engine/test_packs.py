@@ -37,6 +37,7 @@ from sweeps.storage.store import Store
 from sweeps.study import Study, study_from_text
 from sweeps.trainer import byol_trainer, on_own_stream
 from tests.sweeps.engine.real_sweeps import run_study, table
+from tests.sweeps.engine.test_driver import FATES
 from tests.sweeps.engine.test_worker import a_job
 
 SMALL: dict[str, Any] = {
@@ -450,19 +451,7 @@ def test_on_a_gpu_each_trial_launches_its_turns_on_a_stream_of_its_own(
     assert [*first, *second] == []
 
 
-FATES = """
-name: fates
-reference: {dataset: fashion-mnist-8k, steps: 20, eval_every: 5}
-factors:
-  encoder_norm: [batch, group]
-  fate:
-    fine: {}
-    diverges: {lr: 1000}
-    fails: {momentum: 0.123}
-seeds: 2
-resources: {pack: 8}
-collapse: {patience: 2, stop: true, representation_threshold: 0.2}
-"""
+PACKED = FATES.replace("seeds: 1", "seeds: 2") + "resources: {pack: 8}\n"
 """Twelve trials of all ends; on two workers in two packs."""
 
 
@@ -472,7 +461,7 @@ collapse: {patience: 2, stop: true, representation_threshold: 0.2}
 def test_a_sweep_in_packs_has_the_tables_of_one_without(tmp_path: Path) -> None:
     """Also when a process dies, which takes a whole pack with it."""
     mortal = dataclasses.replace(TRAINER, train=train_and_die_once)
-    study = study_from_text(FATES, "f")
+    study = study_from_text(PACKED, "f")
     (tmp_path / "packs").mkdir()
     outcome, _ = run_study(tmp_path / "packs", study, trainer=mortal, workers=2)
     run_study(tmp_path / "alone", study, pack=1, workers=2)
